@@ -1,0 +1,23 @@
+"""convmark's kernels: two-dimensional convolution on NumPy arrays, compiled by Numba."""
+
+from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
+from kernels.functional import conv2d
+from kernels.plan import Plan, plan
+from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
+from kernels.reference import conv2d_reference
+from kernels.registry import Algorithm, UnknownAlgorithm, algorithm, algorithms, get_algorithm
+
+__all__ = [
+    "Algorithm",
+    "Conv2dProblem",
+    "Plan",
+    "ProblemError",
+    "UnknownAlgorithm",
+    "UnsupportedProblem",
+    "algorithm",
+    "algorithms",
+    "conv2d",
+    "conv2d_reference",
+    "get_algorithm",
+    "plan",
+]

@@ -1,0 +1,3 @@
+"""One file per family; importing a family registers its variants."""
+
+from kernels.algorithms import direct  # noqa: F401

@@ -1,0 +1,1 @@
+"""What every algorithm stands on: compilation, vectors, packing, threads."""

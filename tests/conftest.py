@@ -1,0 +1,46 @@
+"""Shared fixtures: problems at the edges, and integer arrays that any order of sums keeps exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernels import Conv2dProblem
+
+#: Each line is there for one edge: the comment says which.
+EDGES = (
+    "ic1ih1oc1kh1",  # the smallest convolution
+    "ic4ih9iw7oc6kh3ph1",  # rectangular map, padded
+    "mb0ic3ih5oc4kh3",  # empty batch
+    "mb3ic5ih8iw11oc7kh2kw3",  # batch, even and odd kernel, odd channels
+    "ic8ih15oc33kh3sh2ph1",  # one channel over a vector block, strided
+    "ic4ih12iw9oc8kh3sh3sw1dh2dw3",  # stride and dilation unequal
+    "ic4ih8oc6kh3ph1pb0pr2",  # asymmetric padding
+    "ic3ih6oc5kh4ph1pb2",  # SAME with an even kernel
+    "g4ic8ih7oc12kh3ph1",  # grouped
+    "g16ic16ih10oc16kh3ph1",  # depthwise
+    "g6ic6ih9oc18kh5ph2sh2",  # depthwise with a multiplier
+    "ic2ih4oc3kh1ph3",  # padding wider than the kernel: rows of nothing but zeros
+    "ic16ih1iw17oc16kh1kw7pw3ph0",  # one row
+    "ic16ih17iw1oc16kh7kw1ph3pw0",  # one column
+    "mb2ic17ih14oc40kh3ph1b1",  # bias
+    "ic9ih13oc20kh3ph1b1f64",  # float64
+    "ic3ih30oc16kh7sh2ph3",  # stem
+    "ic40ih29oc70kh1",  # 1x1
+    "ic2ih33oc2kh31ph15",  # large kernel
+)
+
+
+@pytest.fixture(params=EDGES)
+def edge_problem(request: pytest.FixtureRequest) -> Conv2dProblem:
+    return Conv2dProblem.parse(request.param)
+
+
+def integers(problem: Conv2dProblem, seed: int = 7) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Source, weights and bias of small whole numbers: every partial sum is exact in float32."""
+    rng = np.random.default_rng(seed)
+
+    def draw(shape: tuple[int, ...]) -> np.ndarray:
+        return rng.integers(-4, 5, shape).astype(problem.dtype)
+
+    return draw(problem.input_shape), draw(problem.weight_shape), draw((problem.oc,)) if problem.bias else None
