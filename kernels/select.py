@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from kernels.problem import Conv2dProblem
-from kernels.registry import Algorithm, algorithms
+from kernels.registry import Algorithm, get_algorithm
 
 __all__ = ["choose"]
 
 
 def choose(problem: Conv2dProblem) -> Algorithm:
     """The algorithm that the rules pick for ``problem``; always one that supports it."""
-    return next(each for each in algorithms() if each.unsupported(problem) is None)
+    # A block of output channels that is mostly empty wastes its vectors.
+    few_channels = problem.oc // problem.g < 4
+    return get_algorithm("direct_naive" if few_channels else "direct_tiled")
