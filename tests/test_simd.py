@@ -13,7 +13,8 @@ import pytest
 
 import kernels
 from kernels.algorithms import direct
-from kernels.machine.simd import lanes_of, vector_bytes
+from kernels.machine import jit
+from kernels.machine.simd import vector_bytes
 
 _ROOT = Path(kernels.__file__).parent.parent
 
@@ -49,19 +50,15 @@ def test_a_wrong_width_is_refused() -> None:
 
 
 @pytest.mark.skipif(vector_bytes() != 64, reason="reads the assembly of 64-byte vectors")
-def test_inner_loop_is_multiply_adds_on_the_widest_registers_without_spills() -> None:
+def test_inner_loop_is_multiply_adds_on_the_widest_registers_without_spills(monkeypatch: pytest.MonkeyPatch) -> None:
     p = kernels.Conv2dProblem.parse("ic8ih16iw14oc32kh3kw3ph1")
-    assert lanes_of(p.dtype) == 16
-    bound = kernels.plan(p, np.ones(p.weight_shape, "f4"), algorithm="direct_tiled", threads=1)
-    shape = bound._packed[0]
-    assert (shape.MR, shape.NV) == (14, 2)
+    shape = direct._tile_shape(p)
+    assert (shape.MR, shape.NV, shape.lanes) == (14, 2, 16)
     # Compiled here and now: code that came from the disk cache keeps no assembly.
-    fresh = direct._tiled_rows.py_func
-    from kernels.machine.jit import _compile
-
-    body = _compile(fresh)
+    body = jit.kernel(direct._tiled_rows.py_func)
     body._cache.disable()
-    body.compile(next(s for s in direct._tiled_rows.signatures if repr(shape) in str(s[0])) or ())
+    monkeypatch.setattr(direct, "_tiled_rows", body)
+    kernels.plan(p, np.ones(p.weight_shape, "f4"), algorithm="direct_tiled", threads=1)(np.ones(p.input_shape, "f4"))
     assembly = next(iter(body.inspect_asm().values()))
     blocks = re.split(r"^\.LBB\w+:", assembly, flags=re.MULTILINE)
     counts = [len(re.findall(r"\bvfmadd\d+ps\b.*%?zmm", block)) for block in blocks]
