@@ -10,6 +10,13 @@ __all__ = ["choose"]
 
 def choose(problem: Conv2dProblem) -> Algorithm:
     """The algorithm that the rules pick for ``problem``; always one that supports it."""
-    # A block of output channels that is mostly empty wastes its vectors.
-    few_channels = problem.oc // problem.g < 4
-    return get_algorithm("direct_naive" if few_channels else "direct_tiled")
+    icg, ocg = problem.ic // problem.g, problem.oc // problem.g
+    if ocg < 4:
+        # A block of output channels that is mostly empty wastes its vectors.
+        return get_algorithm("direct_naive")
+    # Fewer multiplications pay where there are channels to spread the transforms over; on
+    # small maps the 6x6 tiles of F(4, 3) overhang more than they save.
+    winograd = get_algorithm("winograd_f4x3" if problem.oh * problem.ow >= 100 else "winograd_f2x3")
+    if min(icg, ocg) >= 16 and winograd.unsupported(problem) is None:
+        return winograd
+    return get_algorithm("direct_tiled")

@@ -217,7 +217,7 @@ def direct_tiled(
     # The reach of the last tile: read, multiplied and thrown away, so it must only be finite.
     padded[source - shape.MR * p.sw :] = 0
     pad = pad_planes if threads == 1 else pad_planes_parallel
-    pad(src.reshape(-1), padded, p.mb * p.ic, p.ih, p.iw, p.ph, p.pw, HP, WP)
+    pad(src.reshape(-1), padded, p.mb, p.ic, p.ic, p.ih, p.iw, p.ph, p.pw, HP, WP)
     items = p.mb * p.g * (biases // p.g // shape.NR) * p.oh
     sizes = (p.mb, p.g, ICG, OCG, p.kh, p.kw, p.sh, step, p.sw, p.dh, p.dw, WP, HP * WP, p.oh, p.ow)
     arrays = (padded, wei, bias_blocks, dst.reshape(-1))

@@ -11,30 +11,36 @@ __all__ = ["pack_weight_blocks", "pad_planes", "pad_planes_parallel"]
 
 
 @kernel
-def _pad_plane(src, dst, plane, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
+def _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
+    """One plane of ``dst``; the source may reach past it, and is then cut."""
     start = plane * HP * WP
+    channel = plane % FILLED
+    if channel >= CHANNELS:
+        dst[start : start + HP * WP] = 0
+        return
+    rows, columns = min(IH, HP - PH), min(IW, WP - PW)
     dst[start : start + PH * WP] = 0
-    for ih in range(IH):
+    for ih in range(rows):
         row = start + (PH + ih) * WP
+        at = ((plane // FILLED * CHANNELS + channel) * IH + ih) * IW
         dst[row : row + PW] = 0
-        at = (plane * IH + ih) * IW
-        dst[row + PW : row + PW + IW] = src[at : at + IW]
-        dst[row + PW + IW : row + WP] = 0
-    dst[start + (PH + IH) * WP : start + HP * WP] = 0
+        dst[row + PW : row + PW + columns] = src[at : at + columns]
+        dst[row + PW + columns : row + WP] = 0
+    dst[start + (PH + rows) * WP : start + HP * WP] = 0
 
 
 @kernel
-def pad_planes(src, dst, PLANES, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
-    """Copy flat planes of IH x IW into flat planes of HP x WP, zeros around."""
-    for plane in range(PLANES):
-        _pad_plane(src, dst, plane, IH, IW, PH, PW, HP, WP)
+def pad_planes(src, dst, GROUPS, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
+    """Copy flat [GROUPS][CHANNELS][IH][IW] into flat [GROUPS][FILLED][HP][WP], zeros around."""
+    for plane in range(GROUPS * FILLED):
+        _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP)
 
 
 @parallel_kernel
-def pad_planes_parallel(src, dst, PLANES, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
+def pad_planes_parallel(src, dst, GROUPS, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
     """`pad_planes` on all threads."""
-    for plane in prange(PLANES):
-        _pad_plane(src, dst, plane, IH, IW, PH, PW, HP, WP)
+    for plane in prange(GROUPS * FILLED):
+        _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP)
 
 
 def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:

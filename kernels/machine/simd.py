@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,19 @@ from numba.core import cgutils
 from numba.core.datamodel.models import OpaqueModel, PrimitiveModel
 from numba.extending import NativeValue, intrinsic, register_model, typeof_impl, unbox
 
-__all__ = ["Static", "TileShape", "static", "tile_rank1", "tile_rows", "tile_store_transposed", "vector_bytes"]
+__all__ = [
+    "Static",
+    "TileShape",
+    "lanes_of",
+    "linear_map",
+    "static",
+    "tile_load",
+    "tile_rank1",
+    "tile_rows",
+    "tile_store",
+    "tile_store_transposed",
+    "vector_bytes",
+]
 
 
 @functools.cache
@@ -130,6 +143,11 @@ def _index(context: Any, builder: ir.IRBuilder, typ: types.Type, value: ir.Value
 def _load_vector(builder: ir.IRBuilder, data: ir.Value, offset: ir.Value, vector: ir.VectorType) -> ir.Value:
     place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
     return builder.load(place, align=_element_bytes(vector))
+
+
+def _store_vector(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, offset: ir.Value) -> None:
+    place = builder.bitcast(builder.gep(data, [offset]), value.type.as_pointer())
+    builder.store(value, place, align=_element_bytes(value.type))
 
 
 def _element_bytes(vector: ir.VectorType) -> int:
@@ -274,6 +292,118 @@ def tile_store_transposed(typingctx: Any, tile: Any, c: Any, ci: Any, column_ste
         return context.get_dummy_value()
 
     return types.void(tile, c, ci, column_step, rows, columns), codegen
+
+
+@intrinsic
+def tile_load(typingctx: Any, shape: Any, a: Any, ai: Any, row_step: Any) -> Any:
+    """``tile_load(shape, a, ai, row_step)``: row m is ``a[ai + m * row_step :][:NR]``."""
+    if not isinstance(shape, StaticType):
+        return None
+    tile = TileType(shape.value, a.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        model = context.get_value_type(tile)
+        data = _data(context, builder, a, arguments[1])
+        start = _index(context, builder, ai, arguments[2])
+        step = _index(context, builder, row_step, arguments[3])
+        result = ir.Constant(model, ir.Undefined)
+        for slot, offset in _vector_offsets(builder, tile.shape, start, step):
+            result = builder.insert_value(result, _load_vector(builder, data, offset, model.elements[0]), slot)
+        return result
+
+    return tile(shape, a, ai, row_step), codegen
+
+
+@intrinsic
+def tile_store(typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any) -> Any:
+    """``tile_store(tile, c, ci, row_step)``: row m goes to ``c[ci + m * row_step :][:NR]``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = _data(context, builder, c, arguments[1])
+        start = _index(context, builder, ci, arguments[2])
+        step = _index(context, builder, row_step, arguments[3])
+        for slot, offset in _vector_offsets(builder, tile.shape, start, step):
+            _store_vector(builder, builder.extract_value(arguments[0], slot), data, offset)
+        return context.get_dummy_value()
+
+    return types.void(tile, c, ci, row_step), codegen
+
+
+def _vector_offsets(builder: Any, size: TileShape, start: ir.Value, step: ir.Value) -> Iterator[tuple[int, ir.Value]]:
+    for m in range(size.MR):
+        row = builder.add(start, builder.mul(step, step.type(m)))
+        for v in range(size.NV):
+            yield m * size.NV + v, builder.add(row, row.type(v * size.lanes))
+
+
+@intrinsic
+def linear_map(
+    typingctx: Any, matrix: Any, lanes: Any, a: Any, ai: Any, a_step: Any, c: Any, ci: Any, c_step: Any
+) -> Any:
+    """``linear_map(matrix, lanes, a, ai, a_step, c, ci, c_step)``: a small constant matrix times vectors.
+
+    Input j is the vector at ``a[ai + j * a_step]``, output i goes to ``c[ci + i * c_step]``.
+    ``matrix`` is a `Static` tuple of rows. Zeros cost nothing, and two rows that agree in
+    even columns and are opposite in odd ones (points +p and -p of a Cook-Toom transform)
+    share their halves: ``even + odd`` and ``even - odd``.
+    """
+    if not isinstance(matrix, StaticType) or not isinstance(lanes, StaticType):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows = matrix.value
+        vector = ir.VectorType(_scalar(a.dtype), lanes.value)
+        source, target = _data(context, builder, a, arguments[2]), _data(context, builder, c, arguments[5])
+        a_start, a_stride, c_start, c_stride = (
+            _index(context, builder, typ, arguments[i]) for typ, i in ((ai, 3), (a_step, 4), (ci, 6), (c_step, 7))
+        )
+        inputs = [
+            _load_vector(builder, source, builder.add(a_start, builder.mul(a_stride, a_stride.type(j))), vector)
+            for j in range(len(rows[0]))
+        ]
+        for i, total in _combine(builder, rows, inputs):
+            _store_vector(builder, total, target, builder.add(c_start, builder.mul(c_stride, c_stride.type(i))))
+        return context.get_dummy_value()
+
+    return types.void(matrix, lanes, a, ai, a_step, c, ci, c_step), codegen
+
+
+def _combine(builder: Any, rows: Any, inputs: list[ir.Value]) -> Iterator[tuple[int, ir.Value]]:
+    """Emit every row's linear combination; yields (row, value)."""
+    done: set[int] = set()
+    for i, row in enumerate(rows):
+        if i in done:
+            continue
+        mirrored = tuple(-x if j % 2 else x for j, x in enumerate(row))
+        twin = next((k for k in range(i + 1, len(rows)) if tuple(rows[k]) == mirrored and mirrored != tuple(row)), None)
+        if twin is None:
+            yield i, _dot(builder, row, inputs)
+            continue
+        done.add(twin)
+        even = _dot(builder, [0.0 if j % 2 else x for j, x in enumerate(row)], inputs)
+        odd = _dot(builder, [x if j % 2 else 0.0 for j, x in enumerate(row)], inputs)
+        yield i, builder.fadd(even, odd)
+        yield twin, builder.fsub(even, odd)
+
+
+def _dot(builder: Any, row: Any, inputs: list[ir.Value]) -> ir.Value:
+    vector = inputs[0].type
+    fma = _named(builder, f"llvm.fma.{_suffix(vector)}", vector, [vector] * 3)
+    total = None
+    # Coefficients of one first: the sum then starts without a multiplication.
+    for x, value in sorted(zip(row, inputs, strict=True), key=lambda pair: pair[0] != 1.0):
+        if x == 0.0:
+            continue
+        if total is None and x == 1.0:
+            total = value
+        elif total is not None and x == 1.0:
+            total = builder.fadd(total, value)
+        elif total is not None and x == -1.0:
+            total = builder.fsub(total, value)
+        else:
+            factor = ir.Constant(vector, [x] * vector.count)
+            total = builder.fmul(factor, value) if total is None else builder.call(fma, [factor, value, total])
+    return ir.Constant(vector, [0.0] * vector.count) if total is None else total
 
 
 def lanes_of(dtype: str) -> int:
