@@ -19,4 +19,7 @@ def choose(problem: Conv2dProblem) -> Algorithm:
     winograd = get_algorithm("winograd_f4x3" if problem.oh * problem.ow >= 100 else "winograd_f2x3")
     if min(icg, ocg) >= 16 and winograd.unsupported(problem) is None:
         return winograd
+    if problem.kh == problem.kw == problem.sh == problem.sw == 1:
+        # The source already is the matrix of columns, and nothing is transposed on the way out.
+        return get_algorithm("im2col_gemm")
     return get_algorithm("direct_tiled")

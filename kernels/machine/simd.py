@@ -36,6 +36,7 @@ __all__ = [
     "tile_rank1",
     "tile_rows",
     "tile_store",
+    "tile_store_partial",
     "tile_store_transposed",
     "vector_bytes",
 ]
@@ -264,18 +265,8 @@ def tile_store_transposed(typingctx: Any, tile: Any, c: Any, ci: Any, column_ste
             _index(context, builder, typ, value)
             for typ, value in zip((ci, column_step, rows, columns), arguments[2:], strict=True)
         )
-        bits = ir.VectorType(ir.IntType(1), size.lanes)
-        store = _named(
-            builder,
-            f"llvm.masked.store.{_suffix(vector)}.p0",
-            ir.VoidType(),
-            [vector, vector.as_pointer(), ir.IntType(32), bits],
-        )
-        lane_numbers = ir.Constant(ir.VectorType(live_rows.type, size.lanes), list(range(size.lanes)))
-        align = ir.Constant(ir.IntType(32), _element_bytes(vector))
         for first in range(0, size.MR, size.lanes):
-            left = builder.sub(live_rows, live_rows.type(first))
-            mask = builder.icmp_signed("<", lane_numbers, _splat(builder, left, size.lanes))
+            mask = _first_lanes(builder, builder.sub(live_rows, live_rows.type(first)), size)
             for v in range(size.NV):
                 square = [
                     builder.extract_value(arguments[0], m * size.NV + v)
@@ -287,8 +278,7 @@ def tile_store_transposed(typingctx: Any, tile: Any, c: Any, ci: Any, column_ste
                     n = start.type(v * size.lanes + lane)
                     with builder.if_then(builder.icmp_signed("<", n, live_columns), likely=True):
                         offset = builder.add(builder.add(start, start.type(first)), builder.mul(n, step))
-                        place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
-                        builder.call(store, [channel, place, align, mask])
+                        _masked_store(builder, channel, data, offset, mask)
         return context.get_dummy_value()
 
     return types.void(tile, c, ci, column_step, rows, columns), codegen
@@ -334,6 +324,49 @@ def _vector_offsets(builder: Any, size: TileShape, start: ir.Value, step: ir.Val
         row = builder.add(start, builder.mul(step, step.type(m)))
         for v in range(size.NV):
             yield m * size.NV + v, builder.add(row, row.type(v * size.lanes))
+
+
+@intrinsic
+def tile_store_partial(typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any, rows: Any, columns: Any) -> Any:
+    """``tile_store_partial(tile, c, ci, row_step, rows, columns)``.
+
+    Writes element (m, n) to ``c[ci + m * row_step + n]`` for ``m < rows`` and ``n < columns``.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size = tile.shape
+        data = _data(context, builder, c, arguments[1])
+        start, step, live_rows, live_columns = (
+            _index(context, builder, typ, value)
+            for typ, value in zip((ci, row_step, rows, columns), arguments[2:], strict=True)
+        )
+        masks = [
+            _first_lanes(builder, builder.sub(live_columns, step.type(v * size.lanes)), size) for v in range(size.NV)
+        ]
+        offsets = _vector_offsets(builder, size, start, step)
+        for m in range(size.MR):
+            places = [next(offsets) for _ in range(size.NV)]
+            with builder.if_then(builder.icmp_signed("<", step.type(m), live_rows), likely=True):
+                for (slot, offset), mask in zip(places, masks, strict=True):
+                    _masked_store(builder, builder.extract_value(arguments[0], slot), data, offset, mask)
+        return context.get_dummy_value()
+
+    return types.void(tile, c, ci, row_step, rows, columns), codegen
+
+
+def _first_lanes(builder: Any, count: ir.Value, size: TileShape) -> ir.Value:
+    """A mask of the lanes below ``count``."""
+    numbers = ir.Constant(ir.VectorType(count.type, size.lanes), list(range(size.lanes)))
+    return builder.icmp_signed("<", numbers, _splat(builder, count, size.lanes))
+
+
+def _masked_store(builder: Any, value: ir.Value, data: ir.Value, offset: ir.Value, mask: ir.Value) -> None:
+    vector = value.type
+    number = ir.IntType(32)
+    kinds = [vector, vector.as_pointer(), number, mask.type]
+    store = _named(builder, f"llvm.masked.store.{_suffix(vector)}.p0", ir.VoidType(), kinds)
+    place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+    builder.call(store, [value, place, ir.Constant(number, _element_bytes(vector)), mask])
 
 
 @intrinsic
