@@ -14,11 +14,11 @@ test: $(STAMP)
 	$(BIN)/python -m pytest
 
 lint: $(STAMP)
-	$(BIN)/ruff check kernels tests
-	$(BIN)/ruff format --check kernels tests
+	$(BIN)/ruff check kernels suite tests
+	$(BIN)/ruff format --check kernels suite tests
 
 types: $(STAMP)
-	$(BIN)/mypy kernels
+	$(BIN)/mypy kernels suite
 
 clean:
 	rm -rf $(VENV)

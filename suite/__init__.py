@@ -1,0 +1,1 @@
+"""convmark's suite: what is measured, how, and what is said of it."""
