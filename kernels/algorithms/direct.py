@@ -45,8 +45,16 @@ def _naive_plane(src, wei, bia, dst, n, oc, G, SH, SW, PH, PW, DH, DW):  # type:
                     shift = kw * DW - PW
                     begin = max(0, -(shift // SW))
                     end = min(OW, (IW - 1 - shift) // SW + 1)
-                    for ow in range(begin, end):
-                        dst[n, oc, oh, ow] += w * src[n, first + ic, ih, ow * SW + shift]
+                    out = dst[n, oc, oh, begin : max(begin, end)]
+                    if SW == 1:
+                        # A step that the compiler knows, and no index that could be negative:
+                        # the loop becomes vectors.
+                        row = src[n, first + ic, ih, begin + shift :]
+                        for i in range(out.size):
+                            out[i] += w * row[i]
+                    else:
+                        for i in range(out.size):
+                            out[i] += w * src[n, first + ic, ih, (begin + i) * SW + shift]
 
 
 @parallel_kernel
