@@ -1,0 +1,114 @@
+"""The one checker that decides 'correct'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernels import Algorithm, Conv2dProblem, conv2d_reference, plan
+from suite.inputs import Inputs, make_inputs
+
+__all__ = ["Check", "Judge", "verify"]
+
+#: NumPy's own error can be nearly nothing on few taps; the yardstick is at least one rounding.
+_LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the checker says of one result.
+
+    Attributes
+    ----------
+    status : {"ok", "skipped", "wrong"}
+    rel_error : float
+        Relative L2 error against float64 on normal values; NaN where it was not reached.
+    reason : str
+        Why it is skipped or wrong; empty for ok.
+    """
+
+    status: str
+    rel_error: float
+    reason: str
+
+
+class Judge:
+    """The expected results of one problem on one fill, to judge any number of contenders by.
+
+    Parameters
+    ----------
+    problem : Conv2dProblem
+    inputs : Inputs
+    """
+
+    def __init__(self, problem: Conv2dProblem, inputs: Inputs) -> None:
+        self.problem = problem
+        self.exact = conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia)
+        numpys = conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia, dtype=problem.dtype)
+        self.yardstick = max(self._relative(numpys), _LEAST_ERROR[problem.dtype])
+
+    def _relative(self, dst: np.ndarray) -> float:
+        size = float(np.linalg.norm(self.exact))
+        return float(np.linalg.norm(dst.astype(np.float64) - self.exact)) / (size or 1.0)
+
+    def _finite(self, dst: np.ndarray) -> str | None:
+        if dst.shape != self.exact.shape:
+            return f"result has shape {dst.shape}, expected {self.exact.shape}"
+        bad = int(dst.size - np.count_nonzero(np.isfinite(dst)))
+        return f"{bad} of {dst.size} elements are not finite" if bad else None
+
+    def equal(self, dst: np.ndarray, *, rounded: bool = False) -> Check:
+        """Judge a result on the integer fill: every element equal, after rounding if ``rounded``."""
+        reason = self._finite(dst)
+        if reason is None:
+            wrong = int(np.count_nonzero((np.rint(dst) if rounded else dst) != self.exact))
+            reason = f"{wrong} of {dst.size} elements differ from the exact integers" if wrong else None
+        return Check("wrong" if reason else "ok", float("nan"), reason or "")
+
+    def close(self, dst: np.ndarray, error_factor: float) -> Check:
+        """Judge a result on normal values.
+
+        The relative L2 error is at most ``error_factor`` times that of NumPy's arithmetic of
+        the same precision, and no element errs by more than that limit times the largest
+        expected magnitude times eight, so that one wrong element cannot hide in the norm.
+        """
+        reason = self._finite(dst)
+        if reason is not None:
+            return Check("wrong", float("nan"), reason)
+        error, limit = self._relative(dst), error_factor * self.yardstick
+        if error > limit:
+            return Check("wrong", error, f"relative L2 error is {error:.3g}, expected at most {limit:.3g}")
+        largest = float(np.abs(self.exact).max(initial=0.0))
+        worst = float(np.abs(dst - self.exact).max(initial=0.0))
+        if worst > 8 * limit * largest:
+            return Check("wrong", error, f"one element errs by {worst:.3g}, expected at most {8 * limit * largest:.3g}")
+        return Check("ok", error, "")
+
+
+def verify(problem: Conv2dProblem, algorithm: Algorithm, threads: int = 1) -> Check:
+    """Run one algorithm on both fills, with result and workspace poisoned before.
+
+    Returns
+    -------
+    Check
+        ``skipped`` with the algorithm's own reason where it refuses the problem.
+    """
+    refusal = algorithm.unsupported(problem)
+    if refusal is not None:
+        return Check("skipped", float("nan"), refusal)
+    integer = make_inputs(problem, "integer")
+    first = Judge(problem, integer).equal(
+        _run(problem, algorithm, integer, threads), rounded=not algorithm.exact_on_integers
+    )
+    if first.status == "wrong":
+        return first
+    normal = make_inputs(problem, "normal")
+    return Judge(problem, normal).close(_run(problem, algorithm, normal, threads), algorithm.error_factor)
+
+
+def _run(problem: Conv2dProblem, algorithm: Algorithm, inputs: Inputs, threads: int) -> np.ndarray:
+    bound = plan(problem, inputs.wei, inputs.bia, algorithm=algorithm.name, threads=threads)
+    bound.poison()
+    dst = np.full(problem.output_shape, np.nan, problem.dtype)
+    return bound(inputs.src, out=dst)

@@ -1,0 +1,85 @@
+"""The checker accepts what is right and rejects each kind of wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from kernels import Conv2dProblem, algorithms, conv2d_reference, get_algorithm
+from suite.inputs import make_inputs
+from suite.verify import Judge, verify
+
+_PROBLEM = Conv2dProblem.parse("mb2ic16ih12iw13oc24kh3ph1b1")
+
+
+def _one_element(dst: np.ndarray) -> np.ndarray:
+    dst[1, 3, 5, 7] += 1
+    return dst
+
+
+def _one_nan(dst: np.ndarray) -> np.ndarray:
+    dst[0, 0, 0, 0] = np.nan
+    return dst
+
+
+def _unwritten_row(dst: np.ndarray) -> np.ndarray:
+    dst[1, 2, 11] = 0
+    return dst
+
+
+_WRONG: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "all zeros": np.zeros_like,
+    "one wrong element": _one_element,
+    "one NaN": _one_nan,
+    "one unwritten row": _unwritten_row,
+    "shifted by a pixel": lambda dst: np.roll(dst, 1, axis=3),
+    "missing bias": lambda dst: dst - make_inputs(_PROBLEM, "normal").bia.reshape(1, -1, 1, 1),  # type: ignore[union-attr]
+    "wrong shape": lambda dst: dst[:1],
+}
+
+
+def _result(fill: str) -> tuple[Judge, np.ndarray]:
+    inputs = make_inputs(_PROBLEM, fill)
+    exact = conv2d_reference(_PROBLEM, inputs.src, inputs.wei, inputs.bia)
+    return Judge(_PROBLEM, inputs), exact.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", _WRONG)
+def test_normal_fill_rejects(kind: str) -> None:
+    judge, dst = _result("normal")
+    assert judge.close(dst, 20.0).status == "ok"
+    verdict = judge.close(_WRONG[kind](dst), 20.0)
+    assert (verdict.status, bool(verdict.reason)) == ("wrong", True)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in _WRONG if kind != "missing bias"])
+@pytest.mark.parametrize("rounded", [False, True])
+def test_integer_fill_rejects(kind: str, rounded: bool) -> None:
+    judge, dst = _result("integer")
+    assert judge.equal(dst, rounded=rounded).status == "ok"
+    assert judge.equal(_WRONG[kind](dst), rounded=rounded).status == "wrong"
+
+
+def test_rounding_is_only_for_those_who_need_it() -> None:
+    judge, dst = _result("integer")
+    assert judge.equal(dst + 0.25, rounded=True).status == "ok"
+    assert judge.equal(dst + 0.25).status == "wrong"
+
+
+@pytest.mark.parametrize("algorithm", algorithms(), ids=lambda each: each.name)
+def test_every_algorithm_is_ok_or_says_why_not(algorithm) -> None:  # type: ignore[no-untyped-def]
+    assert verify(_PROBLEM, algorithm).status == "ok"
+    refused = verify(Conv2dProblem.parse("ic4ih9oc4kh2sh2"), algorithm)
+    assert refused.status == "ok" or (refused.status == "skipped" and refused.reason)
+
+
+def test_unknown_fill_is_refused() -> None:
+    with pytest.raises(ValueError, match="fill is 'zeros', expected one of integer, normal"):
+        make_inputs(_PROBLEM, "zeros")
+
+
+def test_a_refusal_is_skipped_with_its_reason() -> None:
+    check = verify(Conv2dProblem.parse("ic16ih9oc16kh5"), get_algorithm("winograd_f4x3"))
+    assert (check.status, check.reason) == ("skipped", "the kernel is 5x5, expected 3x3")
