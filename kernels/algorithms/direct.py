@@ -71,7 +71,7 @@ def _naive_serial(src, wei, bia, dst, G, SH, SW, PH, PW, DH, DW):  # type: ignor
         _naive_plane(src, wei, bia, dst, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
 
 
-@algorithm("direct_naive", family="direct", error_factor=4.0, exact_on_integers=True)
+@algorithm("direct_naive", family="direct", error_factor=8.0, exact_on_integers=True)
 def direct_naive(
     problem: Conv2dProblem,
     packed: Packed,
@@ -197,7 +197,7 @@ def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:
 @algorithm(
     "direct_tiled",
     family="direct",
-    error_factor=4.0,
+    error_factor=8.0,
     exact_on_integers=True,
     prepare=_tiled_prepare,
     workspace=_tiled_workspace,

@@ -242,7 +242,7 @@ def _workspace(p: Conv2dProblem, threads: int) -> int:
 @algorithm(
     "im2col_gemm",
     family="im2col",
-    error_factor=4.0,
+    error_factor=8.0,
     exact_on_integers=True,
     prepare=_prepare,
     workspace=_workspace,
