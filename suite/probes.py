@@ -1,0 +1,146 @@
+"""Probes of what the machine can do at most: multiply-adds a second, bytes a second.
+
+The one file of the suite that looks behind the public face of ``kernels``: a limit is only
+a limit when its probe is built from the same register tile as the kernels that are judged
+by it. The probes are compiled in every process (half a second), because the disk cache of
+`kernels.machine.jit` is keyed by the sources of ``kernels`` and would not notice an edit here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+
+from kernels.machine import simd
+from kernels.machine.threading import limited_to, resolve
+
+__all__ = ["measure_bandwidth", "measure_fma", "resolve_threads", "vector_bytes"]
+
+#: Depth of the probe's product: both operands (14 and 32 floats a step) fill a quarter of a 48 KB L1.
+_DEPTH = 64
+
+#: Samples of which the best counts, and the least seconds of each.
+_SAMPLES = 7
+_LEAST_S = 0.02
+
+
+@numba.njit(error_model="numpy", nogil=True)
+def _fma_loop(shape, MR, NR, a, b, c, start, DEPTH, repeats):  # type: ignore[no-untyped-def]
+    """Products over operands that stay in L1; the tile stays in registers from first to last."""
+    tile = simd.tile_rows(shape, c, start)
+    for _ in range(repeats):
+        for k in range(DEPTH):
+            tile = simd.tile_rank1(tile, a, k * MR, 1, b, k * NR)
+    simd.tile_store(tile, c, start, NR)
+
+
+@numba.njit(error_model="numpy", nogil=True, parallel=True)
+def _fma_parallel(shape, MR, NR, a, b, c, DEPTH, repeats, parts):  # type: ignore[no-untyped-def]
+    for part in prange(parts):
+        _fma_loop(shape, MR, NR, a, b, c, part * MR * NR, DEPTH, repeats)
+
+
+@numba.njit(error_model="numpy", nogil=True)
+def _triad_loop(a, b, c, factor, repeats):  # type: ignore[no-untyped-def]
+    for _ in range(repeats):
+        for i in range(a.size):
+            a[i] = b[i] + factor * c[i]
+
+
+@numba.njit(error_model="numpy", nogil=True, parallel=True)
+def _triad_parallel(a, b, c, factor, repeats, parts):  # type: ignore[no-untyped-def]
+    # Threads meet once a call, not once a pass: a wait for a busy core is not the memory's.
+    for part in prange(parts):
+        first, last = part * a.size // parts, (part + 1) * a.size // parts
+        _triad_loop(a[first:last], b[first:last], c[first:last], factor, repeats)
+
+
+def vector_bytes() -> int:
+    """Bytes of the vectors that the kernels use."""
+    return simd.vector_bytes()
+
+
+def resolve_threads(threads: int | None) -> int:
+    """The number of threads that a request means; ``None`` is all of them.
+
+    Raises
+    ------
+    ValueError
+        The number is not between 1 and what Numba was started with.
+    """
+    return resolve(threads)
+
+
+def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S) -> float:
+    """Multiply-adds at the machine's limit, in GFLOP/s (two a multiply-add).
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+    threads : int
+    least_s : float
+        Least seconds of one sample; the best of seven counts.
+    """
+    MR, NV = (14, 2) if simd.vector_bytes() == 64 else (6, 2)
+    shape = simd.TileShape(MR, NV, simd.lanes_of(dtype))
+    # So small that no sum overflows, and far from denormals.
+    a, b = (np.full(_DEPTH * width, 1e-3, dtype) for width in (MR, shape.NR))
+    c = np.zeros(threads * MR * shape.NR, dtype)
+    operands: Any = (simd.static(shape), MR, shape.NR, a, b, c)
+
+    def run(repeats: int) -> None:
+        if threads == 1:
+            _fma_loop(*operands, 0, _DEPTH, repeats)  # type: ignore[call-arg]
+        else:
+            _fma_parallel(*operands, _DEPTH, repeats, threads)  # type: ignore[call-arg]
+
+    flops = 2 * MR * shape.NR * _DEPTH * threads
+    with limited_to(threads):
+        return flops * _best_rate(run, least_s) / 1e9
+
+
+def measure_bandwidth(threads: int, nbytes: int, least_s: float = _LEAST_S) -> float:
+    """Memory bandwidth in GB/s: ``a = b + factor * c``, two arrays read and one written.
+
+    Bytes are counted as the loop states them; the line that a store fetches first is not.
+
+    Parameters
+    ----------
+    threads : int
+    nbytes : int
+        Size of the three arrays together; several times the last cache, to be memory's.
+    least_s : float
+    """
+    # Filled, because pages of zeros that were never written may all be one page.
+    a, b, c = (np.full(max(1, nbytes // 12), value, np.float32) for value in (1.0, 2.0, 3.0))
+
+    factor = np.float32(0.5)
+
+    def run(repeats: int) -> None:
+        if threads == 1:
+            _triad_loop(a, b, c, factor, repeats)
+        else:
+            _triad_parallel(a, b, c, factor, repeats, threads)
+
+    with limited_to(threads):
+        return 3 * a.nbytes * _best_rate(run, least_s) / 1e9
+
+
+def _best_rate(run: Callable[[int], None], least_s: float) -> float:
+    """Most repeats a second over several samples, compilation and calibration before them."""
+    run(1)
+    repeats = 1
+    while (seconds := _seconds(run, repeats)) < least_s:
+        repeats = max(2 * repeats, int(1.2 * repeats * least_s / max(seconds, 1e-6)))
+    return repeats / min(_seconds(run, repeats) for _ in range(_SAMPLES))
+
+
+def _seconds(run: Callable[[int], None], repeats: int) -> float:
+    start = time.perf_counter()
+    run(repeats)
+    return time.perf_counter() - start
