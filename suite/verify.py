@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from kernels import Algorithm, Conv2dProblem, conv2d_reference, plan
 from suite.inputs import Inputs, make_inputs
 
-__all__ = ["Check", "Judge", "verify"]
+__all__ = ["Check", "Judge", "Referee", "verify"]
 
 #: NumPy's own error can be nearly nothing on few taps; the yardstick is at least one rounding.
 _LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -44,9 +46,15 @@ class Judge:
 
     def __init__(self, problem: Conv2dProblem, inputs: Inputs) -> None:
         self.problem = problem
+        self._inputs = inputs
         self.exact = conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia)
-        numpys = conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia, dtype=problem.dtype)
-        self.yardstick = max(self._relative(numpys), _LEAST_ERROR[problem.dtype])
+
+    @functools.cached_property
+    def yardstick(self) -> float:
+        """Relative L2 error of NumPy's own arithmetic of the problem's precision."""
+        inputs = self._inputs
+        numpys = conv2d_reference(self.problem, inputs.src, inputs.wei, inputs.bia, dtype=self.problem.dtype)
+        return max(self._relative(numpys), _LEAST_ERROR[self.problem.dtype])
 
     def _relative(self, dst: np.ndarray) -> float:
         size = float(np.linalg.norm(self.exact))
@@ -86,29 +94,70 @@ class Judge:
         return Check("ok", error, "")
 
 
-def verify(problem: Conv2dProblem, algorithm: Algorithm, threads: int = 1) -> Check:
-    """Run one algorithm on both fills, with result and workspace poisoned before.
+class Referee:
+    """Both fills of one problem and their judges, made once and shared by every contender.
 
-    Returns
-    -------
-    Check
-        ``skipped`` with the algorithm's own reason where it refuses the problem.
+    Contenders are given copies of the arrays: one that writes into its inputs is wrong, and
+    spoils nothing for those after it.
+
+    Parameters
+    ----------
+    problem : Conv2dProblem
     """
-    refusal = algorithm.unsupported(problem)
-    if refusal is not None:
-        return Check("skipped", float("nan"), refusal)
-    integer = make_inputs(problem, "integer")
-    first = Judge(problem, integer).equal(
-        _run(problem, algorithm, integer, threads), rounded=not algorithm.exact_on_integers
-    )
-    if first.status == "wrong":
-        return first
-    normal = make_inputs(problem, "normal")
-    return Judge(problem, normal).close(_run(problem, algorithm, normal, threads), algorithm.error_factor)
+
+    def __init__(self, problem: Conv2dProblem) -> None:
+        self.problem = problem
+
+    @functools.cached_property
+    def integer(self) -> tuple[Inputs, Judge]:
+        """Whole numbers, and who judges results on them."""
+        return self._fill("integer")
+
+    @functools.cached_property
+    def normal(self) -> tuple[Inputs, Judge]:
+        """Normal values, and who judges results on them."""
+        return self._fill("normal")
+
+    def _fill(self, fill: str) -> tuple[Inputs, Judge]:
+        inputs = make_inputs(self.problem, fill)
+        return inputs, Judge(self.problem, inputs)
+
+    def check(self, algorithm: Algorithm, threads: int = 1) -> Check:
+        """Run one algorithm on both fills, with result and workspace poisoned before.
+
+        Returns
+        -------
+        Check
+            ``skipped`` with the algorithm's own reason where it refuses the problem.
+        """
+        refusal = algorithm.unsupported(self.problem)
+        if refusal is not None:
+            return Check("skipped", float("nan"), refusal)
+        inputs, judge = self.integer
+        first = self._kept(
+            inputs, algorithm, threads, lambda dst: judge.equal(dst, rounded=not algorithm.exact_on_integers)
+        )
+        if first.status == "wrong":
+            return first
+        inputs, judges = self.normal
+        return self._kept(inputs, algorithm, threads, lambda dst: judges.close(dst, algorithm.error_factor))
+
+    def _kept(self, inputs: Inputs, algorithm: Algorithm, threads: int, judge: Callable[[np.ndarray], Check]) -> Check:
+        """Judge one run, on condition that it left its inputs as they were."""
+        given = [None if each is None else each.copy() for each in (inputs.src, inputs.wei, inputs.bia)]
+        src, wei, bia = given
+        assert src is not None and wei is not None
+        bound = plan(self.problem, wei, bia, algorithm=algorithm.name, threads=threads)
+        bound.poison()
+        dst = bound(src, out=np.full(self.problem.output_shape, np.nan, self.problem.dtype))
+        for name, before, after in zip(
+            ("input", "weight", "bias"), (inputs.src, inputs.wei, inputs.bia), given, strict=True
+        ):
+            if before is not None and after is not None and not np.array_equal(before, after):
+                return Check("wrong", float("nan"), f"{name} was written to, expected to be only read")
+        return judge(dst)
 
 
-def _run(problem: Conv2dProblem, algorithm: Algorithm, inputs: Inputs, threads: int) -> np.ndarray:
-    bound = plan(problem, inputs.wei, inputs.bia, algorithm=algorithm.name, threads=threads)
-    bound.poison()
-    dst = np.full(problem.output_shape, np.nan, problem.dtype)
-    return bound(inputs.src, out=dst)
+def verify(problem: Conv2dProblem, algorithm: Algorithm, threads: int = 1) -> Check:
+    """Check one algorithm on one problem; for several on the same, keep a `Referee`."""
+    return Referee(problem).check(algorithm, threads)

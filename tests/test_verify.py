@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from kernels import Conv2dProblem, algorithms, conv2d_reference, get_algorithm
+from suite import verify as verify_module
 from suite.inputs import make_inputs
-from suite.verify import Judge, verify
+from suite.verify import Judge, Referee, verify
 
 _PROBLEM = Conv2dProblem.parse("mb2ic16ih12iw13oc24kh3ph1b1")
 
@@ -83,3 +84,42 @@ def test_unknown_fill_is_refused() -> None:
 def test_a_refusal_is_skipped_with_its_reason() -> None:
     check = verify(Conv2dProblem.parse("ic16ih9oc16kh5"), get_algorithm("winograd_f4x3"))
     assert (check.status, check.reason) == ("skipped", "the kernel is 5x5, expected 3x3")
+
+
+def test_one_oracle_serves_every_algorithm_of_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(
+        verify_module, "conv2d_reference", lambda *args, **rest: calls.append(rest) or conv2d_reference(*args, **rest)
+    )
+    referee = Referee(_PROBLEM)
+    for each in algorithms():
+        referee.check(each)
+    # The integers' oracle, the normal values' oracle, and NumPy's own error on the latter.
+    assert calls == [{}, {}, {"dtype": "float32"}]
+
+
+@pytest.mark.parametrize("victim", ["input", "weight", "bias"])
+def test_a_contender_that_writes_to_its_inputs_is_wrong_and_spoils_nothing(
+    monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    honest = verify_module.plan
+
+    def vandal(problem, wei, bia, **rest):  # type: ignore[no-untyped-def]
+        bound = honest(problem, wei, bia, **rest)
+
+        class Plan:
+            poison = staticmethod(bound.poison)
+
+            def __call__(self, src: np.ndarray, out: np.ndarray) -> np.ndarray:
+                result = bound(src, out)
+                {"input": src, "weight": wei, "bias": bia}[victim].reshape(-1)[-1] += 1
+                return result
+
+        return Plan()
+
+    referee = Referee(_PROBLEM)
+    monkeypatch.setattr(verify_module, "plan", vandal)
+    check = referee.check(get_algorithm("direct_naive"))
+    assert (check.status, check.reason) == ("wrong", f"{victim} was written to, expected to be only read")
+    monkeypatch.setattr(verify_module, "plan", honest)
+    assert referee.check(get_algorithm("direct_naive")).status == "ok"
