@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernels import Conv2dProblem, algorithms, conv2d_reference, plan
-from kernels.algorithms.winograd_matrices import transform_matrices
+from kernels.algorithms.cook_toom import transform_matrices
 
 _CASES = [(2, 3, (0, 1, -1)), (4, 3, (0, 1, -1, 2, -2)), (6, 3, (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2)))]
 

@@ -11,23 +11,17 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from kernels.machine.blocking import TileShape, lanes_of, pick_tile
 from kernels.machine.jit import kernel, parallel_kernel
 from kernels.machine.packing import pack_weight_blocks, pad_planes, pad_planes_parallel
-from kernels.machine.simd import (
-    TileShape,
-    lanes_of,
-    static,
-    tile_rank1,
-    tile_rows,
-    tile_store_transposed,
-    vector_bytes,
-)
+from kernels.machine.simd import tile_rank1, tile_rows, tile_store_transposed
+from kernels.machine.static import static
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
 
 @kernel
-def _naive_plane(src, wei, bia, dst, n, oc, G, SH, SW, PH, PW, DH, DW):  # type: ignore[no-untyped-def]
+def _naive_plane(src, wei, bia, dst, n, oc, G, SH, SW, PH, PW, DH, DW):
     """One output plane; the tap loops are outside, so that the pixel loop vectorises."""
     _, _, IH, IW = src.shape
     OC, ICG, KH, KW = wei.shape
@@ -58,14 +52,14 @@ def _naive_plane(src, wei, bia, dst, n, oc, G, SH, SW, PH, PW, DH, DW):  # type:
 
 
 @parallel_kernel
-def _naive_parallel(src, wei, bia, dst, G, SH, SW, PH, PW, DH, DW):  # type: ignore[no-untyped-def]
+def _naive_parallel(src, wei, bia, dst, G, SH, SW, PH, PW, DH, DW):
     MB, OC = dst.shape[0], dst.shape[1]
     for plane in prange(MB * OC):
         _naive_plane(src, wei, bia, dst, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
 
 
 @kernel
-def _naive_serial(src, wei, bia, dst, G, SH, SW, PH, PW, DH, DW):  # type: ignore[no-untyped-def]
+def _naive_serial(src, wei, bia, dst, G, SH, SW, PH, PW, DH, DW):
     MB, OC = dst.shape[0], dst.shape[1]
     for plane in range(MB * OC):
         _naive_plane(src, wei, bia, dst, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
@@ -96,31 +90,15 @@ def direct_naive(
 # then ic, kh, kw. A block's weights (NR * ic * kh * kw) stream from L2 once a tile; the
 # ic * kh source rows under a tile row stay in L1.
 
-#: Tile shapes (MR, NV) by number of vector registers: accumulators + one row of weights
-#: + one broadcast fit, and enough accumulators hide the latency of a multiply-add.
-_TILES = {32: ((14, 2), (9, 3), (7, 3), (4, 4), (1, 4)), 16: ((6, 2), (4, 2), (3, 3), (1, 4))}
-
 
 def _tile_shape(p: Conv2dProblem) -> TileShape:
-    """The tile that wastes fewest multiply-adds on pixels and channels past the edge."""
-    lanes = lanes_of(p.dtype)
-    registers = 32 if vector_bytes() == 64 else 16
-
-    def work(tile: tuple[int, int]) -> float:
-        MR, NV = tile
-        pixels = -(-p.ow // MR) * MR
-        channels = -(-(p.oc // p.g) // (NV * lanes)) * NV
-        # Loads that do not hide behind multiply-adds: small tiles are bound by them.
-        return pixels * channels * max(1.0, (MR + NV) / (MR * NV), 8 / (MR * NV))
-
-    MR, NV = min(_TILES[registers], key=work)
-    return TileShape(MR, NV, lanes)
+    return pick_tile(p.ow, p.oc // p.g, lanes_of(p.dtype))
 
 
 @kernel
 def _tiled_rows(
     shape, MR, NR, begin, end, src, wei, bia, dst, MB, G, ICG, OCG, KH, KW, SH, step, SW, DH, DW, WP, PLANE, OH, OW
-):  # type: ignore[no-untyped-def]
+):
     """Output rows ``begin`` to ``end``, numbered over (image, group, channel block, row)."""
     BLOCKS = (OCG + NR - 1) // NR
     for item in range(begin, end):
@@ -147,7 +125,7 @@ def _tiled_rows(
 @parallel_kernel
 def _tiled_parallel(
     shape, MR, NR, parts, items, src, wei, bia, dst, MB, G, ICG, OCG, KH, KW, SH, step, SW, DH, DW, WP, PLANE, OH, OW
-):  # type: ignore[no-untyped-def]
+):
     for part in prange(parts):
         _tiled_rows(
             shape,

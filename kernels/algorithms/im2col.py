@@ -14,42 +14,27 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from kernels.machine.blocking import TileShape, lanes_of, pick_tile
 from kernels.machine.jit import kernel, parallel_kernel
 from kernels.machine.packing import pack_weight_blocks, pad_planes, pad_planes_parallel
 from kernels.machine.simd import (
-    TileShape,
-    lanes_of,
-    static,
     tile_load,
     tile_rank1,
     tile_rows,
     tile_store,
     tile_store_partial,
-    vector_bytes,
 )
+from kernels.machine.static import static
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
-#: Tile shapes (MR, NV) by number of vector registers.
-_TILES = {32: ((14, 2), (8, 3), (16, 1), (4, 4)), 16: ((6, 2), (4, 2), (8, 1))}
-
 
 def _tile_shape(p: Conv2dProblem) -> TileShape:
-    """The tile that wastes fewest multiply-adds on channels and pixels past the edge."""
-    lanes = lanes_of(p.dtype)
-
-    def work(tile: tuple[int, int]) -> float:
-        MR, NV = tile
-        channels = -(-(p.oc // p.g) // MR) * MR
-        pixels = -(-(p.oh * p.ow) // (NV * lanes)) * NV
-        return channels * pixels * max(1.0, (MR + NV) / (MR * NV))
-
-    MR, NV = min(_TILES[32 if vector_bytes() == 64 else 16], key=work)
-    return TileShape(MR, NV, lanes)
+    return pick_tile(p.oc // p.g, p.oh * p.ow, lanes_of(p.dtype))
 
 
 @kernel
-def _copy_run(vector, src, at, SW, columns, out, count, LANES):  # type: ignore[no-untyped-def]
+def _copy_run(vector, src, at, SW, columns, out, count, LANES):
     """``count`` pixels in steps of SW; may write up to a vector past the run, which is filled later."""
     if SW == 1 and at + count + LANES <= src.size:
         for j in range(0, count, LANES):
@@ -60,7 +45,7 @@ def _copy_run(vector, src, at, SW, columns, out, count, LANES):  # type: ignore[
 
 
 @kernel
-def _pack_columns(vector, src, origin, first, count, columns, ICG, KH, KW, SH, SW, DH, DW, WP, PLANE, OW, LANES, NR):  # type: ignore[no-untyped-def]
+def _pack_columns(vector, src, origin, first, count, columns, ICG, KH, KW, SH, SW, DH, DW, WP, PLANE, OW, LANES, NR):
     """Columns of pixels ``first`` to ``first + count`` of one group of one image."""
     k = 0
     for ic in range(ICG):
@@ -105,7 +90,7 @@ def _panels(
     LANES,
     MR,
     NR,
-):  # type: ignore[no-untyped-def]
+):
     """Work items ``begin`` to ``end``, numbered over (image, group, panel, chunk of channel blocks)."""
     PANELS = (OHW + NR - 1) // NR
     BLOCKS = (OCG + MR - 1) // MR
@@ -180,7 +165,7 @@ def _panels_parallel(
     LANES,
     MR,
     NR,
-):  # type: ignore[no-untyped-def]
+):
     own = columns.size // parts
     for part in prange(parts):
         _panels(

@@ -11,7 +11,7 @@ __all__ = ["pack_weight_blocks", "pad_planes", "pad_planes_parallel"]
 
 
 @kernel
-def _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
+def _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):
     """One plane of ``dst``; the source may reach past it, and is then cut."""
     start = plane * HP * WP
     channel = plane % FILLED
@@ -30,14 +30,14 @@ def _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):  # ty
 
 
 @kernel
-def pad_planes(src, dst, GROUPS, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
+def pad_planes(src, dst, GROUPS, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):
     """Copy flat [GROUPS][CHANNELS][IH][IW] into flat [GROUPS][FILLED][HP][WP], zeros around."""
     for plane in range(GROUPS * FILLED):
         _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP)
 
 
 @parallel_kernel
-def pad_planes_parallel(src, dst, GROUPS, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):  # type: ignore[no-untyped-def]
+def pad_planes_parallel(src, dst, GROUPS, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):
     """`pad_planes` on all threads."""
     for plane in prange(GROUPS * FILLED):
         _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP)

@@ -1,0 +1,260 @@
+"""Small one-dimensional transforms over vectors, unrolled while their IR is emitted.
+
+A codelet reads a few vectors, combines them and writes a few vectors; every lane is a
+channel of its own. What it computes is in the *type* of its first argument (a `Static`
+holding a `MatrixCodelet` or an `FftCodelet`), so that one driver serves every transform.
+
+Complex numbers are bundles of two vectors, real part first. Spectra of real data keep only
+n / 2 + 1 bundles. Source of the recursions: radix-2 decimation in time (Cooley and Tukey,
+1965) and its real-data form (Sorensen et al., "Real-Valued Fast Fourier Transform
+Algorithms", 1987, section II).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from kernels.machine.emit import data_pointer, fma, index_value, load_vector, scalar_type, store_vector
+from kernels.machine.static import StaticType
+
+__all__ = ["Codelet", "FftCodelet", "MatrixCodelet", "apply_codelet"]
+
+Value = Any  # an llvmlite value of vector type
+
+
+@dataclass(frozen=True)
+class MatrixCodelet:
+    """A small constant matrix times a vector of vectors.
+
+    Zeros cost nothing, and two rows that agree in even columns and are opposite in odd ones
+    (points +p and -p of a Cook-Toom transform) share their halves: even + odd, even - odd.
+    """
+
+    rows: tuple[tuple[float, ...], ...]
+    #: Vectors a bundle, in and out.
+    widths = (1, 1)
+
+    @property
+    def inputs(self) -> int:
+        """Bundles read."""
+        return len(self.rows[0])
+
+    @property
+    def outputs(self) -> int:
+        """Bundles written."""
+        return len(self.rows)
+
+    def emit(self, builder: ir.IRBuilder, values: Sequence[Value]) -> list[Value]:
+        """Emit the transform of ``values``."""
+        outputs: dict[int, Value] = {}
+        for i, row in enumerate(self.rows):
+            if i in outputs:
+                continue
+            mirrored = tuple(-x if j % 2 else x for j, x in enumerate(row))
+            later = range(i + 1, len(self.rows))
+            twin = next((k for k in later if self.rows[k] == mirrored != row), None)
+            if twin is None:
+                outputs[i] = _dot(builder, row, values)
+                continue
+            even = _dot(builder, [0.0 if j % 2 else x for j, x in enumerate(row)], values)
+            odd = _dot(builder, [x if j % 2 else 0.0 for j, x in enumerate(row)], values)
+            outputs[i], outputs[twin] = builder.fadd(even, odd), builder.fsub(even, odd)
+        return [outputs[i] for i in range(len(self.rows))]
+
+
+@dataclass(frozen=True)
+class FftCodelet:
+    """A Fourier transform of ``n`` points, n a power of two, without the factor 1 / n.
+
+    ``kind`` is ``"r2c"`` (n real -> n / 2 + 1 complex), ``"c2r"`` (its inverse),
+    ``"c2c"`` or ``"c2c_inverse"``.
+    """
+
+    n: int
+    kind: str
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Vectors a bundle, in and out."""
+        return {"r2c": (1, 2), "c2r": (2, 1)}.get(self.kind, (2, 2))
+
+    @property
+    def inputs(self) -> int:
+        """Bundles read."""
+        return self.n // 2 + 1 if self.kind == "c2r" else self.n
+
+    @property
+    def outputs(self) -> int:
+        """Bundles written."""
+        return self.n // 2 + 1 if self.kind == "r2c" else self.n
+
+    def emit(self, builder: ir.IRBuilder, values: Sequence[Value]) -> list[Value]:
+        """Emit the transform of ``values``."""
+        if self.kind == "r2c":
+            return [part for pair in _real_forward(builder, list(values)) for part in pair]
+        pairs = list(zip(values[::2], values[1::2], strict=True))
+        if self.kind == "c2r":
+            return _real_inverse(builder, pairs)
+        sign = 1 if self.kind == "c2c_inverse" else -1
+        return [part for pair in _complex(builder, pairs, sign) for part in pair]
+
+
+Codelet = MatrixCodelet | FftCodelet
+
+
+@intrinsic
+def apply_codelet(
+    typingctx: Any,
+    codelet: Any,
+    lanes: Any,
+    a: Any,
+    ai: Any,
+    a_step: Any,
+    a_part: Any,
+    c: Any,
+    ci: Any,
+    c_step: Any,
+    c_part: Any,
+) -> Any:
+    """``apply_codelet(codelet, lanes, a, ai, a_step, a_part, c, ci, c_step, c_part)``.
+
+    Part q of bundle j is the vector at ``a[ai + j * a_step + q * a_part]``; the output is
+    laid out likewise in ``c``. All inputs are read before anything is written.
+    """
+    if not isinstance(codelet, StaticType) or not isinstance(lanes, StaticType):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(scalar_type(a.dtype), lanes.value)
+        source, target = (
+            data_pointer(context, builder, a, arguments[2]),
+            data_pointer(context, builder, c, arguments[6]),
+        )
+        places = [
+            index_value(context, builder, kind, arguments[i])
+            for i, kind in _places(ai, a_step, a_part, ci, c_step, c_part)
+        ]
+        width_in, width_out = codelet.value.widths
+        inputs = [
+            load_vector(builder, source, _offset(builder, places[:3], slot, width_in), vector)
+            for slot in range(codelet.value.inputs * width_in)
+        ]
+        for slot, value in enumerate(codelet.value.emit(builder, inputs)):
+            store_vector(builder, value, target, _offset(builder, places[3:], slot, width_out))
+        return context.get_dummy_value()
+
+    return types.void(codelet, lanes, a, ai, a_step, a_part, c, ci, c_step, c_part), codegen
+
+
+def _places(*kinds: Any) -> Iterator[tuple[int, Any]]:
+    """Positions of the index arguments, with their types."""
+    return zip((3, 4, 5, 7, 8, 9), kinds, strict=True)
+
+
+def _offset(builder: Any, places: Sequence[Value], slot: int, width: int) -> Value:
+    start, step, part = places
+    bundle = builder.add(start, builder.mul(step, step.type(slot // width)))
+    return builder.add(bundle, builder.mul(part, part.type(slot % width)))
+
+
+def _dot(builder: Any, row: Sequence[float], values: Sequence[Value]) -> Value:
+    total = None
+    # Coefficients of one first: the sum then starts without a multiplication.
+    for x, value in sorted(zip(row, values, strict=True), key=lambda pair: pair[0] != 1.0):
+        if x == 0.0:
+            continue
+        if total is None:
+            total = value if x == 1.0 else builder.fmul(_constant(value, x), value)
+        elif x == 1.0:
+            total = builder.fadd(total, value)
+        elif x == -1.0:
+            total = builder.fsub(total, value)
+        else:
+            total = fma(builder, _constant(value, x), value, total)
+    return _constant(values[0], 0.0) if total is None else total
+
+
+def _constant(like: Value, x: float) -> ir.Constant:
+    return ir.Constant(like.type, [x] * like.type.count)
+
+
+Complex = tuple[Value, Value]
+
+
+def _twiddle(builder: Any, value: Complex, turn: float) -> Complex:
+    """Multiply by exp(2 pi i turn), a sixteenth at a time where that is cheap."""
+    re, im = value
+    eighth = turn % 1.0 * 8
+    if eighth == 0:
+        return value
+    if eighth == 4:
+        return builder.fneg(re), builder.fneg(im)
+    if eighth == 2:
+        return builder.fneg(im), re
+    if eighth == 6:
+        return im, builder.fneg(re)
+    cosine, sine = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
+    c, s = _constant(re, cosine), _constant(re, sine)
+    minus = _constant(re, -sine)
+    return fma(builder, minus, im, builder.fmul(c, re)), fma(builder, s, re, builder.fmul(c, im))
+
+
+def _add(builder: Any, a: Complex, b: Complex) -> Complex:
+    return builder.fadd(a[0], b[0]), builder.fadd(a[1], b[1])
+
+
+def _subtract(builder: Any, a: Complex, b: Complex) -> Complex:
+    return builder.fsub(a[0], b[0]), builder.fsub(a[1], b[1])
+
+
+def _conjugate(builder: Any, a: Complex) -> Complex:
+    return a[0], builder.fneg(a[1])
+
+
+def _complex(builder: Any, values: list[Complex], sign: int) -> list[Complex]:
+    """X[k] = E[k] + w^k O[k], X[k + n/2] = E[k] - w^k O[k]."""
+    n = len(values)
+    if n == 1:
+        return values
+    even, odd = _complex(builder, values[::2], sign), _complex(builder, values[1::2], sign)
+    turned = [_twiddle(builder, odd[k], sign * k / n) for k in range(n // 2)]
+    return [_add(builder, e, o) for e, o in zip(even, turned, strict=True)] + [
+        _subtract(builder, e, o) for e, o in zip(even, turned, strict=True)
+    ]
+
+
+def _real_forward(builder: Any, values: list[Value]) -> list[Complex]:
+    """The half spectrum: X[k] = E[k] + w^k O[k], X[n/2 - k] = conj(E[k] - w^k O[k])."""
+    n = len(values)
+    zero = _constant(values[0], 0.0)
+    if n == 2:
+        return [(builder.fadd(*values), zero), (builder.fsub(*values), zero)]
+    even, odd = _real_forward(builder, values[::2]), _real_forward(builder, values[1::2])
+    spectrum: dict[int, Complex] = {}
+    for k in range(n // 4 + 1):
+        turned = _twiddle(builder, odd[k], -k / n)
+        spectrum[n // 2 - k] = _conjugate(builder, _subtract(builder, even[k], turned))
+        spectrum[k] = _add(builder, even[k], turned)
+    return [spectrum[k] for k in range(n // 2 + 1)]
+
+
+def _real_inverse(builder: Any, spectrum: list[Complex]) -> list[Value]:
+    """The reverse of `_real_forward`, every step times two."""
+    n = 2 * (len(spectrum) - 1)
+    if n == 2:
+        first, second = spectrum[0][0], spectrum[1][0]
+        return [builder.fadd(first, second), builder.fsub(first, second)]
+    even, odd = [], []
+    for k in range(n // 4 + 1):
+        mirror = _conjugate(builder, spectrum[n // 2 - k])
+        even.append(_add(builder, spectrum[k], mirror))
+        odd.append(_twiddle(builder, _subtract(builder, spectrum[k], mirror), k / n))
+    pairs = zip(_real_inverse(builder, even), _real_inverse(builder, odd), strict=True)
+    return [value for pair in pairs for value in pair]

@@ -1,0 +1,109 @@
+"""LLVM IR for vectors: the pieces that intrinsics are emitted from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from kernels.machine.static import StaticType
+
+__all__ = [
+    "data_pointer",
+    "first_lanes",
+    "fma",
+    "index_value",
+    "load_vector",
+    "masked_store",
+    "scalar_type",
+    "splat",
+    "store_vector",
+    "transpose",
+]
+
+
+def scalar_type(dtype: types.Type) -> ir.Type:
+    return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+
+
+def data_pointer(context: Any, builder: ir.IRBuilder, typ: types.Array, value: ir.Value) -> ir.Value:
+    return context.make_array(typ)(context, builder, value).data
+
+
+def index_value(context: Any, builder: ir.IRBuilder, typ: types.Type, value: ir.Value) -> ir.Value:
+    """An index as intp; a `Static` becomes a constant of the IR."""
+    if isinstance(typ, StaticType):
+        return context.get_constant(types.intp, typ.value)
+    return context.cast(builder, value, typ, types.intp)
+
+
+def load_vector(builder: ir.IRBuilder, data: ir.Value, offset: ir.Value, vector: ir.VectorType) -> ir.Value:
+    place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+    return builder.load(place, align=element_bytes(vector))
+
+
+def store_vector(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, offset: ir.Value) -> None:
+    place = builder.bitcast(builder.gep(data, [offset]), value.type.as_pointer())
+    builder.store(value, place, align=element_bytes(value.type))
+
+
+def element_bytes(vector: ir.VectorType) -> int:
+    return 4 if isinstance(vector.element, ir.FloatType) else 8
+
+
+def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+    vector = ir.VectorType(value.type, lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def named(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+    """LLVM intrinsics over vectors, by name (llvmlite's ``declare_intrinsic`` refuses vectors)."""
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+
+def fma(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """``a * b + c`` in one rounding."""
+    vector = a.type
+    return builder.call(named(builder, f"llvm.fma.{suffix(vector)}", vector, [vector] * 3), [a, b, c])
+
+
+def suffix(vector: ir.VectorType) -> str:
+    return f"v{vector.count}f{8 * element_bytes(vector)}"
+
+
+def first_lanes(builder: Any, count: ir.Value, lanes: int) -> ir.Value:
+    """A mask of the lanes below ``count``."""
+    numbers = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
+    return builder.icmp_signed("<", numbers, splat(builder, count, lanes))
+
+
+def masked_store(builder: Any, value: ir.Value, data: ir.Value, offset: ir.Value, mask: ir.Value) -> None:
+    vector = value.type
+    number = ir.IntType(32)
+    kinds = [vector, vector.as_pointer(), number, mask.type]
+    store = named(builder, f"llvm.masked.store.{suffix(vector)}.p0", ir.VoidType(), kinds)
+    place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+    builder.call(store, [value, place, ir.Constant(number, element_bytes(vector)), mask])
+
+
+def transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
+    """Transpose a square of vectors by log2(lanes) stages of block swaps."""
+    lanes = len(rows)
+    vector = rows[0].type
+    mask_type = ir.VectorType(ir.IntType(32), lanes)
+    span = 1
+    while span < lanes:
+        low = ir.Constant(mask_type, [j if not j & span else lanes + j - span for j in range(lanes)])
+        high = ir.Constant(mask_type, [j + span if not j & span else lanes + j for j in range(lanes)])
+        for i in range(lanes):
+            if not i & span:
+                first, second = rows[i], rows[i + span]
+                rows[i] = builder.shuffle_vector(first, second, low)
+                rows[i + span] = builder.shuffle_vector(first, second, high)
+        span *= 2
+    assert rows[0].type == vector
+    return rows

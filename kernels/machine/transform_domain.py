@@ -1,0 +1,381 @@
+"""Convolution by transform, elementwise products summed over channels, inverse transform.
+
+One driver for Winograd and for FFT: they differ in their one-dimensional codelets only.
+
+Layout (vectors run over channels, f numbers the points of the transform, row by row)
+    padded  [mb][g][ICP][HP][WP]: NCHW, zeros around, channels rounded up to whole vectors
+    pixels  [row][column][lanes]: the rows under a block of tiles, one vector of channels
+    V       [f][tile / MR][piece, ic / lanes][part][MR][lanes]
+    U       [g][f][oc block][piece, ic][NR]
+    M       [f][tile][NR]
+    rows    [row][column][lanes]: output rows of one row of tiles, before they become NCHW
+A *part* is real or imaginary (one part where numbers are real); a *piece* is a part of a
+kernel that is larger than a tile takes: its source tile is the same one, shifted.
+
+Loops, outside in: image, group, block of tile rows; input transform; block of output
+channels: products of every f, output transform. V and M of a block are sized for L2. Where
+there are fewer blocks than threads can share, threads split each phase instead: input
+channels, then points x channel blocks, then channel blocks. Either way each number is
+computed by the same steps, so the bits do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import prange
+
+from kernels.machine.blocking import TileShape, lanes_of, pick_tile
+from kernels.machine.codelets import Codelet, apply_codelet
+from kernels.machine.jit import kernel, parallel_kernel
+from kernels.machine.packing import pad_planes, pad_planes_parallel
+from kernels.machine.simd import tile_load, tile_multiply, tile_rank1, tile_rows, tile_store, tile_store_transposed
+from kernels.machine.static import Static, static
+from kernels.problem import Conv2dProblem
+from kernels.registry import Packed
+
+__all__ = ["Transform", "prepare", "run", "workspace_bytes"]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A two-dimensional transform of tiles of ``n`` pixels to tiles of ``m`` outputs.
+
+    ``rows_in`` runs along each of the n[0] rows of a tile, ``columns_in`` down each of its
+    results; the inverses in the opposite order. ``tap`` is how many taps a kernel piece has a
+    side; ``weights`` maps float64 taps (..., tap[0], tap[1]) to points (..., R, C), which are
+    complex where ``width`` is 2. ``block_tiles`` is how many tiles a block aims at.
+    """
+
+    n: tuple[int, int]
+    m: tuple[int, int]
+    tap: tuple[int, int]
+    rows_in: Codelet
+    columns_in: Codelet
+    columns_out: Codelet
+    rows_out: Codelet
+    width: int
+    block_tiles: int
+    weights: Callable[[np.ndarray], np.ndarray]
+
+
+class _Codes(NamedTuple):
+    """What the kernels are specialised by."""
+
+    shape: Static
+    square: Static
+    lanes: Static
+    width: Static
+    rows_in: Static
+    columns_in: Static
+    columns_out: Static
+    rows_out: Static
+
+
+class _Sizes(NamedTuple):
+    """Every extent that the kernels need, in elements unless said."""
+
+    G: int
+    OCG: int
+    ICP: int  # input channels a group, whole vectors
+    OCB: int  # blocks of output channels a group
+    TH: int  # tiles down
+    TW: int  # tiles across
+    R: int  # tile rows a block
+    BLOCKS: int  # blocks an image and group
+    NH: int  # source rows a tile
+    MH: int  # output rows a tile
+    MW: int
+    C: int  # points along a row
+    F: int  # points of a tile
+    W: int  # parts of a number
+    PIECES_H: int
+    PIECES_W: int
+    TAP_H: int
+    TAP_W: int
+    HP: int
+    WP: int
+    WR: int  # columns of ``rows``
+    VSTEP: int  # from one point to the next in V
+    MSTEP: int
+    LANES: int
+    MR: int
+    NR: int
+    CHANNELS: int  # output channels a block
+    OH: int
+    OW: int
+    SH: int
+    SW: int
+    PIXELS: int  # size of ``pixels``
+    ONE: int  # size of the scratch of one tile
+
+
+@kernel
+def _source_at(z, item):
+    """Image, group and first tile row of a block, and its place in ``padded``."""
+    first = item % z.BLOCKS * z.R
+    group = item // z.BLOCKS % z.G
+    image = item // (z.BLOCKS * z.G)
+    return image, group, first, ((image * z.G + group) * z.ICP * z.HP + first * z.MH) * z.WP
+
+
+@kernel
+def _input_transform(codes, z, padded, source, live_rows, begin, end, local, V):
+    """V of a block, for vectors ``begin`` to ``end`` of input channels."""
+    pixels, one = local[: z.PIXELS], local[z.PIXELS : z.PIXELS + z.ONE]
+    PLANE, LANES, L = z.HP * z.WP, z.LANES, z.C * z.W * z.LANES
+    source_rows = (live_rows - 1) * z.MH + z.NH + (z.PIECES_H - 1) * z.TAP_H
+    for ic in range(begin * LANES, end * LANES, LANES):
+        for row in range(source_rows):
+            for column in range(0, z.WP, LANES):
+                block = tile_load(codes.square, padded, source + ic * PLANE + row * z.WP + column, PLANE)
+                tile_store_transposed(block, pixels, (row * z.WP + column) * LANES, LANES, LANES, LANES)
+        for piece in range(z.PIECES_H * z.PIECES_W):
+            shift = piece // z.PIECES_W * z.TAP_H * z.WP + piece % z.PIECES_W * z.TAP_W
+            K = z.PIECES_H * z.PIECES_W * z.ICP
+            for tile in range(live_rows * z.TW):
+                corner = (tile // z.TW * z.MH * z.WP + tile % z.TW * z.MW + shift) * LANES
+                for row in range(z.NH):
+                    at = corner + row * z.WP * LANES
+                    apply_codelet(codes.rows_in, codes.lanes, pixels, at, LANES, 0, one, row * L, z.W * LANES, LANES)
+                out = (tile // z.MR * K + piece * z.ICP + ic) * z.W * z.MR + tile % z.MR * LANES
+                for c in range(z.C):
+                    at = c * z.W * LANES
+                    to = out + c * z.VSTEP
+                    step = z.C * z.VSTEP
+                    apply_codelet(codes.columns_in, codes.lanes, one, at, L, LANES, V, to, step, z.MR * LANES)
+
+
+@kernel
+def _products(codes, z, V, U, group, block, tiles, begin, end, zeros, M):
+    """M of one block of output channels, for points ``begin`` to ``end``."""
+    K = z.PIECES_H * z.PIECES_W * z.ICP
+    for f in range(begin, end):
+        for panel in range(0, tiles, z.MR):
+            tile = tile_rows(codes.shape, zeros, 0)
+            wi = ((group * z.F + f) * z.OCB + block) * K * z.NR
+            for k in range(0, K, z.LANES):
+                at = f * z.VSTEP + (panel * K + k * z.MR) * z.W
+                for lane in range(z.LANES):
+                    tile = tile_multiply(codes.width, tile, V, at + lane, codes.lanes, z.MR * z.LANES, U, wi)
+                    wi += z.NR
+            tile_store(tile, M, f * z.MSTEP + panel * z.NR, z.NR)
+
+
+@kernel
+def _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, live_rows, local):
+    """The rows of dst under a block of tiles, for one block of output channels."""
+    one, rows = local[z.PIXELS : z.PIXELS + z.ONE], local[z.PIXELS + z.ONE :]
+    LANES, L = z.LANES, z.C * z.W * z.LANES
+    OHW = z.OH * z.OW
+    live = min(z.CHANNELS, z.OCG - block * z.CHANNELS)
+    out = (image * z.G * z.OCG + group * z.OCG + block * z.CHANNELS) * OHW
+    for vector in range(0, live, LANES):
+        for tile_row in range(live_rows):
+            for tile in range(z.TW):
+                at = (tile_row * z.TW + tile) * z.NR + vector
+                for c in range(z.C):
+                    place, step = at + c * z.MSTEP, z.C * z.MSTEP
+                    apply_codelet(
+                        codes.columns_out, codes.lanes, M, place, step, z.CHANNELS, one, c * z.W * LANES, L, LANES
+                    )
+                for row in range(z.MH):
+                    to = (row * z.WR + tile * z.MW) * LANES
+                    apply_codelet(codes.rows_out, codes.lanes, one, row * L, z.W * LANES, LANES, rows, to, LANES, 0)
+            for row in range(z.MH):
+                dense = (first + tile_row) * z.MH + row
+                oh = dense // z.SH
+                if dense % z.SH != 0 or oh >= z.OH:
+                    continue
+                for ow in range(0, z.OW, LANES):
+                    pixels = tile_load(codes.square, rows, (row * z.WR + ow * z.SW) * LANES, z.SW * LANES)
+                    pixels = tile_rank1(pixels, ones, 0, 0, bias, (group * z.OCB + block) * z.CHANNELS + vector)
+                    to = out + vector * OHW + oh * z.OW + ow
+                    tile_store_transposed(pixels, dst, to, OHW, min(LANES, z.OW - ow), min(LANES, live - vector))
+
+
+@kernel
+def _tiles_of(z, live_rows):
+    """Tiles of a block, whole panels. What fills the last panel is multiplied and not read."""
+    return (live_rows * z.TW + z.MR - 1) // z.MR * z.MR
+
+
+@kernel
+def _blocks(codes, z, begin, end, padded, U, bias, ones, zeros, dst, local, V, M):
+    """Blocks ``begin`` to ``end``, all phases of each."""
+    for item in range(begin, end):
+        image, group, first, source = _source_at(z, item)
+        live_rows = min(z.R, z.TH - first)
+        _input_transform(codes, z, padded, source, live_rows, 0, z.ICP // z.LANES, local, V)
+        for block in range(z.OCB):
+            _products(codes, z, V, U, group, block, _tiles_of(z, live_rows), 0, z.F, zeros, M)
+            _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, live_rows, local)
+
+
+@parallel_kernel
+def _blocks_shared(codes, z, parts, items, padded, U, bias, ones, zeros, dst, local, V, M):
+    """Blocks shared out among threads, each with its own V and M."""
+    for part in prange(parts):
+        begin, end = part * items // parts, (part + 1) * items // parts
+        _blocks(codes, z, begin, end, padded, U, bias, ones, zeros, dst, local[part], V[part], M[part])
+
+
+@parallel_kernel
+def _phases_shared(codes, z, parts, items, padded, U, bias, ones, zeros, dst, local, V, M):
+    """One block after another, each phase shared out among threads; M holds every channel block."""
+    for item in range(items):
+        image, group, first, source = _source_at(z, item)
+        live_rows = min(z.R, z.TH - first)
+        vectors = z.ICP // z.LANES
+        for part in prange(parts):
+            begin, end = part * vectors // parts, (part + 1) * vectors // parts
+            _input_transform(codes, z, padded, source, live_rows, begin, end, local[part], V[0])
+        work = z.OCB * z.F
+        for part in prange(parts):
+            for q in range(part * work // parts, (part + 1) * work // parts):
+                block, f = q // z.F, q % z.F
+                _products(codes, z, V[0], U, group, block, _tiles_of(z, live_rows), f, f + 1, zeros, M[block])
+        for part in prange(parts):
+            for block in range(part * z.OCB // parts, (part + 1) * z.OCB // parts):
+                _output_transform(
+                    codes, z, M[block], bias, ones, dst, image, group, block, first, live_rows, local[part]
+                )
+
+
+# -- what an algorithm calls ------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=1024)
+def _sizes(p: Conv2dProblem, t: Transform) -> tuple[_Sizes, TileShape]:
+    lanes = lanes_of(p.dtype)
+    # Outputs between those that a stride keeps are computed and not stored.
+    dense_h, dense_w = (p.oh - 1) * p.sh + 1, (p.ow - 1) * p.sw + 1
+    TH, TW = -(-dense_h // t.m[0]), -(-dense_w // t.m[1])
+    # Blocks of equal size, so that the last one is not nearly empty.
+    BLOCKS = -(-TH // max(1, min(TH, round(t.block_tiles / TW))))
+    R = -(-TH // BLOCKS)
+    BLOCKS = -(-TH // R)
+    OCG = p.oc // p.g
+    shape = pick_tile(R * TW, OCG * t.width, lanes, complex_numbers=t.width == 2)
+    channels = shape.NR // t.width
+    extent = p.kernel_extent
+    pieces = [-(-extent[i] // t.tap[i]) for i in (0, 1)]
+    ICP = -(-(p.ic // p.g) // lanes) * lanes
+    C = t.rows_in.outputs
+    F = t.columns_in.outputs * C
+    tiles = -(-R * TW // shape.MR) * shape.MR
+    HP = (TH - 1) * t.m[0] + t.n[0] + (pieces[0] - 1) * t.tap[0]
+    WP = (TW - 1) * t.m[1] + t.n[1] + (pieces[1] - 1) * t.tap[1]
+    HP, WP = max(HP, p.padded_shape[0]), -(-max(WP, p.padded_shape[1]) // lanes) * lanes
+    return _Sizes(
+        G=p.g, OCG=OCG, ICP=ICP, OCB=-(-OCG // channels), TH=TH, TW=TW, R=R, BLOCKS=BLOCKS, NH=t.n[0], MH=t.m[0],
+        MW=t.m[1], C=C, F=F, W=t.width, PIECES_H=pieces[0], PIECES_W=pieces[1], TAP_H=t.tap[0], TAP_W=t.tap[1],
+        HP=HP, WP=WP, WR=max(TW * t.m[1] + t.n[1], -(-p.ow // lanes) * lanes * p.sw),
+        # One vector more, so that the points of a tile do not all fall into one set of the L1 cache.
+        VSTEP=tiles * pieces[0] * pieces[1] * ICP * t.width + lanes, MSTEP=tiles * shape.NR + lanes,
+        LANES=lanes, MR=shape.MR, NR=shape.NR, CHANNELS=channels, OH=p.oh, OW=p.ow, SH=p.sh, SW=p.sw,
+        PIXELS=((R - 1) * t.m[0] + t.n[0] + (pieces[0] - 1) * t.tap[0]) * WP * lanes,
+        ONE=max(t.n[0], t.columns_out.outputs) * C * t.width * lanes,
+    ), shape  # fmt: skip
+
+
+def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
+    """Bytes of the transformed weights U."""
+    z, _ = _sizes(p, t)
+    return z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR * p.itemsize
+
+
+def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
+    """Transform and pack weights; see the layout of U above.
+
+    Parameters
+    ----------
+    p : Conv2dProblem
+    wei : ndarray, shape (oc, ic // g, kh, kw)
+    t : Transform
+
+    Returns
+    -------
+    Packed
+    """
+    z, shape = _sizes(p, t)
+    ICG, pieces = p.ic // p.g, z.PIECES_H * z.PIECES_W
+    U = np.zeros((z.G, z.F, z.OCB, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
+    grouped = wei.reshape(z.G, z.OCG, ICG, p.kh, p.kw)
+    for block in range(z.OCB):
+        taken = grouped[:, block * z.CHANNELS : (block + 1) * z.CHANNELS]
+        spread = np.zeros((*taken.shape[:3], z.PIECES_H * z.TAP_H, z.PIECES_W * z.TAP_W), np.float64)
+        spread[..., : p.kernel_extent[0] : p.dh, : p.kernel_extent[1] : p.dw] = taken
+        cut = spread.reshape(*taken.shape[:3], z.PIECES_H, z.TAP_H, z.PIECES_W, z.TAP_W).swapaxes(4, 5)
+        points = t.weights(cut).reshape(*taken.shape[:3], pieces, z.F)
+        ordered = points.transpose(0, 4, 3, 2, 1)  # g, f, piece, ic, oc
+        U[:, :, block, :, :ICG, 0, : taken.shape[1]] = ordered.real
+        if z.W == 2:
+            U[:, :, block, :, :ICG, 1, : taken.shape[1]] = ordered.imag
+    codelets = (t.rows_in, t.columns_in, t.columns_out, t.rows_out)
+    square = TileShape(z.LANES, 1, z.LANES)
+    codes = _Codes(*map(static, (shape, square, z.LANES, z.W, *codelets)))
+    return codes, U.reshape(-1), np.ones(1, p.dtype), np.zeros(z.NR, p.dtype)
+
+
+def _shares_blocks(z: _Sizes, p: Conv2dProblem, threads: int) -> bool:
+    """Whether threads take blocks of their own; else they share the phases of each."""
+    return threads == 1 or p.mb * z.G * z.BLOCKS >= 4 * threads
+
+
+def _scratch_shapes(p: Conv2dProblem, t: Transform, threads: int) -> dict[str, tuple[int, ...]]:
+    z, _ = _sizes(p, t)
+    own = _shares_blocks(z, p, threads)
+    local = z.PIXELS + z.ONE + z.MH * z.WR * z.LANES
+    return {
+        "padded": (p.mb * z.G * z.ICP * z.HP * z.WP,),
+        "bias": (z.G, z.OCB * z.CHANNELS),
+        "local": (threads, local),
+        "V": (threads if own else 1, z.F * z.VSTEP),
+        "M": (threads if own else z.OCB, z.F * z.MSTEP),
+    }
+
+
+def workspace_bytes(p: Conv2dProblem, threads: int, t: Transform) -> int:
+    """Bytes of scratch that `run` needs."""
+    return sum(int(np.prod(shape)) for shape in _scratch_shapes(p, t, threads).values()) * p.itemsize
+
+
+def run(
+    p: Conv2dProblem,
+    packed: Packed,
+    src: np.ndarray,
+    bia: np.ndarray,
+    dst: np.ndarray,
+    workspace: np.ndarray,
+    threads: int,
+    t: Transform,
+) -> None:
+    """Convolve; the arguments are those of `Algorithm.run`."""
+    codes, U, ones, zeros = packed
+    z, _ = _sizes(p, t)
+    scratch, at = workspace.view(p.dtype), 0
+    arrays: dict[str, Any] = {}
+    for name, shape in _scratch_shapes(p, t, threads).items():
+        size = int(np.prod(shape))
+        arrays[name] = scratch[at : at + size].reshape(shape)
+        at += size
+    bias = arrays["bias"]
+    bias[:, z.OCG :] = 0
+    bias[:, : z.OCG] = bia.reshape(z.G, z.OCG)
+    padded = arrays["padded"]
+    pad = pad_planes if threads == 1 else pad_planes_parallel
+    pad(src.reshape(-1), padded, p.mb * z.G, p.ic // p.g, z.ICP, p.ih, p.iw, p.ph, p.pw, z.HP, z.WP)
+    items = p.mb * z.G * z.BLOCKS
+    shared = (padded, U, bias.reshape(-1), ones, zeros, dst.reshape(-1))
+    local, V, M = arrays["local"], arrays["V"], arrays["M"]
+    if threads == 1:
+        _blocks(codes, z, 0, items, *shared, local[0], V[0], M[0])
+    elif _shares_blocks(z, p, threads):
+        _blocks_shared(codes, z, threads, items, *shared, local, V, M)
+    else:
+        _phases_shared(codes, z, threads, items, *shared, local, V, M)
