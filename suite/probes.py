@@ -16,7 +16,8 @@ import numba
 import numpy as np
 from numba import prange
 
-from kernels.machine import simd
+from kernels.machine import blocking, simd
+from kernels.machine.static import static
 from kernels.machine.threading import limited_to, resolve
 
 __all__ = ["measure_bandwidth", "measure_fma", "resolve_threads", "vector_bytes"]
@@ -62,7 +63,7 @@ def _triad_parallel(a, b, c, factor, repeats, parts):  # type: ignore[no-untyped
 
 def vector_bytes() -> int:
     """Bytes of the vectors that the kernels use."""
-    return simd.vector_bytes()
+    return blocking.vector_bytes()
 
 
 def resolve_threads(threads: int | None) -> int:
@@ -86,12 +87,12 @@ def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S) -> float:
     least_s : float
         Least seconds of one sample; the best of seven counts.
     """
-    MR, NV = (14, 2) if simd.vector_bytes() == 64 else (6, 2)
-    shape = simd.TileShape(MR, NV, simd.lanes_of(dtype))
+    MR, NV = (14, 2) if blocking.vector_bytes() == 64 else (6, 2)
+    shape = blocking.TileShape(MR, NV, blocking.lanes_of(dtype))
     # So small that no sum overflows, and far from denormals.
     a, b = (np.full(_DEPTH * width, 1e-3, dtype) for width in (MR, shape.NR))
     c = np.zeros(threads * MR * shape.NR, dtype)
-    operands: Any = (simd.static(shape), MR, shape.NR, a, b, c)
+    operands: Any = (static(shape), MR, shape.NR, a, b, c)
 
     def run(repeats: int) -> None:
         if threads == 1:

@@ -47,13 +47,12 @@ def test_a_command_that_is_missing_or_fails_says_nothing(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_fma_probe_multiplies_as_often_as_it_counts(dtype: str) -> None:
-    from kernels.machine import simd
 
     MR, NV, depth, repeats = 4, 2, 8, 5
-    shape = simd.TileShape(MR, NV, simd.lanes_of(dtype))
+    shape = blocking.TileShape(MR, NV, blocking.lanes_of(dtype))
     a, b = np.ones(depth * MR, dtype), np.full(depth * shape.NR, 2, dtype)
     c = np.zeros(2 * MR * shape.NR, dtype)
-    probes._fma_loop(simd.static(shape), MR, shape.NR, a, b, c, MR * shape.NR, depth, repeats)
+    probes._fma_loop(static(shape), MR, shape.NR, a, b, c, MR * shape.NR, depth, repeats)
     # Each element has had depth x repeats multiply-adds of 1 and 2, and only the asked tile is written.
     assert (c[MR * shape.NR :] == 2 * depth * repeats).all()
     assert (c[: MR * shape.NR] == 0).all()
