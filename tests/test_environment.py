@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kernels.machine import blocking
+from kernels.machine.static import static
 from suite import environment, probes
 from suite.environment import Limits, Machine, this_machine
 
