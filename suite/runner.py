@@ -1,0 +1,128 @@
+"""Tasks -> rows: verified first, timed only when right, and nothing dropped silently."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from kernels import Conv2dProblem, plan
+from suite.environment import Limits
+from suite.rows import MEASURED, Row
+from suite.selection import Task
+from suite.timer import measure, seconds
+from suite.verify import Referee
+
+__all__ = ["run_tasks"]
+
+#: Compilers explain themselves over pages; a row keeps the beginning.
+_LONGEST_REASON = 500
+
+
+def run_tasks(
+    tasks: Iterable[Task],
+    limits: Limits,
+    *,
+    budget_s: float,
+    before: Callable[[Task], None] = lambda task: None,
+) -> Iterator[Row]:
+    """Verify and time, one row a task, in their order.
+
+    Neighbouring tasks of the same problem share its inputs, result and oracle.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+    limits : Limits
+        What ``pct_of_peak`` is stated against.
+    budget_s : float
+        Seconds of samples a row.
+    before : callable
+        Told of each task before it starts.
+
+    Yields
+    ------
+    Row
+        All of `suite.rows.COLUMNS` but ``run`` and ``machine``. Its status is ``ok``,
+        ``skipped`` (the algorithm's own reason), ``wrong`` (never timed) or ``failed``
+        (the exception's text).
+    """
+    for _, group in itertools.groupby(tasks, key=lambda task: task.layer.problem):
+        bench: _Bench | None = None
+        for task in group:
+            before(task)
+            bench = bench or _Bench(task.layer.problem)
+            yield bench.row(task, limits, budget_s)
+
+
+class _Bench:
+    """The arrays of one problem, the same ones for every algorithm: placement in memory is no difference."""
+
+    def __init__(self, problem: Conv2dProblem) -> None:
+        self.problem = problem
+        self.referee = Referee(self.problem)
+        self.dst = np.empty(self.problem.output_shape, self.problem.dtype)
+
+    def row(self, task: Task, limits: Limits, budget_s: float) -> Row:
+        """Measure one task."""
+        layer, algorithm = task.layer, task.algorithm
+        row: Row = {
+            "network": layer.network,
+            "layer": layer.name,
+            "occurs": layer.occurs,
+            "problem": str(layer.problem),
+            "algorithm": algorithm.name,
+            "family": algorithm.family,
+            "threads": task.threads,
+            "status": "failed",
+            "reason": "",
+            **dict.fromkeys(MEASURED),
+        }
+        try:
+            refusal = algorithm.unsupported(self.problem)
+            if refusal is not None:
+                row.update(status="skipped", reason=refusal)
+            else:
+                self._verify_and_time(task, limits, budget_s, row)
+        # Whatever one contender raises is its own row's status; the others go on.
+        except Exception as error:
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            row.update(status="failed", reason=text[:_LONGEST_REASON])
+        return row
+
+    def _verify_and_time(self, task: Task, limits: Limits, budget_s: float, row: Row) -> None:
+        name, threads = task.algorithm.name, task.threads
+        inputs, _ = self.referee.normal
+        dst = self.dst
+
+        def first() -> None:
+            plan(self.problem, inputs.wei, inputs.bia, algorithm=name, threads=threads)(inputs.src.copy(), out=dst)
+
+        first_s = seconds(first)
+        check = self.referee.check(task.algorithm, threads)
+        row.update(status=check.status, reason=check.reason)
+        if not math.isnan(check.rel_error):
+            row["rel_error"] = check.rel_error
+        if check.status != "ok":
+            return
+        bound = plan(self.problem, inputs.wei, inputs.bia, algorithm=name, threads=threads)
+        timing = measure(lambda: bound(inputs.src, out=dst), budget_s=budget_s)
+        useful, nominal = (
+            2e-9 * macs / timing.time_s for macs in (self.problem.macs_useful, self.problem.macs_nominal)
+        )
+        row.update(
+            time_s=timing.time_s,
+            time_min_s=timing.time_min_s,
+            time_spread=timing.time_spread,
+            samples=timing.samples,
+            # What the first preparation and call took beyond later ones: compiling, or loading
+            # from the disk cache. Nothing where an earlier layer needed the same code.
+            compile_s=max(0.0, first_s - bound.prepare_s - timing.time_s),
+            prepare_s=bound.prepare_s,
+            workspace_bytes=bound.workspace_bytes,
+            useful_gflops=useful,
+            nominal_gflops=nominal,
+            pct_of_peak=100 * useful / limits.fma_gflops[self.problem.dtype][threads],
+        )
