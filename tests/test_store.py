@@ -1,0 +1,153 @@
+"""Whatever was stored stays stored: through a killed process, a cut line and a resumed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from suite.environment import Limits, this_machine
+from suite.rows import COLUMNS, Row
+from suite.selection import Request
+from suite.store import Run, StoreError, frame_of, open_run, run_names, start_run
+
+_LIMITS = Limits({"float32": {1: 100.0}}, {1: 10.0})
+_REQUEST = Request((), ("ic1ih1oc1kh1",), ("direct_naive",), None, (1,), 0.0)
+
+
+def _row(layer: str, **changes: Any) -> Row:
+    values: Row = {name: kind() for name, kind in COLUMNS.items() if name not in ("run", "machine")}
+    return {**values, "layer": layer, "status": "ok", "time_s": 0.5, **changes}
+
+
+def _started(results: Path) -> Run:
+    return start_run(results, this_machine(), _LIMITS, _REQUEST)
+
+
+def _no_warning(text: str) -> None:
+    raise AssertionError(text)
+
+
+def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    run.append(_row("a"))
+    run.append(_row("b", status="skipped", reason="why", time_s=None))
+    for name in (run.name, "latest", str(run.folder)):
+        again = open_run(tmp_path, name, _no_warning)
+        assert (again.machine, again.limits, again.request) == (this_machine(), _LIMITS, _REQUEST)
+        assert again.rows == run.rows
+    assert {row["run"] for row in run.rows} == {run.name}
+    assert {row["machine"] for row in run.rows} == {this_machine().stamp}
+    assert run_names(tmp_path) == [run.name]
+
+
+def test_a_row_is_on_the_disk_when_append_returns(tmp_path: Path) -> None:
+    script = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_store import _row, _started
+run = _started(Path({str(tmp_path)!r}))
+run.append(_row("a"))
+os._exit(9)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parent.parent, check=False)
+    assert done.returncode == 9
+    assert [row["layer"] for row in open_run(tmp_path, "latest", _no_warning).rows] == ["a"]
+
+
+@pytest.mark.parametrize("cut", [1, 20, 5000])
+def test_a_cut_line_is_warned_of_and_costs_only_itself(tmp_path: Path, cut: int) -> None:
+    run = _started(tmp_path)
+    for layer in "abc":
+        run.append(_row(layer))
+    path = run.folder / "rows.jsonl"
+    whole = path.read_bytes()
+    last = whole.rindex(b"\n", 0, -1) + 1
+    cut = min(cut, len(whole) - last - 2)
+    path.write_bytes(whole[: last + cut])
+    said: list[str] = []
+    again = open_run(tmp_path, run.name, said.append)
+    assert [row["layer"] for row in again.rows] == ["a", "b"]
+    assert said == [f"{path} line 3 is not a whole row and is left out, expected one JSON object a line"]
+    # Reading rewrote nothing, and the next row starts a line of its own.
+    assert path.read_bytes() == whole[: last + cut]
+    again.append(_row("d"))
+    assert path.read_bytes().startswith(whole[: last + cut] + b"\n")
+    assert [row["layer"] for row in open_run(tmp_path, run.name, said.append).rows] == ["a", "b", "d"]
+
+
+def test_a_whole_line_without_its_newline_is_kept(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    run.append(_row("a"))
+    path = run.folder / "rows.jsonl"
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    again = open_run(tmp_path, run.name, _no_warning)
+    again.append(_row("b"))
+    assert [row["layer"] for row in open_run(tmp_path, run.name, _no_warning).rows] == ["a", "b"]
+
+
+def test_failures_are_tried_again_and_the_last_row_counts(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    run.append(_row("a", status="failed", time_s=None))
+    run.append(_row("b", status="wrong", time_s=None))
+    assert [key[1] for key in run.done()] == ["b"]
+    run.append(_row("a"))
+    assert frame_of(run.rows)[["layer", "status"]].values.tolist() == [["a", "ok"], ["b", "wrong"]]
+
+
+def test_finish_writes_tables_with_the_columns_kinds(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    run.append(_row("a", occurs=3))
+    run.append(_row("b", status="skipped", reason="why", time_s=None, samples=None))
+    run.finish()
+    parquet = pd.read_parquet(run.folder / "rows.parquet")
+    assert list(parquet.columns) == list(COLUMNS)
+    assert parquet["samples"].dtype == "Int64" and parquet["samples"].isna().tolist() == [False, True]
+    csv = pd.read_csv(run.folder / "rows.csv")
+    assert csv["occurs"].tolist() == [3, 0]
+    assert csv["time_s"].isna().tolist() == [False, True]
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        "machine.json", "request.json", "rows.csv", "rows.jsonl", "rows.parquet",
+    ]  # fmt: skip
+
+
+def test_an_empty_run_is_an_empty_table(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    run.finish()
+    assert pd.read_parquet(run.folder / "rows.parquet").shape == (0, len(COLUMNS))
+
+
+def test_a_results_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("not a folder")
+    with pytest.raises(StoreError, match=r"cannot write .*results.*expected a folder that can be written to"):
+        _started(tmp_path / "results")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_results_folder_is_one_sentence(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="expected a folder that can be written to"):
+        _started(tmp_path / "results")
+
+
+def test_an_unknown_run_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no run 'latest' below .* there is none yet"):
+        open_run(tmp_path, "latest", _no_warning)
+    run = _started(tmp_path)
+    with pytest.raises(StoreError, match=f"no run 'nothing' below .*, expected one of {run.name} or 'latest'"):
+        open_run(tmp_path, "nothing", _no_warning)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"machine": {}})])
+def test_a_damaged_description_is_one_sentence(tmp_path: Path, text: str) -> None:
+    run = _started(tmp_path)
+    (run.folder / "machine.json").write_text(text)
+    with pytest.raises(StoreError, match=r"damaged machine\.json or request.json"):
+        open_run(tmp_path, run.name, _no_warning)
