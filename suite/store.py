@@ -102,8 +102,8 @@ class Run:
 
 
 def frame_of(rows: list[Row]) -> pd.DataFrame:
-    """Rows as a table: a column each of `suite.rows.COLUMNS`; of a task measured twice, the last row."""
-    latest = {key_of(row): row for row in rows}
+    """Rows as a table: a column each of `suite.rows.COLUMNS`; of a task that a run measured twice, the last row."""
+    latest = {(row["run"], key_of(row)): row for row in rows}
     columns = {
         name: pd.array([row[name] for row in latest.values()], dtype=_KINDS[kind])  # type: ignore[call-overload]
         for name, kind in COLUMNS.items()

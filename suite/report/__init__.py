@@ -1,0 +1,1 @@
+"""Rows -> tables for people: terminal, Markdown, pictures."""

@@ -1,0 +1,67 @@
+"""Pictures: one a network and number of threads, a point an algorithm on each layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from suite.report.tables import display_name
+
+__all__ = ["draw", "draw_all"]
+
+_MARKERS = "osD^vP*Xph<>"
+
+
+def draw_all(frame: pd.DataFrame, folder: Path) -> list[Path]:
+    """Draw a PNG for each network and number of threads that has a right result.
+
+    Returns
+    -------
+    list of Path
+    """
+    written = []
+    right = frame[frame["status"] == "ok"]
+    for (network, threads), part in right.groupby(["network", "threads"], sort=False):
+        path = folder / f"{network}-{threads}t.png"
+        FigureCanvasAgg(draw(part, f"{network}, {threads} thread{'' if threads == 1 else 's'}")).print_png(path)
+        written.append(path)
+    return written
+
+
+def draw(part: pd.DataFrame, title: str) -> Figure:
+    """Speed of every algorithm, layers from top to bottom.
+
+    In % of the limit where every row has one, in GFLOP/s otherwise: rows that were read
+    from elsewhere come without a limit.
+    """
+    column, label = "pct_of_peak", "useful speed, % of the measured multiply-add limit"
+    if part[column].isna().any():
+        column, label = "useful_gflops", "useful GFLOP/s"
+    layers = list(dict.fromkeys(part["layer"]))
+    figure = Figure(figsize=(9, 1.6 + 0.32 * len(layers)), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    names = [display_name(*each) for each in zip(part["algorithm"], part["source"], part["run"], strict=True)]
+    for i, name in enumerate(dict.fromkeys(names)):
+        rows = part[[each == name for each in names]]
+        axes.plot(
+            rows[column].astype(float).tolist(),
+            [layers.index(layer) for layer in rows["layer"]],
+            linestyle="none",
+            marker=_MARKERS[i % len(_MARKERS)],
+            color=f"C{i % 10}",
+            alpha=0.85,
+            label=name,
+        )
+    if column == "pct_of_peak":
+        axes.axvline(100, color="black", linewidth=0.8, linestyle="--")
+    axes.set_yticks(range(len(layers)), layers, fontsize=8)
+    axes.set_ylim(len(layers) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.grid(True, alpha=0.3)
+    axes.set_xlabel(label)
+    axes.set_title(title)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    return figure

@@ -1,0 +1,51 @@
+"""Numbers as people read them; nothing where there is no number."""
+
+from __future__ import annotations
+
+__all__ = ["number", "percent", "scientific", "size", "span"]
+
+
+def span(seconds: float | None) -> str:
+    """Seconds as ``1.23 s``, ``4.56 ms`` or ``78.9 us``; ``0`` below a tenth of a microsecond."""
+    if seconds is None:
+        return ""
+    if seconds < 1e-7:
+        return "0"
+    for factor, unit in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= factor:
+            return f"{_three(seconds / factor)} {unit}"
+    return f"{_three(seconds * 1e6)} us"
+
+
+def size(nbytes: int | None) -> str:
+    """Bytes as ``0``, ``512 B``, ``1.5 KiB`` or ``20.1 MiB``."""
+    if nbytes is None:
+        return ""
+    if nbytes < 1024:
+        return f"{nbytes} B" if nbytes else "0"
+    value, unit = nbytes / 1024, "KiB"
+    for larger in ("MiB", "GiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.1f} {unit}"
+
+
+def number(value: float | None) -> str:
+    """A speed with three digits."""
+    return "" if value is None else _three(value)
+
+
+def percent(value: float | None) -> str:
+    """A percentage without its sign."""
+    return "" if value is None else f"{value:.1f}"
+
+
+def scientific(value: float | None) -> str:
+    """An error."""
+    return "" if value is None else f"{value:.1e}"
+
+
+def _three(value: float) -> str:
+    """Three digits, never as a power of ten."""
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
