@@ -118,7 +118,12 @@ def _groups(frame: pd.DataFrame, by: list[str]) -> Iterator[list[dict[str, Any]]
             {str(name): None if pd.isna(value) else value for name, value in row.items()}
             for row in part.to_dict("records")
         ]
-        yield sorted(rows, key=lambda row: (row["status"] != "ok", row["time_s"] or 0.0))
+        yield sorted(rows, key=_rank)
+
+
+def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
+    # Right ones by time; then what is skipped, wrong or failed, those of one reason together.
+    return row["status"] != "ok", row["time_s"] or 0.0, row["status"], row["reason"] or ""
 
 
 def display_name(algorithm: str, source: str, run: str) -> str:

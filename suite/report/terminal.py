@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -32,9 +33,10 @@ def print_report(console: Console, frame: pd.DataFrame) -> None:
             mark = "* " if line.fastest else "  "
             table.add_row(*(Text(cell) for cell in (mark + line.cells[0], *line.cells[1:-1])), style=style)
         console.print(table)
-        for line in layer.lines:
-            if line.cells[-1]:
-                console.print(Text(f"  {line.cells[0]}: {line.cells[-1]}", style=_STYLES.get(line.status, "")))
+        for (status, reason), lines in itertools.groupby(layer.lines, key=lambda line: (line.status, line.cells[-1])):
+            if reason:
+                names = ", ".join(line.cells[0] for line in lines)
+                console.print(Text(f"  {names}: {reason}", style=_STYLES.get(status, "")))
         console.print()
     for summary in summaries(frame):
         plural = "" if summary.threads == 1 else "s"
