@@ -52,12 +52,12 @@ def test_a_wrong_width_is_refused() -> None:
 @pytest.mark.skipif(vector_bytes() != 64, reason="reads the assembly of 64-byte vectors")
 def test_inner_loop_is_multiply_adds_on_the_widest_registers_without_spills(monkeypatch: pytest.MonkeyPatch) -> None:
     p = kernels.Conv2dProblem.parse("ic8ih16iw14oc32kh3kw3ph1")
-    shape = direct._tile_shape(p)
+    _, shape = direct._tiled_sizes(p)
     assert (shape.MR, shape.NV, shape.lanes) == (14, 2, 16)
     # Compiled here and now: code that came from the disk cache keeps no assembly.
-    body = jit.kernel(direct._tiled_rows.py_func)
+    body = jit.kernel(direct._tiled_strips.py_func)
     body._cache.disable()
-    monkeypatch.setattr(direct, "_tiled_rows", body)
+    monkeypatch.setattr(direct, "_tiled_strips", body)
     kernels.plan(p, np.ones(p.weight_shape, "f4"), algorithm="direct_tiled", threads=1)(np.ones(p.input_shape, "f4"))
     assembly = next(iter(body.inspect_asm().values()))
     blocks = re.split(r"^\.LBB\w+:", assembly, flags=re.MULTILINE)

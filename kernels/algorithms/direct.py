@@ -4,18 +4,29 @@ Versions:
 
 - ``direct_naive``: the seven loops, parallel over images x output channels. The
   yardstick that every other kernel is compared with, and readable beside the formula.
+- ``direct_tiled``: a register tile of pixels x channels over the padded source, nothing
+  packed but the weights. Any stride or dilation is just an address step.
 """
 
 from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, lanes_of, pick_tile
 from kernels.machine.jit import kernel, parallel_kernel
-from kernels.machine.packing import pack_weight_blocks, pad_planes, pad_planes_parallel
-from kernels.machine.simd import tile_rank1, tile_rows, tile_store_transposed
+from kernels.machine.packing import (
+    fill_bias_blocks,
+    pack_weight_blocks,
+    pad_source,
+    tap_offsets,
+)
+from kernels.machine.simd import tile_load, tile_rank1, tile_rows, tile_store, tile_store_transposed
 from kernels.machine.static import static
+from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
@@ -83,93 +94,121 @@ def direct_naive(
 
 # -- direct_tiled ---------------------------------------------------------------------
 #
-# Layout: source padded once, flat [mb][ic][hp][wp]; weights [g][oc / NR][ic][kh][kw][NR].
+# Layout: source padded once, flat [mb][ic][HP][WP]; weights [g][oc / NR][ic][kh][kw][NR].
 # Tile: MR neighbouring output pixels of a row (broadcast) x NR output channels (vectors).
-# Any stride or dilation is just an address step.
-# Loops, outside in: image, group, block of NR channels, output row, tile of pixels,
-# then ic, kh, kw. A block's weights (NR * ic * kh * kw) stream from L2 once a tile; the
-# ic * kh source rows under a tile row stay in L1.
+# Loops, outside in: image, group, block of NR channels, strip of output rows; then block of
+# KC taps, row, tile of pixels, tap. A tap (ic, kh, kw) is an offset into the source, read
+# from a table: one loop around the multiply-adds, for 1x1 and for 7x7 alike. The source
+# rows under a tile stay in L1 for a block of taps, its weights in L2; the sums of a strip
+# wait in scratch between blocks.
+
+#: Bytes of source under one tile that a block of input channels may take: two thirds of a 48 KB L1.
+_SOURCE_BYTES = 48 * 1024
+#: Tiles a strip aims at: 16 of 14 x 32 floats are 28 KB.
+_STRIP_TILES = 16
 
 
-def _tile_shape(p: Conv2dProblem) -> TileShape:
-    return pick_tile(p.ow, p.oc // p.g, lanes_of(p.dtype))
+class _Sizes(NamedTuple):
+    """Every extent that the kernels need."""
+
+    G: int
+    ICG: int
+    OCG: int
+    BLOCKS: int  # blocks of output channels a group
+    K: int  # taps: input channels a group x kernel rows x kernel columns
+    KC: int  # taps a block
+    SH: int
+    SW: int
+    HP: int
+    WP: int
+    OH: int
+    OW: int
+    R: int  # output rows a strip
+    STRIPS: int
+    MR: int
+    NR: int
+    COPIED: bool  # whether the source is read from a padded copy
 
 
 @kernel
-def _tiled_rows(
-    shape, MR, NR, begin, end, src, wei, bia, dst, MB, G, ICG, OCG, KH, KW, SH, step, SW, DH, DW, WP, PLANE, OH, OW
-):
-    """Output rows ``begin`` to ``end``, numbered over (image, group, channel block, row)."""
-    BLOCKS = (OCG + NR - 1) // NR
+def _tiled_strips(shape, step, z, begin, end, src, taps, wei, bia, dst, sums):
+    """Strips ``begin`` to ``end``, numbered over (image, group, channel block, strip)."""
+    OHW = z.OH * z.OW
     for item in range(begin, end):
-        oh = item % OH
-        block = item // OH % BLOCKS
-        g = item // (OH * BLOCKS) % G
-        n = item // (OH * BLOCKS * G)
-        panel = (g * BLOCKS + block) * ICG * KH * KW * NR
-        first = (n * G + g) * ICG * PLANE + oh * SH * WP
-        oc = g * OCG + block * NR
-        out = (n * G * OCG + oc) * OH * OW + oh * OW
-        for ow in range(0, OW, MR):
-            tile = tile_rows(shape, bia, (g * BLOCKS + block) * NR)
-            wi = panel
-            for ic in range(ICG):
-                for kh in range(KH):
-                    si = first + ic * PLANE + kh * DH * WP + ow * SW
-                    for kw in range(KW):
-                        tile = tile_rank1(tile, src, si + kw * DW, step, wei, wi)
-                        wi += NR
-            tile_store_transposed(tile, dst, out + ow, OH * OW, min(MR, OW - ow), min(NR, OCG - block * NR))
+        first = item % z.STRIPS * z.R
+        block = item // z.STRIPS % z.BLOCKS
+        g = item // (z.STRIPS * z.BLOCKS) % z.G
+        n = item // (z.STRIPS * z.BLOCKS * z.G)
+        live = min(z.NR, z.OCG - block * z.NR)
+        out = (n * z.G * z.OCG + g * z.OCG + block * z.NR) * OHW
+        for k0 in range(0, z.K, z.KC):
+            k1 = min(k0 + z.KC, z.K)
+            slot = 0
+            for oh in range(first, min(first + z.R, z.OH)):
+                for column in range(0, z.OW, z.MR):
+                    # The last tile of a row reaches back, so that it never reads past the row.
+                    ow = max(0, min(column, z.OW - z.MR))
+                    if k0 == 0:
+                        tile = tile_rows(shape, bia, (g * z.BLOCKS + block) * z.NR)
+                    else:
+                        tile = tile_load(shape, sums, slot, z.NR)
+                    si = ((n * z.G + g) * z.ICG * z.HP + oh * z.SH) * z.WP + ow * z.SW
+                    wi = ((g * z.BLOCKS + block) * z.K + k0) * z.NR
+                    for k in range(k0, k1):
+                        tile = tile_rank1(tile, src, si + taps[k], step, wei, wi)
+                        wi += z.NR
+                    if k1 == z.K:
+                        tile_store_transposed(tile, dst, out + oh * z.OW + ow, OHW, min(z.MR, z.OW - ow), live)
+                    else:
+                        tile_store(tile, sums, slot, z.NR)
+                    slot += z.MR * z.NR
 
 
 @parallel_kernel
-def _tiled_parallel(
-    shape, MR, NR, parts, items, src, wei, bia, dst, MB, G, ICG, OCG, KH, KW, SH, step, SW, DH, DW, WP, PLANE, OH, OW
-):
+def _tiled_parallel(shape, step, z, parts, items, src, taps, wei, bia, dst, sums):
     for part in prange(parts):
-        _tiled_rows(
-            shape,
-            MR,
-            NR,
-            part * items // parts,
-            (part + 1) * items // parts,
-            src,
-            wei,
-            bia,
-            dst,
-            MB,
-            G,
-            ICG,
-            OCG,
-            KH,
-            KW,
-            SH,
-            step,
-            SW,
-            DH,
-            DW,
-            WP,
-            PLANE,
-            OH,
-            OW,
-        )
+        begin, end = part * items // parts, (part + 1) * items // parts
+        _tiled_strips(shape, step, z, begin, end, src, taps, wei, bia, dst, sums[part])
+
+
+@functools.lru_cache(maxsize=1024)
+def _tiled_sizes(p: Conv2dProblem) -> tuple[_Sizes, TileShape]:
+    shape = pick_tile(p.ow, p.oc // p.g, lanes_of(p.dtype))
+    across = -(-p.ow // shape.MR)
+    # Strips of equal length, so that the last one is not nearly empty.
+    STRIPS = -(-p.oh // max(1, _STRIP_TILES // across))
+    R = -(-p.oh // STRIPS)
+    # Cache lines under one tile, a row of the kernel at a time; a whole number of input channels a block.
+    lines = p.kh * (((shape.MR - 1) * p.sw + p.kernel_extent[1]) * p.itemsize // 64 + 1)
+    ICG = p.ic // p.g
+    blocks = -(-ICG // max(1, _SOURCE_BYTES // (lines * 64)))
+    KC = -(-ICG // blocks) * p.kh * p.kw
+    HP, WP = p.padded_shape
+    sizes = _Sizes(
+        G=p.g, ICG=ICG, OCG=p.oc // p.g, BLOCKS=-(-(p.oc // p.g) // shape.NR), K=ICG * p.kh * p.kw,
+        KC=KC, SH=p.sh, SW=p.sw, HP=HP, WP=WP, OH=p.oh, OW=p.ow, R=R, STRIPS=-(-p.oh // R), MR=shape.MR,
+        NR=shape.NR, COPIED=p.padded_shape != (p.ih, p.iw) or p.ow < shape.MR,
+    )  # fmt: skip
+    return sizes, shape
+
+
+def _tiled_scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
+    z, _ = _tiled_sizes(p)
+    return {
+        # With room for the reach of the last tile: read, multiplied and thrown away.
+        "padded": (p.mb * p.ic * z.HP * z.WP + z.MR * z.SW if z.COPIED else 0,),
+        "bias": (z.G, z.BLOCKS * z.NR),
+        "sums": (threads, z.R * -(-z.OW // z.MR) * z.MR * z.NR if z.KC < z.K else 0),
+    }
 
 
 def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
-    shape = _tile_shape(p)
-    return shape, pack_weight_blocks(wei, p.g, shape.NR), static(shape), static(p.sw)
-
-
-def _tiled_sizes(p: Conv2dProblem) -> tuple[int, int]:
-    """Elements of the padded source, with room for the last tile's reach, and of the bias."""
-    shape = _tile_shape(p)
-    HP, WP = p.padded_shape
-    source = p.mb * p.ic * HP * WP + shape.MR * p.sw
-    return source, p.g * -(-(p.oc // p.g) // shape.NR) * shape.NR
+    z, shape = _tiled_sizes(p)
+    return static(shape), static(p.sw), tap_offsets(p, z.HP * z.WP, z.WP), pack_weight_blocks(wei, p.g, z.NR)
 
 
 def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:
-    return sum(_tiled_sizes(p)) * p.itemsize
+    return workspace_bytes(_tiled_scratch(p, threads), p.dtype)
 
 
 @algorithm(
@@ -191,23 +230,19 @@ def direct_tiled(
 ) -> None:
     """A register tile of pixels x channels over the padded source."""
     p = problem
-    shape, wei, tile, step = packed
-    ICG, OCG = p.ic // p.g, p.oc // p.g
-    HP, WP = p.padded_shape
-    source, biases = _tiled_sizes(p)
-    scratch = workspace.view(p.dtype)
-    padded, bias_blocks = scratch[:source], scratch[source : source + biases]
-    bias_rows = bias_blocks.reshape(p.g, -1)
-    bias_rows[:, OCG:] = 0
-    bias_rows[:, :OCG] = bia.reshape(p.g, OCG)
-    # The reach of the last tile: read, multiplied and thrown away, so it must only be finite.
-    padded[source - shape.MR * p.sw :] = 0
-    pad = pad_planes if threads == 1 else pad_planes_parallel
-    pad(src.reshape(-1), padded, p.mb, p.ic, p.ic, p.ih, p.iw, p.ph, p.pw, HP, WP)
-    items = p.mb * p.g * (biases // p.g // shape.NR) * p.oh
-    sizes = (p.mb, p.g, ICG, OCG, p.kh, p.kw, p.sh, step, p.sw, p.dh, p.dw, WP, HP * WP, p.oh, p.ow)
-    arrays = (padded, wei, bias_blocks, dst.reshape(-1))
-    if threads == 1:
-        _tiled_rows(tile, shape.MR, shape.NR, 0, items, *arrays, *sizes)
+    shape, step, taps, wei = packed
+    z, _ = _tiled_sizes(p)
+    scratch = carve(workspace, _tiled_scratch(p, threads), p.dtype)
+    padded, bias, sums = scratch["padded"], scratch["bias"], scratch["sums"]
+    fill_bias_blocks(bia, bias)
+    if z.COPIED:
+        padded[-z.MR * z.SW :] = 0
+        pad_source(p, src, padded, z.ICG, z.HP, z.WP, threads)
     else:
-        _tiled_parallel(tile, shape.MR, shape.NR, threads, items, *arrays, *sizes)
+        padded = src.reshape(-1)
+    items = p.mb * z.G * z.BLOCKS * z.STRIPS
+    arrays: Any = (padded, taps, wei, bias.reshape(-1), dst.reshape(-1))
+    if threads == 1:
+        _tiled_strips(shape, step, z, 0, items, *arrays, sums[0])
+    else:
+        _tiled_parallel(shape, step, z, threads, items, *arrays, sums)

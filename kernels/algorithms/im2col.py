@@ -1,227 +1,174 @@
 """im2col: the convolution as one matrix product, its columns packed panel by panel.
 
-``im2col_gemm``: dst[oc][pixel] = wei[oc][k] x columns[k][pixel], k over ic, kh, kw.
+Source: Chellapilla, Puri and Simard, "High Performance Convolutional Neural Networks for
+Document Processing" (2006); blocking after Goto and van de Geijn, "Anatomy of
+High-Performance Matrix Multiplication" (2008).
 
-Layout: weights [g][oc / MR][k][MR]; one panel of columns [k][NR] a thread, filled by vector
-copies of runs of pixels and never the whole matrix. Tile: MR output channels (broadcast) x
-NR pixels (vectors), so that rows of the tile are rows of NCHW and nothing is transposed.
-Loops, outside in: image, group, panel of NR pixels, block of MR channels, k. The panel
-stays in L2 (in L1 where k is small) while every block of channels passes over it.
+- ``im2col_gemm``: dst[oc][pixel] = wei[oc][k] x columns[k][pixel], k over ic, kh, kw.
+
+Layout: weights [g][oc / MR][k][MR]; columns [k][NR] of one panel of pixels and one block of
+KC taps, filled by vector copies of runs of pixels: the whole matrix never exists.
+Tile: MR output channels (broadcast) x NR pixels (vectors), so that its rows are rows of
+NCHW and nothing is transposed.
+Loops, outside in: image, group, panel of NR pixels; block of KC taps; block of MR channels;
+tap. The columns of a block stay in L1 and L2 while every block of channels passes over
+them; the sums of a panel wait in scratch (L2) between blocks of taps.
 """
 
 from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, lanes_of, pick_tile
 from kernels.machine.jit import kernel, parallel_kernel
-from kernels.machine.packing import pack_weight_blocks, pad_planes, pad_planes_parallel
-from kernels.machine.simd import (
-    tile_load,
-    tile_rank1,
-    tile_rows,
-    tile_store,
-    tile_store_partial,
-)
+from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks, pad_source, tap_offsets
+from kernels.machine.simd import tile_load, tile_rank1, tile_rows, tile_store, tile_store_partial
 from kernels.machine.static import static
+from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
+#: Taps a block: 256 rows of 48 floats are 48 KB.
+_KC = 256
 
-def _tile_shape(p: Conv2dProblem) -> TileShape:
-    return pick_tile(p.oc // p.g, p.oh * p.ow, lanes_of(p.dtype))
+
+class _Sizes(NamedTuple):
+    """Every extent that the kernels need."""
+
+    G: int
+    ICG: int
+    OCG: int
+    BLOCKS: int  # blocks of output channels a group
+    CHUNKS: int  # work items that share one panel
+    PANELS: int  # panels of pixels an image and group
+    K: int
+    KC: int
+    SH: int
+    SW: int
+    HP: int
+    WP: int
+    OH: int
+    OW: int
+    LANES: int
+    MR: int
+    NR: int
 
 
 @kernel
-def _copy_run(vector, src, at, SW, columns, out, count, LANES):
-    """``count`` pixels in steps of SW; may write up to a vector past the run, which is filled later."""
-    if SW == 1 and at + count + LANES <= src.size:
-        for j in range(0, count, LANES):
+def _copy_run(vector, z, src, at, columns, out, count):
+    """``count`` pixels in steps of SW; may write up to a vector past the run."""
+    if z.SW == 1 and at + count + z.LANES <= src.size:
+        for j in range(0, count, z.LANES):
             tile_store(tile_load(vector, src, at + j, 0), columns, out + j, 0)
+    elif z.SW == 2:
+        # A step that the compiler knows becomes shuffles of vectors.
+        for j in range(count):
+            columns[out + j] = src[at + 2 * j]
     else:
         for j in range(count):
-            columns[out + j] = src[at + j * SW]
+            columns[out + j] = src[at + z.SW * j]
 
 
 @kernel
-def _pack_columns(vector, src, origin, first, count, columns, ICG, KH, KW, SH, SW, DH, DW, WP, PLANE, OW, LANES, NR):
-    """Columns of pixels ``first`` to ``first + count`` of one group of one image."""
-    k = 0
-    for ic in range(ICG):
-        for kh in range(KH):
-            for kw in range(KW):
-                tap = origin + ic * PLANE + kh * DH * WP + kw * DW
-                done = 0
-                while done < count:
-                    oh, ow = (first + done) // OW, (first + done) % OW
-                    run = min(count - done, OW - ow)
-                    _copy_run(vector, src, tap + oh * SH * WP + ow * SW, SW, columns, k * NR + done, run, LANES)
-                    done += run
-                k += 1
+def _pack_columns(vector, z, src, origin, taps, first, count, columns):
+    """Columns of pixels ``first`` to ``first + count`` for the given taps.
+
+    Rows are a vector longer than NR: a copy that writes past its run is overwritten by the
+    next run or falls between rows.
+    """
+    done = 0
+    while done < count:
+        oh, ow = (first + done) // z.OW, (first + done) % z.OW
+        run = min(count - done, z.OW - ow)
+        at = origin + oh * z.SH * z.WP + ow * z.SW
+        for k in range(taps.size):
+            _copy_run(vector, z, src, at + taps[k], columns, k * (z.NR + z.LANES) + done, run)
+        done += run
 
 
 @kernel
-def _panels(
-    shape,
-    vector,
-    begin,
-    end,
-    src,
-    wei,
-    bias,
-    ones,
-    dst,
-    columns,
-    CHUNKS,
-    G,
-    ICG,
-    OCG,
-    KH,
-    KW,
-    SH,
-    SW,
-    DH,
-    DW,
-    WP,
-    PLANE,
-    OHW,
-    OW,
-    LANES,
-    MR,
-    NR,
-):
-    """Work items ``begin`` to ``end``, numbered over (image, group, panel, chunk of channel blocks)."""
-    PANELS = (OHW + NR - 1) // NR
-    BLOCKS = (OCG + MR - 1) // MR
-    K = ICG * KH * KW
-    packed = -1
+def _panels(shape, vector, z, begin, end, src, taps, wei, bias, one, dst, columns, sums):
+    """Items ``begin`` to ``end``, numbered over (image, group, panel, chunk of channel blocks)."""
+    OHW = z.OH * z.OW
     for item in range(begin, end):
-        chunk = item % CHUNKS
-        panel = item // CHUNKS % PANELS
-        g = item // (CHUNKS * PANELS) % G
-        n = item // (CHUNKS * PANELS * G)
-        count = min(NR, OHW - panel * NR)
-        if item // CHUNKS != packed:
-            packed = item // CHUNKS
-            _pack_columns(
-                vector,
-                src,
-                (n * G + g) * ICG * PLANE,
-                panel * NR,
-                count,
-                columns,
-                ICG,
-                KH,
-                KW,
-                SH,
-                SW,
-                DH,
-                DW,
-                WP,
-                PLANE,
-                OW,
-                LANES,
-                NR,
-            )
-        for block in range(chunk * BLOCKS // CHUNKS, (chunk + 1) * BLOCKS // CHUNKS):
-            at = (g * BLOCKS + block) * MR
-            tile = tile_rows(shape, ones, NR)
-            tile = tile_rank1(tile, bias, at, 1, ones, 0)
-            wi = at * K
-            for k in range(K):
-                tile = tile_rank1(tile, wei, wi, 1, columns, k * NR)
-                wi += MR
-            out = (n * G * OCG + g * OCG + block * MR) * OHW + panel * NR
-            tile_store_partial(tile, dst, out, OHW, OCG - block * MR, count)
+        chunk = item % z.CHUNKS
+        panel = item // z.CHUNKS % z.PANELS
+        g = item // (z.CHUNKS * z.PANELS) % z.G
+        n = item // (z.CHUNKS * z.PANELS * z.G)
+        count = min(z.NR, OHW - panel * z.NR)
+        origin = (n * z.G + g) * z.ICG * z.HP * z.WP
+        for k0 in range(0, z.K, z.KC):
+            k1 = min(k0 + z.KC, z.K)
+            _pack_columns(vector, z, src, origin, taps[k0:k1], panel * z.NR, count, columns)
+            for block in range(chunk * z.BLOCKS // z.CHUNKS, (chunk + 1) * z.BLOCKS // z.CHUNKS):
+                at = (g * z.BLOCKS + block) * z.MR
+                if k0 == 0:
+                    tile = tile_rank1(tile_rows(shape, one, z.NR), bias, at, 1, one, 0)
+                else:
+                    tile = tile_load(shape, sums, block * z.MR * z.NR, z.NR)
+                wi = at * z.K + k0 * z.MR
+                for k in range(k1 - k0):
+                    tile = tile_rank1(tile, wei, wi, 1, columns, k * (z.NR + z.LANES))
+                    wi += z.MR
+                if k1 == z.K:
+                    out = (n * z.G * z.OCG + g * z.OCG + block * z.MR) * OHW + panel * z.NR
+                    tile_store_partial(tile, dst, out, OHW, z.OCG - block * z.MR, count)
+                else:
+                    tile_store(tile, sums, block * z.MR * z.NR, z.NR)
 
 
 @parallel_kernel
-def _panels_parallel(
-    shape,
-    vector,
-    parts,
-    items,
-    src,
-    wei,
-    bias,
-    ones,
-    dst,
-    columns,
-    CHUNKS,
-    G,
-    ICG,
-    OCG,
-    KH,
-    KW,
-    SH,
-    SW,
-    DH,
-    DW,
-    WP,
-    PLANE,
-    OHW,
-    OW,
-    LANES,
-    MR,
-    NR,
-):
-    own = columns.size // parts
+def _panels_parallel(shape, vector, z, parts, items, src, taps, wei, bias, one, dst, columns, sums):
     for part in prange(parts):
-        _panels(
-            shape,
-            vector,
-            part * items // parts,
-            (part + 1) * items // parts,
-            src,
-            wei,
-            bias,
-            ones,
-            dst,
-            columns[part * own : (part + 1) * own],
-            CHUNKS,
-            G,
-            ICG,
-            OCG,
-            KH,
-            KW,
-            SH,
-            SW,
-            DH,
-            DW,
-            WP,
-            PLANE,
-            OHW,
-            OW,
-            LANES,
-            MR,
-            NR,
-        )
-
-
-def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
-    shape = _tile_shape(p)
-    ones = np.zeros(2 * shape.NR, p.dtype)  # a row of ones, then a row of zeros
-    ones[: shape.NR] = 1
-    return shape, pack_weight_blocks(wei, p.g, shape.MR), ones, static(shape), static(TileShape(1, 1, shape.lanes))
+        begin, end = part * items // parts, (part + 1) * items // parts
+        _panels(shape, vector, z, begin, end, src, taps, wei, bias, one, dst, columns[part], sums[part])
 
 
 def _is_padded(p: Conv2dProblem) -> bool:
     return p.padded_shape != (p.ih, p.iw)
 
 
-def _sizes(p: Conv2dProblem) -> tuple[int, int, int]:
-    """Elements of the padded source, of the bias in whole blocks, and of one thread's columns."""
-    shape = _tile_shape(p)
+@functools.lru_cache(maxsize=1024)
+def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
+    shape = pick_tile(p.oc // p.g, p.oh * p.ow, lanes_of(p.dtype))
+    OCG, ICG = p.oc // p.g, p.ic // p.g
+    BLOCKS, PANELS = -(-OCG // shape.MR), -(-p.oh * p.ow // shape.NR)
+    # Few panels leave threads idle: then the channel blocks of a panel are shared out too.
+    wanted = -(-4 * threads // max(1, p.mb * p.g * PANELS)) if threads > 1 else 1
+    K = ICG * p.kh * p.kw
     HP, WP = p.padded_shape
-    source = p.mb * p.ic * HP * WP if _is_padded(p) else 0
-    biases = p.g * -(-(p.oc // p.g) // shape.MR) * shape.MR
-    return source, biases, (p.ic // p.g) * p.kh * p.kw * shape.NR + shape.lanes
+    sizes = _Sizes(
+        G=p.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, CHUNKS=min(BLOCKS, wanted), PANELS=PANELS, K=K,
+        KC=-(-K // -(-K // _KC)), SH=p.sh, SW=p.sw, HP=HP, WP=WP, OH=p.oh, OW=p.ow, LANES=shape.lanes, MR=shape.MR,
+        NR=shape.NR,
+    )  # fmt: skip
+    return sizes, shape
+
+
+def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
+    z, _ = _sizes(p, threads)
+    return {
+        "padded": (p.mb * p.ic * z.HP * z.WP if _is_padded(p) else 0,),
+        "bias": (z.G, z.BLOCKS * z.MR),
+        "columns": (threads, z.KC * (z.NR + z.LANES)),
+        "sums": (threads, z.BLOCKS * z.MR * z.NR if z.KC < z.K else 0),
+    }
+
+
+def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
+    z, shape = _sizes(p, 1)
+    one = np.zeros(2 * z.NR, p.dtype)  # a row of ones, then a row of zeros
+    one[: z.NR] = 1
+    statics = static(shape), static(TileShape(1, 1, shape.lanes))
+    return *statics, tap_offsets(p, z.HP * z.WP, z.WP), pack_weight_blocks(wei, p.g, z.MR), one
 
 
 def _workspace(p: Conv2dProblem, threads: int) -> int:
-    source, biases, columns = _sizes(p)
-    return (source + biases + threads * columns) * p.itemsize
+    return workspace_bytes(_scratch(p, threads), p.dtype)
 
 
 @algorithm(
@@ -243,28 +190,18 @@ def im2col_gemm(
 ) -> None:
     """One matrix product over columns packed panel by panel."""
     p = problem
-    shape, wei, ones, tile, vector = packed
-    ICG, OCG = p.ic // p.g, p.oc // p.g
-    HP, WP = p.padded_shape
-    source, biases, _ = _sizes(p)
-    scratch = workspace.view(p.dtype)
-    padded, bias_blocks, panels = scratch[:source], scratch[source : source + biases], scratch[source + biases :]
-    bias_rows = bias_blocks.reshape(p.g, -1)
-    bias_rows[:, OCG:] = 0
-    bias_rows[:, :OCG] = bia.reshape(p.g, OCG)
-    flat = src.reshape(-1)
+    shape, vector, taps, wei, one = packed
+    z, _ = _sizes(p, threads)
+    scratch = carve(workspace, _scratch(p, threads), p.dtype)
+    bias, columns, sums = scratch["bias"], scratch["columns"], scratch["sums"]
+    fill_bias_blocks(bia, bias)
+    source = src.reshape(-1)
     if _is_padded(p):
-        pad = pad_planes if threads == 1 else pad_planes_parallel
-        pad(flat, padded, p.mb, p.ic, p.ic, p.ih, p.iw, p.ph, p.pw, HP, WP)
-        flat = padded
-    pixel_panels = p.mb * p.g * -(-p.oh * p.ow // shape.NR)
-    # Few panels leave threads idle: then the channel blocks are shared out too.
-    chunks = 1 if threads == 1 else max(1, min(biases // p.g // shape.MR, 4 * threads // pixel_panels))
-    sizes = (p.g, ICG, OCG, p.kh, p.kw, p.sh, p.sw, p.dh, p.dw, WP, HP * WP, p.oh * p.ow, p.ow)
-    arrays = (flat, wei, bias_blocks, ones, dst.reshape(-1), panels)
-    tail = (chunks, *sizes, shape.lanes, shape.MR, shape.NR)
-    items = pixel_panels * chunks
+        source = scratch["padded"]
+        pad_source(p, src, source, z.ICG, z.HP, z.WP, threads)
+    items = p.mb * z.G * z.PANELS * z.CHUNKS
+    arrays: Any = (source, taps, wei, bias.reshape(-1), one, dst.reshape(-1))
     if threads == 1:
-        _panels(tile, vector, 0, items, *arrays, *tail)
+        _panels(shape, vector, z, 0, items, *arrays, columns[0], sums[0])
     else:
-        _panels_parallel(tile, vector, threads, items, *arrays, *tail)
+        _panels_parallel(shape, vector, z, threads, items, *arrays, columns, sums)

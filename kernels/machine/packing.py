@@ -2,45 +2,86 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numba import prange
 
+from kernels.machine.blocking import TileShape, lanes_of
 from kernels.machine.jit import kernel, parallel_kernel
+from kernels.machine.simd import tile_load, tile_store
+from kernels.machine.static import Static, static
+from kernels.problem import Conv2dProblem
 
-__all__ = ["pack_weight_blocks", "pad_planes", "pad_planes_parallel"]
+__all__ = ["fill_bias_blocks", "pack_weight_blocks", "pad_source", "tap_offsets"]
 
 
 @kernel
-def _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):
-    """One plane of ``dst``; the source may reach past it, and is then cut."""
+def _zero(dst, begin, end):
+    for i in range(end - begin):
+        dst[begin + i] = 0
+
+
+@kernel
+def _pad_plane(vector, src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES):
+    """One plane of ``dst``, all of it."""
     start = plane * HP * WP
     channel = plane % FILLED
     if channel >= CHANNELS:
-        dst[start : start + HP * WP] = 0
+        _zero(dst, start, start + HP * WP)
         return
-    rows, columns = min(IH, HP - PH), min(IW, WP - PW)
-    dst[start : start + PH * WP] = 0
-    for ih in range(rows):
+    _zero(dst, start, start + PH * WP)
+    for ih in range(IH):
         row = start + (PH + ih) * WP
         at = ((plane // FILLED * CHANNELS + channel) * IH + ih) * IW
-        dst[row : row + PW] = 0
-        dst[row + PW : row + PW + columns] = src[at : at + columns]
-        dst[row + PW + columns : row + WP] = 0
-    dst[start + (PH + rows) * WP : start + HP * WP] = 0
+        _zero(dst, row, row + PW)
+        # Whole vectors: what the last one writes past the row is overwritten by what follows,
+        # as long as it stays within the plane, which is all that this thread owns.
+        inside = at + IW + LANES <= src.size and row + PW + IW + LANES <= start + HP * WP
+        whole = IW if inside else IW - IW % LANES
+        for iw in range(0, whole, LANES):
+            tile_store(tile_load(vector, src, at + iw, 0), dst, row + PW + iw, 0)
+        for iw in range(whole, IW):
+            dst[row + PW + iw] = src[at + iw]
+        _zero(dst, row + PW + IW, row + WP)
+    _zero(dst, start + (PH + IH) * WP, start + HP * WP)
 
 
 @kernel
-def pad_planes(src, dst, GROUPS, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):
-    """Copy flat [GROUPS][CHANNELS][IH][IW] into flat [GROUPS][FILLED][HP][WP], zeros around."""
-    for plane in range(GROUPS * FILLED):
-        _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP)
+def _pad_serial(vector, src, dst, PLANES, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES):
+    for plane in range(PLANES):
+        _pad_plane(vector, src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES)
 
 
 @parallel_kernel
-def pad_planes_parallel(src, dst, GROUPS, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP):
-    """`pad_planes` on all threads."""
-    for plane in prange(GROUPS * FILLED):
-        _pad_plane(src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP)
+def _pad_parallel(vector, src, dst, PLANES, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES):
+    for plane in prange(PLANES):
+        _pad_plane(vector, src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES)
+
+
+@functools.cache
+def _vector(lanes: int) -> Static:
+    return static(TileShape(1, 1, lanes))
+
+
+def pad_source(p: Conv2dProblem, src: np.ndarray, dst: np.ndarray, filled: int, HP: int, WP: int, threads: int) -> None:
+    """Copy the source with zeros around it.
+
+    Parameters
+    ----------
+    p : Conv2dProblem
+    src : ndarray, shape (mb, ic, ih, iw)
+    dst : ndarray, one-dimensional, at least mb * g * filled * HP * WP
+        Written as (mb, g, filled, HP, WP).
+    filled : int
+        Channels a group in ``dst``; those past the problem's are zeros.
+    HP, WP : int
+        Rows and columns of a plane of ``dst``, at least those of the padded source.
+    threads : int
+    """
+    lanes = lanes_of(p.dtype)
+    sizes = (p.mb * p.g * filled, p.ic // p.g, filled, p.ih, p.iw, p.ph, p.pw, HP, WP, lanes)
+    (_pad_serial if threads == 1 else _pad_parallel)(_vector(lanes), src.reshape(-1), dst, *sizes)
 
 
 def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:
@@ -64,3 +105,17 @@ def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:
     filled[:, :ocg] = wei.reshape(groups, ocg, icg, kh, kw)
     panels = filled.reshape(groups, blocks, NR, icg, kh, kw).transpose(0, 1, 3, 4, 5, 2)
     return np.ascontiguousarray(panels).reshape(-1)
+
+
+def fill_bias_blocks(bia: np.ndarray, blocks: np.ndarray) -> None:
+    """Write ``bia`` (oc,) into ``blocks`` (g, channels in whole blocks), zeros behind each group's."""
+    groups = blocks.shape[0]
+    OCG = bia.size // groups
+    blocks[:, :OCG] = bia.reshape(groups, OCG)
+    blocks[:, OCG:] = 0
+
+
+def tap_offsets(p: Conv2dProblem, plane: int, row: int) -> np.ndarray:
+    """Offset of every tap (ic, kh, kw) of one group from the first, in a source of such planes and rows."""
+    ic, kh, kw = np.meshgrid(np.arange(p.ic // p.g), np.arange(p.kh), np.arange(p.kw), indexing="ij")
+    return (ic * plane + kh * p.dh * row + kw * p.dw).reshape(-1).astype(np.intp)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
@@ -32,13 +32,15 @@ from numba import prange
 from kernels.machine.blocking import TileShape, lanes_of, pick_tile
 from kernels.machine.codelets import Codelet, apply_codelet
 from kernels.machine.jit import kernel, parallel_kernel
-from kernels.machine.packing import pad_planes, pad_planes_parallel
+from kernels.machine.packing import fill_bias_blocks, pad_source
 from kernels.machine.simd import tile_load, tile_multiply, tile_rank1, tile_rows, tile_store, tile_store_transposed
 from kernels.machine.static import Static, static
+from kernels.machine.workspace import carve
+from kernels.machine.workspace import workspace_bytes as total_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed
 
-__all__ = ["Transform", "prepare", "run", "workspace_bytes"]
+__all__ = ["Transform", "prepare", "run", "weight_bytes", "workspace_bytes"]
 
 
 @dataclass(frozen=True)
@@ -342,7 +344,7 @@ def _scratch_shapes(p: Conv2dProblem, t: Transform, threads: int) -> dict[str, t
 
 def workspace_bytes(p: Conv2dProblem, threads: int, t: Transform) -> int:
     """Bytes of scratch that `run` needs."""
-    return sum(int(np.prod(shape)) for shape in _scratch_shapes(p, t, threads).values()) * p.itemsize
+    return total_bytes(_scratch_shapes(p, t, threads), p.dtype)
 
 
 def run(
@@ -358,18 +360,11 @@ def run(
     """Convolve; the arguments are those of `Algorithm.run`."""
     codes, U, ones, zeros = packed
     z, _ = _sizes(p, t)
-    scratch, at = workspace.view(p.dtype), 0
-    arrays: dict[str, Any] = {}
-    for name, shape in _scratch_shapes(p, t, threads).items():
-        size = int(np.prod(shape))
-        arrays[name] = scratch[at : at + size].reshape(shape)
-        at += size
+    arrays = carve(workspace, _scratch_shapes(p, t, threads), p.dtype)
     bias = arrays["bias"]
-    bias[:, z.OCG :] = 0
-    bias[:, : z.OCG] = bia.reshape(z.G, z.OCG)
+    fill_bias_blocks(bia, bias)
     padded = arrays["padded"]
-    pad = pad_planes if threads == 1 else pad_planes_parallel
-    pad(src.reshape(-1), padded, p.mb * z.G, p.ic // p.g, z.ICP, p.ih, p.iw, p.ph, p.pw, z.HP, z.WP)
+    pad_source(p, src, padded, z.ICP, z.HP, z.WP, threads)
     items = p.mb * z.G * z.BLOCKS
     shared = (padded, U, bias.reshape(-1), ones, zeros, dst.reshape(-1))
     local, V, M = arrays["local"], arrays["V"], arrays["M"]
