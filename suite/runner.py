@@ -15,7 +15,7 @@ from suite.selection import Task
 from suite.timer import measure, seconds
 from suite.verify import Referee
 
-__all__ = ["run_tasks"]
+__all__ = ["run_tasks", "verify_tasks"]
 
 #: Compilers explain themselves over pages; a row keeps the beginning.
 _LONGEST_REASON = 500
@@ -57,33 +57,53 @@ def run_tasks(
             yield bench.row(task, limits, budget_s)
 
 
+def verify_tasks(tasks: Iterable[Task], before: Callable[[Task], None] = lambda task: None) -> Iterator[Row]:
+    """Verify without timing: the same rows as `run_tasks`, without times and speeds.
+
+    What networks have in common is judged once.
+    """
+    known: dict[tuple[Conv2dProblem, str, int], Row] = {}
+    for problem, group in itertools.groupby(tasks, key=lambda task: task.layer.problem):
+        bench: _Bench | None = None
+        for task in group:
+            before(task)
+            key = problem, task.algorithm.name, task.threads
+            if key not in known:
+                bench = bench or _Bench(problem)
+                known[key] = bench.row(task, None, 0.0)
+            yield {**known[key], **_identity(task)}
+
+
+def _identity(task: Task) -> Row:
+    layer, algorithm = task.layer, task.algorithm
+    return {
+        "network": layer.network,
+        "layer": layer.name,
+        "occurs": layer.occurs,
+        "problem": str(layer.problem),
+        "algorithm": algorithm.name,
+        "family": algorithm.family,
+        "threads": task.threads,
+    }
+
+
 class _Bench:
     """The arrays of one problem, the same ones for every algorithm: placement in memory is no difference."""
 
     def __init__(self, problem: Conv2dProblem) -> None:
         self.problem = problem
-        self.referee = Referee(self.problem)
-        self.dst = np.empty(self.problem.output_shape, self.problem.dtype)
+        self.referee = Referee(problem)
+        self.dst = np.empty(problem.output_shape, problem.dtype)
 
-    def row(self, task: Task, limits: Limits, budget_s: float) -> Row:
-        """Measure one task."""
-        layer, algorithm = task.layer, task.algorithm
-        row: Row = {
-            "network": layer.network,
-            "layer": layer.name,
-            "occurs": layer.occurs,
-            "problem": str(layer.problem),
-            "algorithm": algorithm.name,
-            "family": algorithm.family,
-            "threads": task.threads,
-            "status": "failed",
-            "reason": "",
-            **dict.fromkeys(MEASURED),
-        }
+    def row(self, task: Task, limits: Limits | None, budget_s: float) -> Row:
+        """Measure one task; without limits, only verify it."""
+        row: Row = {**_identity(task), "status": "", "reason": "", **dict.fromkeys(MEASURED)}
         try:
-            refusal = algorithm.unsupported(self.problem)
+            refusal = task.algorithm.unsupported(self.problem)
             if refusal is not None:
                 row.update(status="skipped", reason=refusal)
+            elif limits is None:
+                self._verify(task, row)
             else:
                 self._verify_and_time(task, limits, budget_s, row)
         # Whatever one contender raises is its own row's status; the others go on.
@@ -91,6 +111,13 @@ class _Bench:
             text = " ".join(f"{type(error).__name__}: {error}".split())
             row.update(status="failed", reason=text[:_LONGEST_REASON])
         return row
+
+    def _verify(self, task: Task, row: Row) -> bool:
+        check = self.referee.check(task.algorithm, task.threads)
+        row.update(status=check.status, reason=check.reason)
+        if not math.isnan(check.rel_error):
+            row["rel_error"] = check.rel_error
+        return check.status == "ok"
 
     def _verify_and_time(self, task: Task, limits: Limits, budget_s: float, row: Row) -> None:
         name, threads = task.algorithm.name, task.threads
@@ -101,11 +128,7 @@ class _Bench:
             plan(self.problem, inputs.wei, inputs.bia, algorithm=name, threads=threads)(inputs.src.copy(), out=dst)
 
         first_s = seconds(first)
-        check = self.referee.check(task.algorithm, threads)
-        row.update(status=check.status, reason=check.reason)
-        if not math.isnan(check.rel_error):
-            row["rel_error"] = check.rel_error
-        if check.status != "ok":
+        if not self._verify(task, row):
             return
         bound = plan(self.problem, inputs.wei, inputs.bia, algorithm=name, threads=threads)
         timing = measure(lambda: bound(inputs.src, out=dst), budget_s=budget_s)

@@ -41,21 +41,46 @@ class Run:
     machine : Machine
     limits : Limits
     request : Request
+    expected : int
+        How many tasks were asked for.
     rows : list of Row
         What is stored, in order.
     """
 
-    def __init__(self, folder: Path, machine: Machine, limits: Limits, request: Request, rows: list[Row]) -> None:
+    def __init__(
+        self, folder: Path, machine: Machine, limits: Limits, request: Request, expected: int, rows: list[Row]
+    ) -> None:
         self.folder = folder
         self.machine = machine
         self.limits = limits
         self.request = request
+        self.expected = expected
         self.rows = rows
 
     @property
     def name(self) -> str:
         """The folder's name, by which a run is called."""
         return self.folder.name
+
+    @property
+    def missing(self) -> int:
+        """How many tasks have no row yet."""
+        return self.expected - len({key_of(row) for row in self.rows})
+
+    def require(self, machine: Machine) -> None:
+        """Refuse to add rows of another machine, or of other sources.
+
+        Raises
+        ------
+        StoreError
+            The stamps differ; the message has the first difference.
+        """
+        before, now = self.machine.as_dict(), machine.as_dict()
+        for name, value in before.items():
+            if value != now[name]:
+                raise StoreError(
+                    f"run {self.name} was made with {name} {value!r}, expected the same, not {now[name]!r}"
+                )
 
     def done(self) -> set[tuple[Any, ...]]:
         """Keys of the rows that need not be measured again; failures are tried again."""
@@ -111,8 +136,8 @@ def frame_of(rows: list[Row]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def start_run(results: Path, machine: Machine, limits: Limits, request: Request) -> Run:
-    """Make a new run's folder below ``results/runs``.
+def start_run(results: Path, machine: Machine, limits: Limits, request: Request, expected: int) -> Run:
+    """Make a new run's folder below ``results/runs``; ``expected`` is how many tasks it has.
 
     Raises
     ------
@@ -127,11 +152,11 @@ def start_run(results: Path, machine: Machine, limits: Limits, request: Request)
         folder.mkdir(parents=True)
         described = {"stamp": machine.stamp, "machine": machine.as_dict(), "limits": limits.as_dict()}
         _write_json(folder / "machine.json", described)
-        _write_json(folder / "request.json", request.as_dict())
+        _write_json(folder / "request.json", {"tasks": expected, "asked": request.as_dict()})
         (folder / "rows.jsonl").touch()
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return Run(folder, machine, limits, request, [])
+    return Run(folder, machine, limits, request, expected, [])
 
 
 def run_names(results: Path) -> list[str]:
@@ -166,13 +191,14 @@ def open_run(results: Path, name: str, warn: Callable[[str], None]) -> Run:
     try:
         described = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
         machine, limits = Machine.from_dict(described["machine"]), Limits.from_dict(described["limits"])
-        request = Request.from_dict(json.loads((folder / "request.json").read_text(encoding="utf-8")))
+        wanted = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+        request, expected = Request.from_dict(wanted["asked"]), int(wanted["tasks"])
         text = (folder / "rows.jsonl").read_bytes()
     except OSError as error:
         raise StoreError(f"cannot read {error.filename}: {error.strerror}, expected a run's file") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(f"{folder} has a damaged machine.json or request.json, expected a run's own") from error
-    return Run(folder, machine, limits, request, _parse(text, folder / "rows.jsonl", warn))
+    return Run(folder, machine, limits, request, expected, _parse(text, folder / "rows.jsonl", warn))
 
 
 def _parse(text: bytes, path: Path, warn: Callable[[str], None]) -> list[Row]:

@@ -11,7 +11,7 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, ProblemError, UnknownAlgorithm, get_algorithm, registry
 from suite import runner
-from suite.catalogue import UnknownNetwork
+from suite.catalogue import Layer, UnknownNetwork
 from suite.environment import Limits, this_machine
 from suite.rows import COLUMNS, MEASURED, Row, key_of
 from suite.selection import Request, Task, select_layers
@@ -154,3 +154,25 @@ def test_a_request_survives_json() -> None:
 def test_asking_for_what_there_is_not_is_one_sentence(changes: dict[str, Any], error: type, said: str) -> None:
     with pytest.raises(error, match=said):
         _request(**changes).tasks()
+
+
+def test_verifying_alone_gives_the_same_statuses_and_no_times() -> None:
+    tasks = _request(algorithms=("direct_naive", "winograd_f4x3")).tasks()
+    ok, skipped = runner.verify_tasks(tasks)
+    assert (ok["status"], skipped["status"]) == ("ok", "skipped")
+    assert ok["rel_error"] < 1e-6 and ok["time_s"] is None
+
+
+def test_what_networks_have_in_common_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, judged = Conv2dProblem.parse(_TEXT), []
+    honest = runner.Referee.check
+    monkeypatch.setattr(runner.Referee, "check", lambda self, *rest: judged.append(rest) or honest(self, *rest))
+    other = Conv2dProblem.parse("ic1ih2oc1kh1")
+    layers = [Layer("a", "x", problem, 1), Layer("a", "y", other, 1), Layer("b", "z", problem, 4)]
+    rows = list(runner.verify_tasks([Task(layer, get_algorithm("direct_naive"), 1) for layer in layers]))
+    assert [(row["network"], row["layer"], row["occurs"]) for row in rows] == [
+        ("a", "x", 1),
+        ("a", "y", 1),
+        ("b", "z", 4),
+    ]
+    assert len(judged) == 2

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from suite.environment import Limits, this_machine
+from suite.environment import Limits, Machine, this_machine
 from suite.rows import COLUMNS, Row
 from suite.selection import Request
 from suite.store import Run, StoreError, frame_of, open_run, run_names, start_run
@@ -27,7 +27,7 @@ def _row(layer: str, **changes: Any) -> Row:
 
 
 def _started(results: Path) -> Run:
-    return start_run(results, this_machine(), _LIMITS, _REQUEST)
+    return start_run(results, this_machine(), _LIMITS, _REQUEST, 3)
 
 
 def _no_warning(text: str) -> None:
@@ -151,3 +151,19 @@ def test_a_damaged_description_is_one_sentence(tmp_path: Path, text: str) -> Non
     (run.folder / "machine.json").write_text(text)
     with pytest.raises(StoreError, match=r"damaged machine\.json or request.json"):
         open_run(tmp_path, run.name, _no_warning)
+
+
+def test_missing_rows_are_counted(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    assert run.missing == 3
+    run.append(_row("a"))
+    run.append(_row("a"))
+    assert open_run(tmp_path, run.name, _no_warning).missing == 2
+
+
+def test_another_machines_rows_are_refused(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    run.require(this_machine())
+    other = Machine.from_dict({**this_machine().as_dict(), "numba": "0.1"})
+    with pytest.raises(StoreError, match=r"was made with numba '.*', expected the same, not '0\.1'"):
+        run.require(other)
