@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test lint types clean
+.PHONY: test lint types bench bench-all clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -12,6 +12,13 @@ $(STAMP): pyproject.toml constraints.txt
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# NETWORK="vgg19 unet" for others than basics and resnet50; ARGS for more, as in `convmark run --help`.
+bench: $(STAMP)
+	$(BIN)/convmark run $(foreach name,$(NETWORK),--network $(name)) $(ARGS)
+
+bench-all: $(STAMP)
+	$(BIN)/convmark run --all $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check kernels suite tests

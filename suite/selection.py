@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kernels import Algorithm, Conv2dProblem, algorithms, get_algorithm
+from kernels import Algorithm, Conv2dProblem, get_algorithm
 from suite.catalogue import Layer, layers, networks
 from suite.probes import resolve_threads
 
-__all__ = ["DEFAULT_NETWORKS", "Request", "Task", "select_algorithms", "select_layers"]
+__all__ = ["DEFAULT_NETWORKS", "Request", "Task", "select_layers", "select_networks"]
 
 #: Where nothing is asked for: first steps, and the network that everyone knows.
 DEFAULT_NETWORKS = ("basics", "resnet50")
@@ -33,19 +34,24 @@ class Task:
         return self.layer.network, self.layer.name, str(self.layer.problem), self.algorithm.name, self.threads
 
 
-def select_layers(
-    chosen: Iterable[str] = (), problems: Iterable[str] = (), *, every: bool = False, mb: int | None = 1
-) -> list[Layer]:
+def select_networks(
+    chosen: Iterable[str] = (), problems: Iterable[str] = (), *, every: bool = False
+) -> tuple[str, ...]:
+    """Names of networks: all, or those chosen, or `DEFAULT_NETWORKS` where nothing is, no problem either."""
+    if every:
+        return networks()
+    return tuple(dict.fromkeys(chosen)) or (() if tuple(problems) else DEFAULT_NETWORKS)
+
+
+def select_layers(names: Iterable[str], problems: Iterable[str] = (), *, mb: int | None = 1) -> list[Layer]:
     """Layers of networks, and layers made of problem texts.
 
     Parameters
     ----------
-    chosen : iterable of str
-        Networks; nothing chosen at all means `DEFAULT_NETWORKS`.
+    names : iterable of str
+        Networks.
     problems : iterable of str
         Problem texts; their batch is the one that they state.
-    every : bool
-        All networks.
     mb : int or None
         Batch of the networks' layers; ``None`` keeps what the files state.
 
@@ -53,23 +59,11 @@ def select_layers(
     ------
     UnknownNetwork, ProblemError
     """
-    texts = list(dict.fromkeys(problems))
-    names = networks() if every else tuple(dict.fromkeys(chosen)) or (() if texts else DEFAULT_NETWORKS)
     found = [layer for name in names for layer in layers(name)]
     if mb is not None:
-        found = [Layer(each.network, each.name, each.problem.replace(mb=mb), each.occurs) for each in found]
-    parsed = dict.fromkeys(Conv2dProblem.parse(text) for text in texts)
+        found = [dataclasses.replace(each, problem=each.problem.replace(mb=mb)) for each in found]
+    parsed = dict.fromkeys(Conv2dProblem.parse(text) for text in problems)
     return found + [Layer(_TEXT_NETWORK, str(problem), problem, 1) for problem in parsed]
-
-
-def select_algorithms(chosen: Iterable[str] = ()) -> list[Algorithm]:
-    """Algorithms by name; nothing chosen means all.
-
-    Raises
-    ------
-    UnknownAlgorithm
-    """
-    return [get_algorithm(name) for name in dict.fromkeys(chosen)] or list(algorithms())
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,7 @@ class Request:
             Something is asked for that there is not.
         """
         counts = [resolve_threads(n) for n in dict.fromkeys(self.threads)]
-        chosen = select_algorithms(self.algorithms)
+        chosen = [get_algorithm(name) for name in dict.fromkeys(self.algorithms)]
         wanted = select_layers(self.networks, self.problems, mb=self.mb)
         return [Task(layer, each, n) for layer in wanted for n in counts for each in chosen]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from suite.environment import Limits, Machine
 from suite.rows import COLUMNS, Row, key_of
 from suite.selection import Request
 
-__all__ = ["Run", "StoreError", "frame_of", "open_run", "run_names", "start_run"]
+__all__ = ["Run", "StoreError", "frame_of", "open_run", "require_writable", "run_names", "start_run", "unwritable"]
 
 #: Kinds of columns in pandas; each of them has a value for 'none'.
 _KINDS = {str: "string", int: "Int64", float: "Float64"}
@@ -107,7 +108,7 @@ class Run:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         self.rows.append(whole)
 
     def finish(self) -> None:
@@ -123,7 +124,7 @@ class Run:
             _replace(self.folder / "rows.csv", lambda path: frame.to_csv(path, index=False))
             _replace(self.folder / "rows.parquet", lambda path: frame.to_parquet(path, index=False))
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise unwritable(self.folder, error) from error
 
 
 def frame_of(rows: list[Row]) -> pd.DataFrame:
@@ -134,6 +135,23 @@ def frame_of(rows: list[Row]) -> pd.DataFrame:
         for name, kind in COLUMNS.items()
     }
     return pd.DataFrame(columns)
+
+
+def require_writable(results: Path) -> None:
+    """Find out before anything is measured whether runs can be stored below ``results``.
+
+    Raises
+    ------
+    StoreError
+        They cannot.
+    """
+    folder = results / "runs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def start_run(results: Path, machine: Machine, limits: Limits, request: Request, expected: int) -> Run:
@@ -155,7 +173,7 @@ def start_run(results: Path, machine: Machine, limits: Limits, request: Request,
         _write_json(folder / "request.json", {"tasks": expected, "asked": request.as_dict()})
         (folder / "rows.jsonl").touch()
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     return Run(folder, machine, limits, request, expected, [])
 
 
@@ -230,5 +248,6 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     part.replace(path)
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """One sentence for a file or folder that cannot be written."""
     return StoreError(f"cannot write {path}: {error.strerror or error}, expected a folder that can be written to")

@@ -1,4 +1,4 @@
-"""Imports point downwards: kernels never knows suite."""
+"""Imports point downwards: kernels never knows suite, suite knows the public face of kernels."""
 
 from __future__ import annotations
 
@@ -32,3 +32,10 @@ def test_kernels_import_only_numpy_numba_and_the_standard_library(path: Path) ->
 
 def test_the_oracle_imports_only_the_problem_and_numpy() -> None:
     assert _imports(_ROOT / "kernels" / "reference.py") == {"__future__", "numpy", "kernels.problem"}
+
+
+@pytest.mark.parametrize("path", sorted((_ROOT / "suite").rglob("*.py")), ids=lambda p: p.name)
+def test_suite_imports_kernels_only_through_its_public_face(path: Path) -> None:
+    behind = {name for name in _imports(path) if name.startswith("kernels.")}
+    # The one exception, which its header explains: limits are probed with the kernels' own tile.
+    assert not behind or path.name == "probes.py"

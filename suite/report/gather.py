@@ -10,7 +10,7 @@ import pandas as pd
 from suite.report.markdown import markdown
 from suite.report.plot import draw_all
 from suite.rows import Row
-from suite.store import Run, frame_of
+from suite.store import Run, frame_of, unwritable
 
 __all__ = ["combine", "write_report"]
 
@@ -35,14 +35,17 @@ def write_report(frame: pd.DataFrame, run: Run | None, folder: Path) -> list[Pat
 
     Raises
     ------
-    OSError
+    StoreError
         The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = draw_all(frame, folder)
-    text = markdown(frame, run.machine if run else None, run.limits if run else None, pictures)
     page, csv, parquet = (folder / f"report.{ending}" for ending in ("md", "csv", "parquet"))
-    page.write_text(text, encoding="utf-8")
-    frame.to_csv(csv, index=False)
-    frame.to_parquet(parquet, index=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = draw_all(frame, folder)
+        text = markdown(frame, run.machine if run else None, run.limits if run else None, pictures)
+        page.write_text(text, encoding="utf-8")
+        frame.to_csv(csv, index=False)
+        frame.to_parquet(parquet, index=False)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     return [page, csv, parquet, *pictures]

@@ -1,0 +1,65 @@
+"""The options that commands share, and how their examples are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Algorithms",
+    "Asv",
+    "Batch",
+    "Every",
+    "Json",
+    "Networks",
+    "Output",
+    "Problems",
+    "PytestBenchmark",
+    "Results",
+    "Resume",
+    "RunName",
+    "Seconds",
+    "Threads",
+    "examples",
+]
+
+Networks = Annotated[
+    list[str] | None, typer.Option("--network", "-n", metavar="NAME", help="A network; may be given again.")
+]
+Every = Annotated[bool, typer.Option("--all", help="All networks.")]
+Problems = Annotated[
+    list[str] | None,
+    typer.Option("--problem", "-p", metavar="TEXT", help="A problem, like ic64ih56oc64kh3ph1; may be given again."),
+]
+Algorithms = Annotated[
+    list[str] | None,
+    typer.Option("--algorithm", "-a", metavar="NAME", help="An algorithm instead of all; may be given again."),
+]
+Batch = Annotated[
+    str, typer.Option("--mb", metavar="N", help="Batch of the networks' layers, or 'listed' for what the files state.")
+]
+Threads = Annotated[
+    list[int] | None, typer.Option("--threads", "-t", metavar="N", help="Number of threads; may be given again.")
+]
+Seconds = Annotated[float, typer.Option("--seconds", metavar="S", help="Seconds of samples a row.")]
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run, or with the 'latest'.")
+]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the results.")]
+RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name or folder of a run; else the latest.")]
+Asv = Annotated[Path | None, typer.Option("--asv", metavar="DIR", help="asv's results folder, like .asv/results.")]
+PytestBenchmark = Annotated[
+    Path | None, typer.Option("--pytest-benchmark", metavar="FILE", help="File of pytest --benchmark-json.")
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the report's files; else the run's.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+def examples(*lines: str) -> str:
+    """Examples for the end of a command's help, a line each."""
+    # \b keeps the help from filling the lines into a paragraph.
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
