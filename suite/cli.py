@@ -184,9 +184,8 @@ def _measure(here: Run, tasks: list[Task]) -> None:
         for row in watch.follow(run_tasks(tasks, here.limits, budget_s=here.request.budget_s, before=watch.before)):
             here.append(row)
     except KeyboardInterrupt:
-        warn(
-            f"interrupted with {len(here.rows)} of {here.expected} rows stored; go on with: convmark run --resume {here.name}"
-        )
+        stored = f"{len(here.rows)} of {here.expected} rows stored"
+        warn(f"interrupted with {stored}; go on with: convmark run --resume {here.name}")
         raise typer.Exit(130) from None
 
 

@@ -14,7 +14,7 @@ from suite import runner
 from suite.catalogue import Layer, UnknownNetwork
 from suite.environment import Limits, this_machine
 from suite.rows import COLUMNS, MEASURED, Row, key_of
-from suite.selection import Request, Task, select_layers
+from suite.selection import Request, Task, select_layers, select_networks
 
 _TEXT = "ic3ih6oc4kh2ph1"
 _LIMITS = Limits({"float32": {1: 100.0, 2: 150.0}}, {1: 10.0})
@@ -132,8 +132,11 @@ def test_networks_run_at_the_asked_batch_and_texts_at_their_own() -> None:
 
 
 def test_nothing_chosen_means_the_default_and_a_text_alone_means_itself() -> None:
-    assert {layer.network for layer in select_layers()} == {"basics", "resnet50"}
-    assert [layer.network for layer in select_layers(problems=[_TEXT, _TEXT])] == ["text"]
+    assert select_networks() == ("basics", "resnet50")
+    assert select_networks(problems=[_TEXT]) == ()
+    assert select_networks(["vgg19", "vgg19"]) == ("vgg19",)
+    assert set(select_networks(every=True)) > {"basics", "resnet50", "vgg19"}
+    assert [layer.network for layer in select_layers((), [_TEXT, _TEXT])] == ["text"]
 
 
 def test_a_request_survives_json() -> None:
