@@ -184,8 +184,9 @@ def _measure(here: Run, tasks: list[Task]) -> None:
         for row in watch.follow(run_tasks(tasks, here.limits, budget_s=here.request.budget_s, before=watch.before)):
             here.append(row)
     except KeyboardInterrupt:
-        stored = f"{len(here.rows)} of {here.expected} rows stored"
-        warn(f"interrupted with {stored}; go on with: convmark run --resume {here.name}")
+        # Read again: the interrupt may have come between the file's row and the list's.
+        stored = len(open_run(here.folder.parent.parent, here.name, warn).rows)
+        warn(f"interrupted with {stored} of {here.expected} rows stored; go on with: convmark run --resume {here.name}")
         raise typer.Exit(130) from None
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from kernels import Conv2dProblem, plan
+from kernels import Conv2dProblem
 from suite.environment import Limits
 from suite.rows import MEASURED, Row
 from suite.selection import Task
-from suite.timer import measure, seconds
+from suite.timer import measure
 from suite.verify import Referee
 
 __all__ = ["run_tasks", "verify_tasks"]
@@ -99,39 +99,23 @@ class _Bench:
         """Measure one task; without limits, only verify it."""
         row: Row = {**_identity(task), "status": "", "reason": "", **dict.fromkeys(MEASURED)}
         try:
-            refusal = task.algorithm.unsupported(self.problem)
-            if refusal is not None:
-                row.update(status="skipped", reason=refusal)
-            elif limits is None:
-                self._verify(task, row)
-            else:
-                self._verify_and_time(task, limits, budget_s, row)
+            self._examine(task, limits, budget_s, row)
         # Whatever one contender raises is its own row's status; the others go on.
         except Exception as error:
             text = " ".join(f"{type(error).__name__}: {error}".split())
             row.update(status="failed", reason=text[:_LONGEST_REASON])
         return row
 
-    def _verify(self, task: Task, row: Row) -> bool:
-        check = self.referee.check(task.algorithm, task.threads)
+    def _examine(self, task: Task, limits: Limits | None, budget_s: float, row: Row) -> None:
+        examination = self.referee.examine(task.algorithm, task.threads)
+        check, bound = examination.check, examination.plan
         row.update(status=check.status, reason=check.reason)
         if not math.isnan(check.rel_error):
             row["rel_error"] = check.rel_error
-        return check.status == "ok"
-
-    def _verify_and_time(self, task: Task, limits: Limits, budget_s: float, row: Row) -> None:
-        name, threads = task.algorithm.name, task.threads
-        inputs, _ = self.referee.normal
-        dst = self.dst
-
-        def first() -> None:
-            plan(self.problem, inputs.wei, inputs.bia, algorithm=name, threads=threads)(inputs.src.copy(), out=dst)
-
-        first_s = seconds(first)
-        if not self._verify(task, row):
+        if check.status != "ok" or bound is None or limits is None:
             return
-        bound = plan(self.problem, inputs.wei, inputs.bia, algorithm=name, threads=threads)
-        timing = measure(lambda: bound(inputs.src, out=dst), budget_s=budget_s)
+        inputs, _ = self.referee.normal
+        timing = measure(lambda: bound(inputs.src, out=self.dst), budget_s=budget_s)
         useful, nominal = (
             2e-9 * macs / timing.time_s for macs in (self.problem.macs_useful, self.problem.macs_nominal)
         )
@@ -142,10 +126,10 @@ class _Bench:
             samples=timing.samples,
             # What the first preparation and call took beyond later ones: compiling, or loading
             # from the disk cache. Nothing where an earlier layer needed the same code.
-            compile_s=max(0.0, first_s - bound.prepare_s - timing.time_s),
+            compile_s=max(0.0, examination.first_s - bound.prepare_s - timing.time_s),
             prepare_s=bound.prepare_s,
             workspace_bytes=bound.workspace_bytes,
             useful_gflops=useful,
             nominal_gflops=nominal,
-            pct_of_peak=100 * useful / limits.fma_gflops[self.problem.dtype][threads],
+            pct_of_peak=100 * useful / limits.fma_gflops[self.problem.dtype][task.threads],
         )

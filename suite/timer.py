@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Timing", "measure", "resolution", "seconds"]
+__all__ = ["Timing", "measure", "resolution"]
 
 #: A sample is at least this many times the clock's resolution.
 _TICKS = 10
@@ -38,13 +38,6 @@ class Timing:
     time_spread: float
     samples: int
     calls: int
-
-
-def seconds(call: Callable[[], object], clock: Clock = time.perf_counter) -> float:
-    """Seconds of one call, of a first one for instance: compilation and warm-up are in it."""
-    start = clock()
-    call()
-    return clock() - start
 
 
 def resolution(clock: Clock = time.perf_counter) -> float:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from kernels import Algorithm, Conv2dProblem, conv2d_reference, plan
+from kernels import Algorithm, Conv2dProblem, Plan, conv2d_reference, plan
 from suite.inputs import Inputs, make_inputs
 
-__all__ = ["Check", "Judge", "Referee", "verify"]
+__all__ = ["Check", "Examination", "Judge", "Referee", "verify"]
 
 #: NumPy's own error can be nearly nothing on few taps; the yardstick is at least one rounding.
 _LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -33,6 +35,24 @@ class Check:
     status: str
     rel_error: float
     reason: str
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a `Referee` found, and what a timer needs to go on.
+
+    Attributes
+    ----------
+    check : Check
+    first_s : float
+        Seconds of the first preparation and call: compilation, where there was any, is in them.
+    plan : Plan or None
+        The plan that was judged on normal values; none where the problem is refused.
+    """
+
+    check: Check
+    first_s: float
+    plan: Plan | None
 
 
 class Judge:
@@ -130,32 +150,45 @@ class Referee:
         Check
             ``skipped`` with the algorithm's own reason where it refuses the problem.
         """
+        return self.examine(algorithm, threads).check
+
+    def examine(self, algorithm: Algorithm, threads: int = 1) -> Examination:
+        """`check`, and what it leaves to a timer: the plan that was judged, and the first call's seconds."""
         refusal = algorithm.unsupported(self.problem)
         if refusal is not None:
-            return Check("skipped", float("nan"), refusal)
+            return Examination(Check("skipped", float("nan"), refusal), 0.0, None)
         inputs, judge = self.integer
-        first = self._kept(
+        first = self._one(
             inputs, algorithm, threads, lambda dst: judge.equal(dst, rounded=not algorithm.exact_on_integers)
         )
-        if first.status == "wrong":
+        if first.check.status == "wrong":
             return first
         inputs, judges = self.normal
-        return self._kept(inputs, algorithm, threads, lambda dst: judges.close(dst, algorithm.error_factor))
+        second = self._one(inputs, algorithm, threads, lambda dst: judges.close(dst, algorithm.error_factor))
+        return dataclasses.replace(second, first_s=first.first_s)
 
-    def _kept(self, inputs: Inputs, algorithm: Algorithm, threads: int, judge: Callable[[np.ndarray], Check]) -> Check:
+    def _one(
+        self, inputs: Inputs, algorithm: Algorithm, threads: int, judge: Callable[[np.ndarray], Check]
+    ) -> Examination:
         """Judge one run, on condition that it left its inputs as they were."""
         given = [None if each is None else each.copy() for each in (inputs.src, inputs.wei, inputs.bia)]
         src, wei, bia = given
         assert src is not None and wei is not None
+        dst = np.full(self.problem.output_shape, np.nan, self.problem.dtype)
+        start = time.perf_counter()
         bound = plan(self.problem, wei, bia, algorithm=algorithm.name, threads=threads)
+        prepared = time.perf_counter()
         bound.poison()
-        dst = bound(src, out=np.full(self.problem.output_shape, np.nan, self.problem.dtype))
+        poisoned = time.perf_counter()
+        dst = bound(src, out=dst)
+        first_s = prepared - start + time.perf_counter() - poisoned
+        check = judge(dst)
         for name, before, after in zip(
             ("input", "weight", "bias"), (inputs.src, inputs.wei, inputs.bia), given, strict=True
         ):
             if before is not None and after is not None and not np.array_equal(before, after):
-                return Check("wrong", float("nan"), f"{name} was written to, expected to be only read")
-        return judge(dst)
+                check = Check("wrong", float("nan"), f"{name} was written to, expected to be only read")
+        return Examination(check, first_s, bound)
 
 
 def verify(problem: Conv2dProblem, algorithm: Algorithm, threads: int = 1) -> Check:

@@ -15,6 +15,7 @@ from suite.catalogue import Layer, UnknownNetwork
 from suite.environment import Limits, this_machine
 from suite.rows import COLUMNS, MEASURED, Row, key_of
 from suite.selection import Request, Task, select_layers, select_networks
+from suite.timer import measure
 
 _TEXT = "ic3ih6oc4kh2ph1"
 _LIMITS = Limits({"float32": {1: 100.0, 2: 150.0}}, {1: 10.0})
@@ -168,8 +169,8 @@ def test_verifying_alone_gives_the_same_statuses_and_no_times() -> None:
 
 def test_what_networks_have_in_common_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, judged = Conv2dProblem.parse(_TEXT), []
-    honest = runner.Referee.check
-    monkeypatch.setattr(runner.Referee, "check", lambda self, *rest: judged.append(rest) or honest(self, *rest))
+    honest = runner.Referee.examine
+    monkeypatch.setattr(runner.Referee, "examine", lambda self, *rest: judged.append(rest) or honest(self, *rest))
     other = Conv2dProblem.parse("ic1ih2oc1kh1")
     layers = [Layer("a", "x", problem, 1), Layer("a", "y", other, 1), Layer("b", "z", problem, 4)]
     rows = list(runner.verify_tasks([Task(layer, get_algorithm("direct_naive"), 1) for layer in layers]))
@@ -179,3 +180,23 @@ def test_what_networks_have_in_common_is_judged_once(monkeypatch: pytest.MonkeyP
         ("b", "z", 4),
     ]
     assert len(judged) == 2
+
+
+def test_the_plan_that_is_timed_is_the_one_that_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged, timed = [], []
+    honest = runner.Referee.examine
+
+    def examine(self, *rest):  # type: ignore[no-untyped-def]
+        judged.append(honest(self, *rest))
+        return judged[-1]
+
+    def timing(call, **rest):  # type: ignore[no-untyped-def]
+        timed.append(call.__closure__)
+        return measure(call, **rest)
+
+    monkeypatch.setattr(runner.Referee, "examine", examine)
+    monkeypatch.setattr(runner, "measure", timing)
+    [row] = _rows(_request().tasks())
+    assert judged[0].plan in [cell.cell_contents for cell in timed[0]]
+    assert row["prepare_s"] == judged[0].plan.prepare_s
+    assert row["compile_s"] == pytest.approx(max(0.0, judged[0].first_s - row["prepare_s"] - row["time_s"]))

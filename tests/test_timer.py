@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from suite.timer import measure, resolution, seconds
+from suite.timer import measure, resolution
 
 
 class Clock:
@@ -27,15 +27,6 @@ class Clock:
             self.now += rest.pop(0) if len(rest) > 1 else rest[0]
 
         return call
-
-
-def test_compilation_is_in_the_first_call_and_not_in_the_samples() -> None:
-    clock = Clock()
-    call = clock.work(8.0, 0.25)
-    assert seconds(call, clock) == pytest.approx(8.0, abs=1e-5)
-    timing = measure(call, budget_s=1.0, clock=clock)
-    assert timing.time_s == pytest.approx(0.25, abs=1e-5)
-    assert timing.calls == 1
 
 
 def test_a_slow_warm_up_call_is_not_a_sample() -> None:
