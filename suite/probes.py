@@ -26,7 +26,7 @@ __all__ = ["measure_bandwidth", "measure_fma", "resolve_threads", "vector_bytes"
 _DEPTH = 64
 
 #: Samples of which the best counts, and the least seconds of each.
-_SAMPLES = 7
+_SAMPLES = 15
 _LEAST_S = 0.02
 
 
@@ -85,7 +85,7 @@ def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S) -> float:
     dtype : {"float32", "float64"}
     threads : int
     least_s : float
-        Least seconds of one sample; the best of seven counts.
+        Least seconds of one sample; the best of fifteen counts.
     """
     MR, NV = (14, 2) if blocking.vector_bytes() == 64 else (6, 2)
     shape = blocking.TileShape(MR, NV, blocking.lanes_of(dtype))

@@ -99,14 +99,16 @@ def test_a_report_is_files_that_can_be_read_back(tmp_path: Path) -> None:
 
 def test_the_picture_has_a_point_for_each_right_row_against_the_limit() -> None:
     frame = combine(_ROWS)
-    axes = draw(frame[frame["status"] == "ok"], "title").axes[0]
+    axes = draw(frame[frame["status"] == "ok"], "title", ["refuses", "slow", "fast"]).axes[0]
     points = {str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in axes.lines[:-1]}
     assert points == {"slow": [[25.0, 0.0]], "fast": [[50.0, 0.0], [10.0, 1.0]]}
     assert "limit" in axes.get_xlabel()
+    # Colours go by the order of the whole report, and one without a point takes no place in the legend.
+    assert [line.get_color() for line in axes.lines[:-1]] == ["C1", "C2"]
 
 
 def test_the_picture_is_in_gflops_where_a_row_has_no_limit() -> None:
-    axes = draw(combine([_row("slow", 0.2, pct_of_peak=None), _row("fast", 0.1)]), "title").axes[0]
+    axes = draw(combine([_row("slow", 0.2, pct_of_peak=None), _row("fast", 0.1)]), "title", ["slow", "fast"]).axes[0]
     assert axes.get_xlabel() == "useful GFLOP/s"
 
 

@@ -22,20 +22,22 @@ def draw_all(frame: pd.DataFrame, folder: Path) -> list[Path]:
     -------
     list of Path
     """
-    written = []
+    written, order = [], list(dict.fromkeys(_names(frame)))
     right = frame[frame["status"] == "ok"]
     for (network, threads), part in right.groupby(["network", "threads"], sort=False):
         path = folder / f"{network}-{threads}t.png"
-        FigureCanvasAgg(draw(part, f"{network}, {threads} thread{'' if threads == 1 else 's'}")).print_png(path)
+        title = f"{network}, {threads} thread{'' if threads == 1 else 's'}"
+        FigureCanvasAgg(draw(part, title, order)).print_png(path)
         written.append(path)
     return written
 
 
-def draw(part: pd.DataFrame, title: str) -> Figure:
+def draw(part: pd.DataFrame, title: str, order: list[str]) -> Figure:
     """Speed of every algorithm, layers from top to bottom.
 
     In % of the limit where every row has one, in GFLOP/s otherwise: rows that were read
-    from elsewhere come without a limit.
+    from elsewhere come without a limit. ``order`` is of all algorithms of the report, so that
+    each has the same colour in every picture.
     """
     column, label = "pct_of_peak", "useful speed, % of the measured multiply-add limit"
     if part[column].isna().any():
@@ -43,8 +45,10 @@ def draw(part: pd.DataFrame, title: str) -> Figure:
     layers = list(dict.fromkeys(part["layer"]))
     figure = Figure(figsize=(9, 1.6 + 0.32 * len(layers)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    names = [display_name(*each) for each in zip(part["algorithm"], part["source"], part["run"], strict=True)]
-    for i, name in enumerate(dict.fromkeys(names)):
+    names = _names(part)
+    for i, name in enumerate(order):
+        if name not in names:
+            continue
         rows = part[[each == name for each in names]]
         axes.plot(
             rows[column].astype(float).tolist(),
@@ -65,3 +69,7 @@ def draw(part: pd.DataFrame, title: str) -> Figure:
     axes.set_title(title)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure
+
+
+def _names(frame: pd.DataFrame) -> list[str]:
+    return [display_name(*each) for each in zip(frame["algorithm"], frame["source"], frame["run"], strict=True)]
