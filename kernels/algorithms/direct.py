@@ -108,6 +108,13 @@ _SOURCE_BYTES = 48 * 1024
 _STRIP_TILES = 16
 
 
+class _Codes(NamedTuple):
+    """What the kernels are specialised by."""
+
+    shape: TileShape
+    step: int  # from one pixel of the tile to the next
+
+
 class _Sizes(NamedTuple):
     """Every extent that the kernels need."""
 
@@ -131,7 +138,7 @@ class _Sizes(NamedTuple):
 
 
 @kernel
-def _tiled_strips(shape, step, z, begin, end, src, taps, wei, bia, dst, sums):
+def _tiled_strips(codes, z, begin, end, src, taps, wei, bia, dst, sums):
     """Strips ``begin`` to ``end``, numbered over (image, group, channel block, strip)."""
     OHW = z.OH * z.OW
     for item in range(begin, end):
@@ -149,13 +156,13 @@ def _tiled_strips(shape, step, z, begin, end, src, taps, wei, bia, dst, sums):
                     # The last tile of a row reaches back, so that it never reads past the row.
                     ow = max(0, min(column, z.OW - z.MR))
                     if k0 == 0:
-                        tile = tile_rows(shape, bia, (g * z.BLOCKS + block) * z.NR)
+                        tile = tile_rows(codes.shape, bia, (g * z.BLOCKS + block) * z.NR)
                     else:
-                        tile = tile_load(shape, sums, slot, z.NR)
+                        tile = tile_load(codes.shape, sums, slot, z.NR)
                     si = ((n * z.G + g) * z.ICG * z.HP + oh * z.SH) * z.WP + ow * z.SW
                     wi = ((g * z.BLOCKS + block) * z.K + k0) * z.NR
                     for k in range(k0, k1):
-                        tile = tile_rank1(tile, src, si + taps[k], step, wei, wi)
+                        tile = tile_rank1(tile, src, si + taps[k], codes.step, wei, wi)
                         wi += z.NR
                     if k1 == z.K:
                         tile_store_transposed(tile, dst, out + oh * z.OW + ow, OHW, min(z.MR, z.OW - ow), live)
@@ -165,10 +172,10 @@ def _tiled_strips(shape, step, z, begin, end, src, taps, wei, bia, dst, sums):
 
 
 @parallel_kernel
-def _tiled_parallel(shape, step, z, parts, items, src, taps, wei, bia, dst, sums):
+def _tiled_parallel(codes, z, parts, items, src, taps, wei, bia, dst, sums):
     for part in prange(parts):
         begin, end = part * items // parts, (part + 1) * items // parts
-        _tiled_strips(shape, step, z, begin, end, src, taps, wei, bia, dst, sums[part])
+        _tiled_strips(codes, z, begin, end, src, taps, wei, bia, dst, sums[part])
 
 
 @functools.lru_cache(maxsize=1024)
@@ -204,7 +211,7 @@ def _tiled_scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]
 
 def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     z, shape = _tiled_sizes(p)
-    return static(shape), static(p.sw), tap_offsets(p, z.HP * z.WP, z.WP), pack_weight_blocks(wei, p.g, z.NR)
+    return static(_Codes(shape, p.sw)), tap_offsets(p, z.HP * z.WP, z.WP), pack_weight_blocks(wei, p.g, z.NR)
 
 
 def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:
@@ -230,7 +237,7 @@ def direct_tiled(
 ) -> None:
     """A register tile of pixels x channels over the padded source."""
     p = problem
-    shape, step, taps, wei = packed
+    codes, taps, wei = packed
     z, _ = _tiled_sizes(p)
     scratch = carve(workspace, _tiled_scratch(p, threads), p.dtype)
     padded, bias, sums = scratch["padded"], scratch["bias"], scratch["sums"]
@@ -243,6 +250,6 @@ def direct_tiled(
     items = p.mb * z.G * z.BLOCKS * z.STRIPS
     arrays: Any = (padded, taps, wei, bias.reshape(-1), dst.reshape(-1))
     if threads == 1:
-        _tiled_strips(shape, step, z, 0, items, *arrays, sums[0])
+        _tiled_strips(codes, z, 0, items, *arrays, sums[0])
     else:
-        _tiled_parallel(shape, step, z, threads, items, *arrays, sums)
+        _tiled_parallel(codes, z, threads, items, *arrays, sums)

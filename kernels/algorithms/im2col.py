@@ -36,6 +36,13 @@ from kernels.registry import Packed, algorithm
 _KC = 256
 
 
+class _Codes(NamedTuple):
+    """What the kernels are specialised by."""
+
+    shape: TileShape
+    vector: TileShape  # one vector, for copies
+
+
 class _Sizes(NamedTuple):
     """Every extent that the kernels need."""
 
@@ -59,11 +66,11 @@ class _Sizes(NamedTuple):
 
 
 @kernel
-def _copy_run(vector, z, src, at, columns, out, count):
+def _copy_run(codes, z, src, at, columns, out, count):
     """``count`` pixels in steps of SW; may write up to a vector past the run."""
     if z.SW == 1 and at + count + z.LANES <= src.size:
         for j in range(0, count, z.LANES):
-            tile_store(tile_load(vector, src, at + j, 0), columns, out + j, 0)
+            tile_store(tile_load(codes.vector, src, at + j, 0), columns, out + j, 0)
     elif z.SW == 2:
         # A step that the compiler knows becomes shuffles of vectors.
         for j in range(count):
@@ -74,7 +81,7 @@ def _copy_run(vector, z, src, at, columns, out, count):
 
 
 @kernel
-def _pack_columns(vector, z, src, origin, taps, first, count, columns):
+def _pack_columns(codes, z, src, origin, taps, first, count, columns):
     """Columns of pixels ``first`` to ``first + count`` for the given taps.
 
     Rows are a vector longer than NR: a copy that writes past its run is overwritten by the
@@ -86,12 +93,12 @@ def _pack_columns(vector, z, src, origin, taps, first, count, columns):
         run = min(count - done, z.OW - ow)
         at = origin + oh * z.SH * z.WP + ow * z.SW
         for k in range(taps.size):
-            _copy_run(vector, z, src, at + taps[k], columns, k * (z.NR + z.LANES) + done, run)
+            _copy_run(codes, z, src, at + taps[k], columns, k * (z.NR + z.LANES) + done, run)
         done += run
 
 
 @kernel
-def _panels(shape, vector, z, begin, end, src, taps, wei, bias, one, dst, columns, sums):
+def _panels(codes, z, begin, end, src, taps, wei, bias, one, dst, columns, sums):
     """Items ``begin`` to ``end``, numbered over (image, group, panel, chunk of channel blocks)."""
     OHW = z.OH * z.OW
     for item in range(begin, end):
@@ -103,13 +110,13 @@ def _panels(shape, vector, z, begin, end, src, taps, wei, bias, one, dst, column
         origin = (n * z.G + g) * z.ICG * z.HP * z.WP
         for k0 in range(0, z.K, z.KC):
             k1 = min(k0 + z.KC, z.K)
-            _pack_columns(vector, z, src, origin, taps[k0:k1], panel * z.NR, count, columns)
+            _pack_columns(codes, z, src, origin, taps[k0:k1], panel * z.NR, count, columns)
             for block in range(chunk * z.BLOCKS // z.CHUNKS, (chunk + 1) * z.BLOCKS // z.CHUNKS):
                 at = (g * z.BLOCKS + block) * z.MR
                 if k0 == 0:
-                    tile = tile_rank1(tile_rows(shape, one, z.NR), bias, at, 1, one, 0)
+                    tile = tile_rank1(tile_rows(codes.shape, one, z.NR), bias, at, 1, one, 0)
                 else:
-                    tile = tile_load(shape, sums, block * z.MR * z.NR, z.NR)
+                    tile = tile_load(codes.shape, sums, block * z.MR * z.NR, z.NR)
                 wi = at * z.K + k0 * z.MR
                 for k in range(k1 - k0):
                     tile = tile_rank1(tile, wei, wi, 1, columns, k * (z.NR + z.LANES))
@@ -122,10 +129,10 @@ def _panels(shape, vector, z, begin, end, src, taps, wei, bias, one, dst, column
 
 
 @parallel_kernel
-def _panels_parallel(shape, vector, z, parts, items, src, taps, wei, bias, one, dst, columns, sums):
+def _panels_parallel(codes, z, parts, items, src, taps, wei, bias, one, dst, columns, sums):
     for part in prange(parts):
         begin, end = part * items // parts, (part + 1) * items // parts
-        _panels(shape, vector, z, begin, end, src, taps, wei, bias, one, dst, columns[part], sums[part])
+        _panels(codes, z, begin, end, src, taps, wei, bias, one, dst, columns[part], sums[part])
 
 
 def _is_padded(p: Conv2dProblem) -> bool:
@@ -163,8 +170,8 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     z, shape = _sizes(p, 1)
     one = np.zeros(2 * z.NR, p.dtype)  # a row of ones, then a row of zeros
     one[: z.NR] = 1
-    statics = static(shape), static(TileShape(1, 1, shape.lanes))
-    return *statics, tap_offsets(p, z.HP * z.WP, z.WP), pack_weight_blocks(wei, p.g, z.MR), one
+    codes = static(_Codes(shape, TileShape(1, 1, shape.lanes)))
+    return codes, tap_offsets(p, z.HP * z.WP, z.WP), pack_weight_blocks(wei, p.g, z.MR), one
 
 
 def _workspace(p: Conv2dProblem, threads: int) -> int:
@@ -190,7 +197,7 @@ def im2col_gemm(
 ) -> None:
     """One matrix product over columns packed panel by panel."""
     p = problem
-    shape, vector, taps, wei, one = packed
+    codes, taps, wei, one = packed
     z, _ = _sizes(p, threads)
     scratch = carve(workspace, _scratch(p, threads), p.dtype)
     bias, columns, sums = scratch["bias"], scratch["columns"], scratch["sums"]
@@ -202,6 +209,6 @@ def im2col_gemm(
     items = p.mb * z.G * z.PANELS * z.CHUNKS
     arrays: Any = (source, taps, wei, bias.reshape(-1), one, dst.reshape(-1))
     if threads == 1:
-        _panels(shape, vector, z, 0, items, *arrays, columns[0], sums[0])
+        _panels(codes, z, 0, items, *arrays, columns[0], sums[0])
     else:
-        _panels_parallel(shape, vector, z, threads, items, *arrays, columns, sums)
+        _panels_parallel(codes, z, threads, items, *arrays, columns, sums)

@@ -24,7 +24,7 @@ from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
 #: Tiles a block: enough rows for the products, few enough for V and M to stay in L2.
-_BLOCK_TILES = 56
+_BLOCK_TILES = 112
 
 
 def _codelet(matrix: Matrix) -> MatrixCodelet:

@@ -16,6 +16,7 @@ __all__ = [
     "fma",
     "index_value",
     "load_vector",
+    "masked_load",
     "masked_store",
     "scalar_type",
     "splat",
@@ -88,6 +89,16 @@ def masked_store(builder: Any, value: ir.Value, data: ir.Value, offset: ir.Value
     store = named(builder, f"llvm.masked.store.{suffix(vector)}.p0", ir.VoidType(), kinds)
     place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
     builder.call(store, [value, place, ir.Constant(number, element_bytes(vector)), mask])
+
+
+def masked_load(builder: Any, vector: ir.VectorType, data: ir.Value, offset: ir.Value, mask: ir.Value) -> ir.Value:
+    """A vector whose lanes outside ``mask`` are zero and are not read."""
+    number = ir.IntType(32)
+    kinds = [vector.as_pointer(), number, mask.type, vector]
+    load = named(builder, f"llvm.masked.load.{suffix(vector)}.p0", vector, kinds)
+    place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+    zeros = ir.Constant(vector, [0.0] * vector.count)
+    return builder.call(load, [place, ir.Constant(number, element_bytes(vector)), mask, zeros])
 
 
 def transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:

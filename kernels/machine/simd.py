@@ -24,6 +24,7 @@ from kernels.machine.emit import (
     fma,
     index_value,
     load_vector,
+    masked_load,
     masked_store,
     scalar_type,
     splat,
@@ -34,6 +35,7 @@ from kernels.machine.static import StaticType
 
 __all__ = [
     "tile_load",
+    "tile_load_partial",
     "tile_multiply",
     "tile_rank1",
     "tile_rows",
@@ -157,6 +159,38 @@ def tile_load(typingctx: Any, shape: Any, a: Any, ai: Any, row_step: Any) -> Any
         return result
 
     return tile(shape, a, ai, row_step), codegen
+
+
+@intrinsic
+def tile_load_partial(
+    typingctx: Any, shape: Any, a: Any, ai: Any, row_step: Any, rows: Any, begin: Any, end: Any
+) -> Any:
+    """``tile_load_partial(shape, a, ai, row_step, rows, begin, end)``, NV = 1.
+
+    As `tile_load`, but only elements ``begin <= n < end`` of rows ``m < rows`` are read; the
+    others are zero, wherever they would lie.
+    """
+    if not isinstance(shape, StaticType) or shape.value.NV != 1:
+        return None
+    tile = TileType(shape.value, a.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        model, lanes = context.get_value_type(tile), tile.shape.lanes
+        data = data_pointer(context, builder, a, arguments[1])
+        start, step, live, low, high = (
+            index_value(context, builder, typ, value)
+            for typ, value in zip((ai, row_step, rows, begin, end), arguments[2:], strict=True)
+        )
+        inside = builder.and_(builder.not_(first_lanes(builder, low, lanes)), first_lanes(builder, high, lanes))
+        nothing = ir.Constant(inside.type, [0] * lanes)
+        result = ir.Constant(model, ir.Undefined)
+        for slot, offset in _vector_offsets(builder, tile.shape, start, step):
+            mask = builder.select(builder.icmp_signed("<", live.type(slot), live), inside, nothing)
+            value = masked_load(builder, model.elements[0], data, offset, mask)
+            result = builder.insert_value(result, value, slot)
+        return result
+
+    return tile(shape, a, ai, row_step, rows, begin, end), codegen
 
 
 @intrinsic

@@ -3,8 +3,7 @@
 One driver for Winograd and for FFT: they differ in their one-dimensional codelets only.
 
 Layout (vectors run over channels, f numbers the points of the transform, row by row)
-    padded  [mb][g][ICP][HP][WP]: NCHW, zeros around, channels rounded up to whole vectors
-    pixels  [row][column][lanes]: the rows under a block of tiles, one vector of channels
+    pixels  [row][column][lanes]: the rows under a block of tiles, one vector of channels, padded
     V       [f][tile / MR][piece, ic / lanes][part][MR][lanes]
     U       [g][f][oc block][piece, ic][NR]
     M       [f][tile][NR]
@@ -32,9 +31,17 @@ from numba import prange
 from kernels.machine.blocking import TileShape, lanes_of, pick_tile
 from kernels.machine.codelets import Codelet, apply_codelet
 from kernels.machine.jit import kernel, parallel_kernel
-from kernels.machine.packing import fill_bias_blocks, pad_source
-from kernels.machine.simd import tile_load, tile_multiply, tile_rank1, tile_rows, tile_store, tile_store_transposed
-from kernels.machine.static import Static, static
+from kernels.machine.packing import fill_bias_blocks
+from kernels.machine.simd import (
+    tile_load,
+    tile_load_partial,
+    tile_multiply,
+    tile_rank1,
+    tile_rows,
+    tile_store,
+    tile_store_transposed,
+)
+from kernels.machine.static import static
 from kernels.machine.workspace import carve
 from kernels.machine.workspace import workspace_bytes as total_bytes
 from kernels.problem import Conv2dProblem
@@ -68,20 +75,21 @@ class Transform:
 class _Codes(NamedTuple):
     """What the kernels are specialised by."""
 
-    shape: Static
-    square: Static
-    lanes: Static
-    width: Static
-    rows_in: Static
-    columns_in: Static
-    columns_out: Static
-    rows_out: Static
+    shape: TileShape
+    square: TileShape
+    lanes: int
+    width: int
+    rows_in: Codelet
+    columns_in: Codelet
+    columns_out: Codelet
+    rows_out: Codelet
 
 
 class _Sizes(NamedTuple):
     """Every extent that the kernels need, in elements unless said."""
 
     G: int
+    ICG: int
     OCG: int
     ICP: int  # input channels a group, whole vectors
     OCB: int  # blocks of output channels a group
@@ -99,8 +107,11 @@ class _Sizes(NamedTuple):
     PIECES_W: int
     TAP_H: int
     TAP_W: int
-    HP: int
-    WP: int
+    IH: int
+    IW: int
+    PH: int
+    PW: int
+    WP: int  # columns of ``pixels``
     WR: int  # columns of ``rows``
     VSTEP: int  # from one point to the next in V
     MSTEP: int
@@ -117,25 +128,41 @@ class _Sizes(NamedTuple):
 
 
 @kernel
-def _source_at(z, item):
-    """Image, group and first tile row of a block, and its place in ``padded``."""
-    first = item % z.BLOCKS * z.R
-    group = item // z.BLOCKS % z.G
-    image = item // (z.BLOCKS * z.G)
-    return image, group, first, ((image * z.G + group) * z.ICP * z.HP + first * z.MH) * z.WP
+def _place(z, item):
+    """Image, group and first tile row of a block."""
+    return item // (z.BLOCKS * z.G), item // z.BLOCKS % z.G, item % z.BLOCKS * z.R
 
 
 @kernel
-def _input_transform(codes, z, padded, source, live_rows, begin, end, local, V):
+def _gather(codes, z, src, plane, channels, first, ROWS, pixels):
+    """One vector of channels of the rows under a block of tiles, zeros where the padding is."""
+    LANES = z.LANES
+    for row in range(ROWS):
+        ih = first * z.MH + row - z.PH
+        at = (plane * z.IH + ih) * z.IW - z.PW
+        out = row * z.WP * LANES
+        if ih < 0 or ih >= z.IH:
+            for i in range(z.WP * LANES):
+                pixels[out + i] = 0
+            continue
+        for column in range(0, z.WP, LANES):
+            begin, end = max(0, z.PW - column), min(LANES, z.PW + z.IW - column)
+            if begin == 0 and end == LANES and channels == LANES:
+                block = tile_load(codes.square, src, at + column, z.IH * z.IW)
+            else:
+                block = tile_load_partial(codes.square, src, at + column, z.IH * z.IW, channels, begin, end)
+            tile_store_transposed(block, pixels, out + column * LANES, LANES, LANES, LANES)
+
+
+@kernel
+def _input_transform(codes, z, src, image, group, first, live_rows, begin, end, local, V):
     """V of a block, for vectors ``begin`` to ``end`` of input channels."""
     pixels, one = local[: z.PIXELS], local[z.PIXELS : z.PIXELS + z.ONE]
-    PLANE, LANES, L = z.HP * z.WP, z.LANES, z.C * z.W * z.LANES
+    LANES, L = z.LANES, z.C * z.W * z.LANES
     source_rows = (live_rows - 1) * z.MH + z.NH + (z.PIECES_H - 1) * z.TAP_H
     for ic in range(begin * LANES, end * LANES, LANES):
-        for row in range(source_rows):
-            for column in range(0, z.WP, LANES):
-                block = tile_load(codes.square, padded, source + ic * PLANE + row * z.WP + column, PLANE)
-                tile_store_transposed(block, pixels, (row * z.WP + column) * LANES, LANES, LANES, LANES)
+        plane = (image * z.G + group) * z.ICG + ic
+        _gather(codes, z, src, plane, min(LANES, z.ICG - ic), first, source_rows, pixels)
         for piece in range(z.PIECES_H * z.PIECES_W):
             shift = piece // z.PIECES_W * z.TAP_H * z.WP + piece % z.PIECES_W * z.TAP_W
             K = z.PIECES_H * z.PIECES_W * z.ICP
@@ -207,35 +234,35 @@ def _tiles_of(z, live_rows):
 
 
 @kernel
-def _blocks(codes, z, begin, end, padded, U, bias, ones, zeros, dst, local, V, M):
+def _blocks(codes, z, begin, end, src, U, bias, ones, zeros, dst, local, V, M):
     """Blocks ``begin`` to ``end``, all phases of each."""
     for item in range(begin, end):
-        image, group, first, source = _source_at(z, item)
+        image, group, first = _place(z, item)
         live_rows = min(z.R, z.TH - first)
-        _input_transform(codes, z, padded, source, live_rows, 0, z.ICP // z.LANES, local, V)
+        _input_transform(codes, z, src, image, group, first, live_rows, 0, z.ICP // z.LANES, local, V)
         for block in range(z.OCB):
             _products(codes, z, V, U, group, block, _tiles_of(z, live_rows), 0, z.F, zeros, M)
             _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, live_rows, local)
 
 
 @parallel_kernel
-def _blocks_shared(codes, z, parts, items, padded, U, bias, ones, zeros, dst, local, V, M):
+def _blocks_shared(codes, z, parts, items, src, U, bias, ones, zeros, dst, local, V, M):
     """Blocks shared out among threads, each with its own V and M."""
     for part in prange(parts):
         begin, end = part * items // parts, (part + 1) * items // parts
-        _blocks(codes, z, begin, end, padded, U, bias, ones, zeros, dst, local[part], V[part], M[part])
+        _blocks(codes, z, begin, end, src, U, bias, ones, zeros, dst, local[part], V[part], M[part])
 
 
 @parallel_kernel
-def _phases_shared(codes, z, parts, items, padded, U, bias, ones, zeros, dst, local, V, M):
+def _phases_shared(codes, z, parts, items, src, U, bias, ones, zeros, dst, local, V, M):
     """One block after another, each phase shared out among threads; M holds every channel block."""
     for item in range(items):
-        image, group, first, source = _source_at(z, item)
+        image, group, first = _place(z, item)
         live_rows = min(z.R, z.TH - first)
         vectors = z.ICP // z.LANES
         for part in prange(parts):
             begin, end = part * vectors // parts, (part + 1) * vectors // parts
-            _input_transform(codes, z, padded, source, live_rows, begin, end, local[part], V[0])
+            _input_transform(codes, z, src, image, group, first, live_rows, begin, end, local[part], V[0])
         work = z.OCB * z.F
         for part in prange(parts):
             for q in range(part * work // parts, (part + 1) * work // parts):
@@ -270,13 +297,13 @@ def _sizes(p: Conv2dProblem, t: Transform) -> tuple[_Sizes, TileShape]:
     C = t.rows_in.outputs
     F = t.columns_in.outputs * C
     tiles = -(-R * TW // shape.MR) * shape.MR
-    HP = (TH - 1) * t.m[0] + t.n[0] + (pieces[0] - 1) * t.tap[0]
     WP = (TW - 1) * t.m[1] + t.n[1] + (pieces[1] - 1) * t.tap[1]
-    HP, WP = max(HP, p.padded_shape[0]), -(-max(WP, p.padded_shape[1]) // lanes) * lanes
+    WP = -(-WP // lanes) * lanes
     return _Sizes(
-        G=p.g, OCG=OCG, ICP=ICP, OCB=-(-OCG // channels), TH=TH, TW=TW, R=R, BLOCKS=BLOCKS, NH=t.n[0], MH=t.m[0],
+        G=p.g, ICG=p.ic // p.g, OCG=OCG, ICP=ICP,
+        OCB=-(-OCG // channels), TH=TH, TW=TW, R=R, BLOCKS=BLOCKS, NH=t.n[0], MH=t.m[0],
         MW=t.m[1], C=C, F=F, W=t.width, PIECES_H=pieces[0], PIECES_W=pieces[1], TAP_H=t.tap[0], TAP_W=t.tap[1],
-        HP=HP, WP=WP, WR=max(TW * t.m[1] + t.n[1], -(-p.ow // lanes) * lanes * p.sw),
+        IH=p.ih, IW=p.iw, PH=p.ph, PW=p.pw, WP=WP, WR=max(TW * t.m[1] + t.n[1], -(-p.ow // lanes) * lanes * p.sw),
         # One vector more, so that the points of a tile do not all fall into one set of the L1 cache.
         VSTEP=tiles * pieces[0] * pieces[1] * ICP * t.width + lanes, MSTEP=tiles * shape.NR + lanes,
         LANES=lanes, MR=shape.MR, NR=shape.NR, CHANNELS=channels, OH=p.oh, OW=p.ow, SH=p.sh, SW=p.sw,
@@ -320,8 +347,12 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
             U[:, :, block, :, :ICG, 1, : taken.shape[1]] = ordered.imag
     codelets = (t.rows_in, t.columns_in, t.columns_out, t.rows_out)
     square = TileShape(z.LANES, 1, z.LANES)
-    codes = _Codes(*map(static, (shape, square, z.LANES, z.W, *codelets)))
-    return codes, U.reshape(-1), np.ones(1, p.dtype), np.zeros(z.NR, p.dtype)
+    return (
+        static(_Codes(shape, square, z.LANES, z.W, *codelets)),
+        U.reshape(-1),
+        np.ones(1, p.dtype),
+        np.zeros(z.NR, p.dtype),
+    )
 
 
 def _shares_blocks(z: _Sizes, p: Conv2dProblem, threads: int) -> bool:
@@ -334,7 +365,6 @@ def _scratch_shapes(p: Conv2dProblem, t: Transform, threads: int) -> dict[str, t
     own = _shares_blocks(z, p, threads)
     local = z.PIXELS + z.ONE + z.MH * z.WR * z.LANES
     return {
-        "padded": (p.mb * z.G * z.ICP * z.HP * z.WP,),
         "bias": (z.G, z.OCB * z.CHANNELS),
         "local": (threads, local),
         "V": (threads if own else 1, z.F * z.VSTEP),
@@ -363,10 +393,8 @@ def run(
     arrays = carve(workspace, _scratch_shapes(p, t, threads), p.dtype)
     bias = arrays["bias"]
     fill_bias_blocks(bia, bias)
-    padded = arrays["padded"]
-    pad_source(p, src, padded, z.ICP, z.HP, z.WP, threads)
     items = p.mb * z.G * z.BLOCKS
-    shared = (padded, U, bias.reshape(-1), ones, zeros, dst.reshape(-1))
+    shared = (src.reshape(-1), U, bias.reshape(-1), ones, zeros, dst.reshape(-1))
     local, V, M = arrays["local"], arrays["V"], arrays["M"]
     if threads == 1:
         _blocks(codes, z, 0, items, *shared, local[0], V[0], M[0])
