@@ -11,7 +11,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 # NETWORK="vgg19 unet" for others than basics and resnet50; ARGS for more, as in `convmark run --help`.
 bench: $(STAMP)

@@ -8,12 +8,27 @@ from conftest import integers
 
 from kernels import Algorithm, Conv2dProblem, UnknownAlgorithm, UnsupportedProblem, algorithms, conv2d_reference, plan
 
-each_algorithm = pytest.mark.parametrize("algorithm", algorithms(), ids=lambda each: each.name)
+#: One worker an algorithm where tests run in parallel: each kernel is then compiled once.
+each_algorithm = pytest.mark.parametrize(
+    "algorithm",
+    [pytest.param(each, marks=pytest.mark.xdist_group(each.name), id=each.name) for each in algorithms()],
+)
 
 
 @each_algorithm
-@pytest.mark.parametrize("threads", [1, 2])
-def test_matches_the_oracle(algorithm: Algorithm, edge_problem: Conv2dProblem, threads: int) -> None:
+def test_matches_the_oracle(algorithm: Algorithm, edge_problem: Conv2dProblem) -> None:
+    _check(algorithm, edge_problem, threads=1)
+
+
+#: Enough images for threads to take blocks of their own, so few that they share phases and
+#: panels, groups, and more threads than there is work.
+@each_algorithm
+@pytest.mark.parametrize("text", ["mb9ic17ih14oc40kh3ph1b1", "g2ic34ih9iw26oc80kh3ph1pb0", "ic1ih3oc1kh3"])
+def test_matches_the_oracle_on_two_threads(algorithm: Algorithm, text: str) -> None:
+    _check(algorithm, Conv2dProblem.parse(text), threads=2)
+
+
+def _check(algorithm: Algorithm, edge_problem: Conv2dProblem, threads: int) -> None:
     reason = algorithm.unsupported(edge_problem)
     src, wei, bia = integers(edge_problem)
     if reason is not None:

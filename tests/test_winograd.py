@@ -46,12 +46,11 @@ def test_wrong_points_are_refused(points: tuple[int, ...]) -> None:
         "ic33ih57iw5oc20kh3ph1pb2pr0",
     ],
 )
-@pytest.mark.parametrize("threads", [1, 2])
-def test_error_keeps_the_promise_beside_the_registration(algorithm, text: str, threads: int) -> None:  # type: ignore[no-untyped-def]
+def test_error_keeps_the_promise_beside_the_registration(algorithm, text: str) -> None:  # type: ignore[no-untyped-def]
     p = Conv2dProblem.parse(text)
     rng = np.random.default_rng(11)
     src, wei, bia = (rng.standard_normal(s, np.float32) for s in (p.input_shape, p.weight_shape, (p.oc,)))
-    bound = plan(p, wei, bia, algorithm=algorithm.name, threads=threads)
+    bound = plan(p, wei, bia, algorithm=algorithm.name, threads=1)
     bound.poison()
     exact = conv2d_reference(p, src, wei, bia)
 
