@@ -47,6 +47,11 @@ from kernels.machine.workspace import workspace_bytes as total_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed
 
+#: Input transform, products, output transform.
+_PHASES = 3
+#: Blocks a thread from which on threads take blocks of their own: with fewer, some would wait.
+_BLOCKS_A_THREAD = 4
+
 __all__ = ["Transform", "prepare", "run", "weight_bytes", "workspace_bytes"]
 
 
@@ -88,6 +93,8 @@ class _Codes(NamedTuple):
 class _Sizes(NamedTuple):
     """Every extent that the kernels need, in elements unless said."""
 
+    OWN: bool  # whether threads take blocks of their own; else they share the phases of each
+    MB: int
     G: int
     ICG: int
     OCG: int
@@ -234,52 +241,60 @@ def _tiles_of(z, live_rows):
 
 
 @kernel
-def _blocks(codes, z, begin, end, src, U, bias, ones, zeros, dst, local, V, M):
-    """Blocks ``begin`` to ``end``, all phases of each."""
-    for item in range(begin, end):
-        image, group, first = _place(z, item)
-        live_rows = min(z.R, z.TH - first)
-        _input_transform(codes, z, src, image, group, first, live_rows, 0, z.ICP // z.LANES, local, V)
-        for block in range(z.OCB):
-            _products(codes, z, V, U, group, block, _tiles_of(z, live_rows), 0, z.F, zeros, M)
-            _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, live_rows, local)
+def _block(codes, z, item, src, U, bias, ones, zeros, dst, local, V, M):
+    """One block, all phases."""
+    image, group, first = _place(z, item)
+    live_rows = min(z.R, z.TH - first)
+    _input_transform(codes, z, src, image, group, first, live_rows, 0, z.ICP // z.LANES, local, V)
+    for block in range(z.OCB):
+        _products(codes, z, V, U, group, block, _tiles_of(z, live_rows), 0, z.F, zeros, M)
+        _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, live_rows, local)
 
 
-@parallel_kernel
-def _blocks_shared(codes, z, parts, items, src, U, bias, ones, zeros, dst, local, V, M):
-    """Blocks shared out among threads, each with its own V and M."""
-    for part in prange(parts):
-        begin, end = part * items // parts, (part + 1) * items // parts
-        _blocks(codes, z, begin, end, src, U, bias, ones, zeros, dst, local[part], V[part], M[part])
-
-
-@parallel_kernel
-def _phases_shared(codes, z, parts, items, src, U, bias, ones, zeros, dst, local, V, M):
-    """One block after another, each phase shared out among threads; M holds every channel block."""
-    for item in range(items):
-        image, group, first = _place(z, item)
-        live_rows = min(z.R, z.TH - first)
-        vectors = z.ICP // z.LANES
-        for part in prange(parts):
-            begin, end = part * vectors // parts, (part + 1) * vectors // parts
-            _input_transform(codes, z, src, image, group, first, live_rows, begin, end, local[part], V[0])
+@kernel
+def _phase(codes, z, item, phase, part, parts, src, U, bias, ones, zeros, dst, local, V, M):
+    """A share of one phase of one block; M holds every block of output channels."""
+    image, group, first = _place(z, item)
+    live_rows = min(z.R, z.TH - first)
+    if phase == 0:
+        work = z.ICP // z.LANES
+        begin, end = part * work // parts, (part + 1) * work // parts
+        _input_transform(codes, z, src, image, group, first, live_rows, begin, end, local, V)
+    elif phase == 1:
         work = z.OCB * z.F
+        for q in range(part * work // parts, (part + 1) * work // parts):
+            block, f = q // z.F, q % z.F
+            _products(codes, z, V, U, group, block, _tiles_of(z, live_rows), f, f + 1, zeros, M[block])
+    else:
+        for block in range(part * z.OCB // parts, (part + 1) * z.OCB // parts):
+            _output_transform(codes, z, M[block], bias, ones, dst, image, group, block, first, live_rows, local)
+
+
+@kernel
+def _share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V, M):
+    """What one of ``parts`` threads does in one step."""
+    if z.OWN:
+        items = z.MB * z.G * z.BLOCKS
+        for item in range(part * items // parts, (part + 1) * items // parts):
+            _block(codes, z, item, src, U, bias, ones, zeros, dst, local[part], V[part], M[part])
+    else:
+        item, phase = step // _PHASES, step % _PHASES
+        _phase(codes, z, item, phase, part, parts, src, U, bias, ones, zeros, dst, local[part], V[0], M)
+
+
+@parallel_kernel
+def _shares(codes, z, steps, parts, src, U, bias, ones, zeros, dst, local, V, M):
+    """Threads meet after every step: once where blocks are shared out, once a phase where phases are."""
+    for step in range(steps):
         for part in prange(parts):
-            for q in range(part * work // parts, (part + 1) * work // parts):
-                block, f = q // z.F, q % z.F
-                _products(codes, z, V[0], U, group, block, _tiles_of(z, live_rows), f, f + 1, zeros, M[block])
-        for part in prange(parts):
-            for block in range(part * z.OCB // parts, (part + 1) * z.OCB // parts):
-                _output_transform(
-                    codes, z, M[block], bias, ones, dst, image, group, block, first, live_rows, local[part]
-                )
+            _share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V, M)
 
 
 # -- what an algorithm calls ------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=1024)
-def _sizes(p: Conv2dProblem, t: Transform) -> tuple[_Sizes, TileShape]:
+def _sizes(p: Conv2dProblem, t: Transform, threads: int) -> tuple[_Sizes, TileShape]:
     lanes = lanes_of(p.dtype)
     # Outputs between those that a stride keeps are computed and not stored.
     dense_h, dense_w = (p.oh - 1) * p.sh + 1, (p.ow - 1) * p.sw + 1
@@ -299,7 +314,9 @@ def _sizes(p: Conv2dProblem, t: Transform) -> tuple[_Sizes, TileShape]:
     tiles = -(-R * TW // shape.MR) * shape.MR
     WP = (TW - 1) * t.m[1] + t.n[1] + (pieces[1] - 1) * t.tap[1]
     WP = -(-WP // lanes) * lanes
+    own = threads == 1 or p.mb * p.g * BLOCKS >= _BLOCKS_A_THREAD * threads
     return _Sizes(
+        OWN=own, MB=p.mb,
         G=p.g, ICG=p.ic // p.g, OCG=OCG, ICP=ICP,
         OCB=-(-OCG // channels), TH=TH, TW=TW, R=R, BLOCKS=BLOCKS, NH=t.n[0], MH=t.m[0],
         MW=t.m[1], C=C, F=F, W=t.width, PIECES_H=pieces[0], PIECES_W=pieces[1], TAP_H=t.tap[0], TAP_W=t.tap[1],
@@ -314,7 +331,7 @@ def _sizes(p: Conv2dProblem, t: Transform) -> tuple[_Sizes, TileShape]:
 
 def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
     """Bytes of the transformed weights U."""
-    z, _ = _sizes(p, t)
+    z, _ = _sizes(p, t, 1)
     return z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR * p.itemsize
 
 
@@ -331,7 +348,7 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
     -------
     Packed
     """
-    z, shape = _sizes(p, t)
+    z, shape = _sizes(p, t, 1)
     ICG, pieces = p.ic // p.g, z.PIECES_H * z.PIECES_W
     U = np.zeros((z.G, z.F, z.OCB, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
     grouped = wei.reshape(z.G, z.OCG, ICG, p.kh, p.kw)
@@ -355,20 +372,14 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
     )
 
 
-def _shares_blocks(z: _Sizes, p: Conv2dProblem, threads: int) -> bool:
-    """Whether threads take blocks of their own; else they share the phases of each."""
-    return threads == 1 or p.mb * z.G * z.BLOCKS >= 4 * threads
-
-
 def _scratch_shapes(p: Conv2dProblem, t: Transform, threads: int) -> dict[str, tuple[int, ...]]:
-    z, _ = _sizes(p, t)
-    own = _shares_blocks(z, p, threads)
+    z, _ = _sizes(p, t, threads)
     local = z.PIXELS + z.ONE + z.MH * z.WR * z.LANES
     return {
         "bias": (z.G, z.OCB * z.CHANNELS),
         "local": (threads, local),
-        "V": (threads if own else 1, z.F * z.VSTEP),
-        "M": (threads if own else z.OCB, z.F * z.MSTEP),
+        "V": (threads if z.OWN else 1, z.F * z.VSTEP),
+        "M": (threads if z.OWN else z.OCB, z.F * z.MSTEP),
     }
 
 
@@ -389,16 +400,14 @@ def run(
 ) -> None:
     """Convolve; the arguments are those of `Algorithm.run`."""
     codes, U, ones, zeros = packed
-    z, _ = _sizes(p, t)
+    z, _ = _sizes(p, t, threads)
     arrays = carve(workspace, _scratch_shapes(p, t, threads), p.dtype)
     bias = arrays["bias"]
     fill_bias_blocks(bia, bias)
-    items = p.mb * z.G * z.BLOCKS
     shared = (src.reshape(-1), U, bias.reshape(-1), ones, zeros, dst.reshape(-1))
-    local, V, M = arrays["local"], arrays["V"], arrays["M"]
+    scratch = (arrays["local"], arrays["V"], arrays["M"])
     if threads == 1:
-        _blocks(codes, z, 0, items, *shared, local[0], V[0], M[0])
-    elif _shares_blocks(z, p, threads):
-        _blocks_shared(codes, z, threads, items, *shared, local, V, M)
+        _share(codes, z, 0, 0, 1, *shared, *scratch)
     else:
-        _phases_shared(codes, z, threads, items, *shared, local, V, M)
+        steps = 1 if z.OWN else z.MB * z.G * z.BLOCKS * _PHASES
+        _shares(codes, z, steps, threads, *shared, *scratch)
