@@ -1,0 +1,139 @@
+"""Ratios of times that were measured side by side, their confidence, and the gate's decision.
+
+What is compared are processes, not samples: two processes of the same code differ by where
+their memory lies, and no number of samples in one of them shows it. Processes that were
+measured in turns make a pair, and a pair's ratio is free of whatever slowed both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+__all__ = ["LOOKS", "Verdict", "gate", "paired_log_ratios", "ratio_interval", "ratio_of", "spread"]
+
+#: Numbers of pairs at which the gate looks: a screen of three, which most benchmarks do not get
+#: beyond, and then the fewest with which a test can be sure (eight of one sign: 1 in 256).
+LOOKS = (3, 8, 12, 18, 27)
+
+_RESAMPLES = 9_999
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one benchmark.
+
+    Attributes
+    ----------
+    verdict : {"faster", "same", "slower", "undecided"}
+    ratio : float
+        Time of the subject by time of the reference, median over the pairs; above 1 is slower.
+    low, high : float
+        95 % confidence interval of the ratio; NaN with fewer than two pairs.
+    pairs : int
+        How many pairs it took; the first so many of those given.
+    """
+
+    verdict: str
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+
+
+def paired_log_ratios(subject: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Logarithms of ``subject / reference``, a process of one with its partner of the other.
+
+    Raises
+    ------
+    ValueError
+        There are not as many of both, or a time is not a positive number.
+    """
+    ours, theirs = np.asarray(subject, np.float64), np.asarray(reference, np.float64)
+    if ours.ndim != 1 or ours.shape != theirs.shape:
+        raise ValueError(f"subject has {ours.size} times and reference {theirs.size}, expected as many of both")
+    times = np.concatenate((ours, theirs))
+    if not np.all(np.isfinite(times) & (times > 0)):
+        raise ValueError(f"times are {times.tolist()}, expected positive numbers")
+    return np.log(ours / theirs)
+
+
+def ratio_of(logs: np.ndarray) -> float:
+    """The ratio of the median pair: one disturbed process does not move it."""
+    return float(np.exp(np.median(logs)))
+
+
+def ratio_interval(logs: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of `ratio_of`, bootstrapped over pairs; NaN with fewer than two.
+
+    The percentile method: bias correction needs more pairs than a run has, and is undefined
+    where most resamples have the same median.
+    """
+    if len(logs) < 2:
+        return float("nan"), float("nan")
+    found = stats.bootstrap(
+        (np.asarray(logs),), np.median, confidence_level=confidence, n_resamples=_RESAMPLES,
+        method="percentile", vectorized=True, rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    return float(np.exp(found.low)), float(np.exp(found.high))
+
+
+def spread(values: Sequence[float] | np.ndarray) -> float:
+    """Distance between the quartiles, as a fraction of the median."""
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return float((high - low) / middle) if middle > 0 else 0.0
+
+
+def gate(logs: np.ndarray, *, margin: float = 0.05, risk: float = 0.01) -> Verdict:
+    """Decide whether the subject became slower or faster, with as few pairs as that takes.
+
+    The pairs are looked at in their order, at the numbers in `LOOKS`; the first look that
+    decides ends it, and ``undecided`` asks for more pairs up to the next one. At every look
+    a median within half the margin is the ``same``: a slowdown by the whole margin is beyond
+    it nearly always, and no change at all nearly never. What is beyond it is ``slower`` or
+    ``faster`` only when Wilcoxon's signed-rank test is sure as well. Under no change a pair's
+    two sides could be swapped, so that the test is exact; each further look may err half as
+    often as the one before, so that all of them together err at most at ``risk``.
+
+    Parameters
+    ----------
+    logs : ndarray
+        Logarithms of the pairs' ratios, in the order in which they were measured.
+    margin : float
+        The smallest slowdown that must not pass, as a fraction.
+    risk : float
+        How often, at most, a benchmark that did not change may be called slower; as often, faster.
+
+    Raises
+    ------
+    ValueError
+        A number is out of range.
+    """
+    if not margin > 0:
+        raise ValueError(f"margin is {margin}, expected more than 0")
+    if not 0 < risk < 1:
+        raise ValueError(f"risk is {risk}, expected a number between 0 and 1")
+    every = np.asarray(logs, np.float64)
+    if not np.all(np.isfinite(every)):
+        raise ValueError(f"log ratios are {every.tolist()}, expected finite numbers")
+    verdict, pairs = _first_decision(every, margin, risk)
+    used = every[:pairs]
+    ratio = ratio_of(used) if pairs else float("nan")
+    return Verdict(verdict, ratio, *ratio_interval(used), pairs)
+
+
+def _first_decision(logs: np.ndarray, margin: float, risk: float) -> tuple[str, int]:
+    for look, pairs in enumerate(LOOKS):
+        if pairs > len(logs):
+            break
+        seen = logs[:pairs]
+        middle = float(np.median(seen))
+        if abs(middle) < np.log1p(margin) / 2:
+            return "same", pairs
+        # Three pairs cannot be sure of anything: the first look only screens.
+        if look and stats.wilcoxon(np.sign(middle) * seen, alternative="greater").pvalue <= risk / 2**look:
+            return ("slower" if middle > 0 else "faster"), pairs
+    return "undecided", len(logs)
