@@ -248,6 +248,14 @@ def test_an_unwritable_results_folder_is_found_out_before_anything_is_measured(
     assert Path("taken").read_text() == "a file"
 
 
+def test_a_report_that_cannot_be_written_is_one_sentence(convmark: Convmark) -> None:
+    convmark(*_RUN)
+    Path("taken").write_text("a file")
+    code, _, err = convmark("report", "-o", "taken/there")
+    assert code == 2
+    assert err == "convmark: cannot write taken/there: Not a directory, expected a folder that can be written to\n"
+
+
 def test_a_results_folder_that_becomes_unwritable_is_one_sentence(
     convmark: Convmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
