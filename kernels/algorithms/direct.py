@@ -17,7 +17,7 @@ import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, lanes_of, pick_tile
-from kernels.machine.jit import kernel, parallel_kernel
+from kernels.machine.jit import kernel, parallel_kernel, share_of
 from kernels.machine.packing import (
     fill_bias_blocks,
     pack_weight_blocks,
@@ -174,7 +174,7 @@ def _tiled_strips(codes, z, begin, end, src, taps, wei, bia, dst, sums):
 @parallel_kernel
 def _tiled_parallel(codes, z, parts, items, src, taps, wei, bia, dst, sums):
     for part in prange(parts):
-        begin, end = part * items // parts, (part + 1) * items // parts
+        begin, end = share_of(items, part, parts)
         _tiled_strips(codes, z, begin, end, src, taps, wei, bia, dst, sums[part])
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, lanes_of, pick_tile
-from kernels.machine.jit import kernel, parallel_kernel
+from kernels.machine.jit import kernel, parallel_kernel, share_of
 from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks, pad_source, tap_offsets
 from kernels.machine.simd import tile_load, tile_rank1, tile_rows, tile_store, tile_store_partial
 from kernels.machine.static import static
@@ -131,7 +131,7 @@ def _panels(codes, z, begin, end, src, taps, wei, bias, one, dst, columns, sums)
 @parallel_kernel
 def _panels_parallel(codes, z, parts, items, src, taps, wei, bias, one, dst, columns, sums):
     for part in prange(parts):
-        begin, end = part * items // parts, (part + 1) * items // parts
+        begin, end = share_of(items, part, parts)
         _panels(codes, z, begin, end, src, taps, wei, bias, one, dst, columns[part], sums[part])
 
 

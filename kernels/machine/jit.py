@@ -21,9 +21,10 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from numba.core import caching
 
-__all__ = ["cache_folder", "inline", "kernel", "parallel_kernel", "source_digest"]
+__all__ = ["cache_folder", "inner", "kernel", "parallel_kernel", "share_of", "source_digest"]
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -106,6 +107,17 @@ def parallel_kernel(function: Callable[..., Any]) -> Any:
     return _compile(function, parallel=True)
 
 
-def inline(function: Callable[..., Any]) -> Any:
-    """Compile a function that LLVM always inlines into its caller; holds vectors in registers."""
-    return numba.njit(error_model="numpy", boundscheck=False, nogil=True, forceinline=True)(function)
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile a function that only other kernels call: no entry from Python, no file on disk of its own."""
+    return numba.njit(error_model="numpy", boundscheck=False, nogil=True, no_cpython_wrapper=True)(function)
+
+
+@inner
+def share_of(work, part, parts):  # type: ignore[no-untyped-def]
+    """First and last item of ``work`` that thread ``part`` of ``parts`` takes.
+
+    ``part`` is the variable of a ``prange``, which Numba may make unsigned: a product with a
+    signed number would be a float, and a second compilation of all that it is passed to.
+    """
+    own = np.intp(part)
+    return own * work // parts, (own + 1) * work // parts

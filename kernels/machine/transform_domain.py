@@ -30,7 +30,7 @@ from numba import prange
 
 from kernels.machine.blocking import TileShape, lanes_of, pick_tile
 from kernels.machine.codelets import Codelet, apply_codelet
-from kernels.machine.jit import kernel, parallel_kernel
+from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.packing import fill_bias_blocks
 from kernels.machine.simd import (
     tile_load,
@@ -47,7 +47,7 @@ from kernels.machine.workspace import workspace_bytes as total_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed
 
-#: Input transform, products, output transform.
+_INPUT, _PRODUCTS, _OUTPUT = 0, 1, 2
 _PHASES = 3
 #: Blocks a thread from which on threads take blocks of their own: with fewer, some would wait.
 _BLOCKS_A_THREAD = 4
@@ -134,13 +134,13 @@ class _Sizes(NamedTuple):
     ONE: int  # size of the scratch of one tile
 
 
-@kernel
+@inner
 def _place(z, item):
     """Image, group and first tile row of a block."""
     return item // (z.BLOCKS * z.G), item // z.BLOCKS % z.G, item % z.BLOCKS * z.R
 
 
-@kernel
+@inner
 def _gather(codes, z, src, plane, channels, first, ROWS, pixels):
     """One vector of channels of the rows under a block of tiles, zeros where the padding is."""
     LANES = z.LANES
@@ -161,7 +161,7 @@ def _gather(codes, z, src, plane, channels, first, ROWS, pixels):
             tile_store_transposed(block, pixels, out + column * LANES, LANES, LANES, LANES)
 
 
-@kernel
+@inner
 def _input_transform(codes, z, src, image, group, first, live_rows, begin, end, local, V):
     """V of a block, for vectors ``begin`` to ``end`` of input channels."""
     pixels, one = local[: z.PIXELS], local[z.PIXELS : z.PIXELS + z.ONE]
@@ -186,23 +186,22 @@ def _input_transform(codes, z, src, image, group, first, live_rows, begin, end, 
                     apply_codelet(codes.columns_in, codes.lanes, one, at, L, LANES, V, to, step, z.MR * LANES)
 
 
-@kernel
-def _products(codes, z, V, U, group, block, tiles, begin, end, zeros, M):
-    """M of one block of output channels, for points ``begin`` to ``end``."""
+@inner
+def _products(codes, z, V, U, group, block, tiles, f, zeros, M):
+    """M of one block of output channels at point ``f``: a matrix product over input channels."""
     K = z.PIECES_H * z.PIECES_W * z.ICP
-    for f in range(begin, end):
-        for panel in range(0, tiles, z.MR):
-            tile = tile_rows(codes.shape, zeros, 0)
-            wi = ((group * z.F + f) * z.OCB + block) * K * z.NR
-            for k in range(0, K, z.LANES):
-                at = f * z.VSTEP + (panel * K + k * z.MR) * z.W
-                for lane in range(z.LANES):
-                    tile = tile_multiply(codes.width, tile, V, at + lane, codes.lanes, z.MR * z.LANES, U, wi)
-                    wi += z.NR
-            tile_store(tile, M, f * z.MSTEP + panel * z.NR, z.NR)
+    for panel in range(0, tiles, z.MR):
+        tile = tile_rows(codes.shape, zeros, 0)
+        wi = ((group * z.F + f) * z.OCB + block) * K * z.NR
+        for k in range(0, K, z.LANES):
+            at = f * z.VSTEP + (panel * K + k * z.MR) * z.W
+            for lane in range(z.LANES):
+                tile = tile_multiply(codes.width, tile, V, at + lane, codes.lanes, z.MR * z.LANES, U, wi)
+                wi += z.NR
+        tile_store(tile, M, f * z.MSTEP + panel * z.NR, z.NR)
 
 
-@kernel
+@inner
 def _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, live_rows, local):
     """The rows of dst under a block of tiles, for one block of output channels."""
     one, rows = local[z.PIXELS : z.PIXELS + z.ONE], local[z.PIXELS + z.ONE :]
@@ -234,52 +233,50 @@ def _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, 
                     tile_store_transposed(pixels, dst, to, OHW, min(LANES, z.OW - ow), min(LANES, live - vector))
 
 
-@kernel
+@inner
 def _tiles_of(z, live_rows):
     """Tiles of a block, whole panels. What fills the last panel is multiplied and not read."""
     return (live_rows * z.TW + z.MR - 1) // z.MR * z.MR
 
 
 @kernel
-def _block(codes, z, item, src, U, bias, ones, zeros, dst, local, V, M):
-    """One block, all phases."""
-    image, group, first = _place(z, item)
-    live_rows = min(z.R, z.TH - first)
-    _input_transform(codes, z, src, image, group, first, live_rows, 0, z.ICP // z.LANES, local, V)
-    for block in range(z.OCB):
-        _products(codes, z, V, U, group, block, _tiles_of(z, live_rows), 0, z.F, zeros, M)
-        _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, live_rows, local)
-
-
-@kernel
-def _phase(codes, z, item, phase, part, parts, src, U, bias, ones, zeros, dst, local, V, M):
-    """A share of one phase of one block; M holds every block of output channels."""
-    image, group, first = _place(z, item)
-    live_rows = min(z.R, z.TH - first)
-    if phase == 0:
-        work = z.ICP // z.LANES
-        begin, end = part * work // parts, (part + 1) * work // parts
-        _input_transform(codes, z, src, image, group, first, live_rows, begin, end, local, V)
-    elif phase == 1:
-        work = z.OCB * z.F
-        for q in range(part * work // parts, (part + 1) * work // parts):
-            block, f = q // z.F, q % z.F
-            _products(codes, z, V, U, group, block, _tiles_of(z, live_rows), f, f + 1, zeros, M[block])
-    else:
-        for block in range(part * z.OCB // parts, (part + 1) * z.OCB // parts):
-            _output_transform(codes, z, M[block], bias, ones, dst, image, group, block, first, live_rows, local)
-
-
-@kernel
 def _share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V, M):
-    """What one of ``parts`` threads does in one step."""
-    if z.OWN:
-        items = z.MB * z.G * z.BLOCKS
-        for item in range(part * items // parts, (part + 1) * items // parts):
-            _block(codes, z, item, src, U, bias, ones, zeros, dst, local[part], V[part], M[part])
-    else:
-        item, phase = step // _PHASES, step % _PHASES
-        _phase(codes, z, item, phase, part, parts, src, U, bias, ones, zeros, dst, local[part], V[0], M)
+    """What one of ``parts`` threads does in one step.
+
+    With blocks of its own: all phases of each, products and outputs one block of output
+    channels after another in an M of its own. Else: its share of one phase of one block, and
+    M holds every block of output channels. Each phase has one call in here for both ways,
+    because each is long and compiled once a call.
+    """
+    begin, end = share_of(z.MB * z.G * z.BLOCKS, part, parts)
+    stages, slot = 1 + 2 * z.OCB, part
+    if not z.OWN:
+        begin, end = step // _PHASES, step // _PHASES + 1
+        stages, slot = 1, 0
+    for item in range(begin, end):
+        image, group, first = _place(z, item)
+        live_rows = min(z.R, z.TH - first)
+        for stage in range(stages):
+            phase = step % _PHASES
+            own_block = (stage - 1) // 2
+            if z.OWN:
+                phase = _INPUT if stage == 0 else _PRODUCTS + (stage - 1) % 2
+            if phase == _INPUT:
+                low, high = (0, z.ICP // z.LANES) if z.OWN else share_of(z.ICP // z.LANES, part, parts)
+                _input_transform(codes, z, src, image, group, first, live_rows, low, high, local[part], V[slot])
+            elif phase == _PRODUCTS:
+                low, high = (own_block * z.F, (own_block + 1) * z.F) if z.OWN else share_of(z.OCB * z.F, part, parts)
+                for q in range(low, high):
+                    block = q // z.F
+                    to = M[part if z.OWN else block]
+                    _products(codes, z, V[slot], U, group, block, _tiles_of(z, live_rows), q % z.F, zeros, to)
+            else:
+                low, high = (own_block, own_block + 1) if z.OWN else share_of(z.OCB, part, parts)
+                for block in range(low, high):
+                    products = M[part if z.OWN else block]
+                    _output_transform(
+                        codes, z, products, bias, ones, dst, image, group, block, first, live_rows, local[part]
+                    )
 
 
 @parallel_kernel
@@ -287,7 +284,7 @@ def _shares(codes, z, steps, parts, src, U, bias, ones, zeros, dst, local, V, M)
     """Threads meet after every step: once where blocks are shared out, once a phase where phases are."""
     for step in range(steps):
         for part in prange(parts):
-            _share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V, M)
+            _share(codes, z, step, np.intp(part), parts, src, U, bias, ones, zeros, dst, local, V, M)
 
 
 # -- what an algorithm calls ------------------------------------------------------------
