@@ -11,6 +11,8 @@ __all__ = ["choose"]
 def choose(problem: Conv2dProblem) -> Algorithm:
     """The algorithm that the rules pick for ``problem``; always one that supports it."""
     icg, ocg = problem.ic // problem.g, problem.oc // problem.g
+    if icg == 1 and get_algorithm("depthwise_stencil").unsupported(problem) is None:
+        return get_algorithm("depthwise_stencil")
     if ocg < 4:
         # A block of output channels that is mostly empty wastes its vectors.
         return get_algorithm("direct_naive")

@@ -244,7 +244,7 @@ def direct_tiled(
     fill_bias_blocks(bia, bias)
     if z.COPIED:
         padded[-z.MR * z.SW :] = 0
-        pad_source(p, src, padded, z.ICG, z.HP, z.WP, threads)
+        pad_source(p, src, padded, threads)
     else:
         padded = src.reshape(-1)
     items = p.mb * z.G * z.BLOCKS * z.STRIPS

@@ -205,7 +205,7 @@ def im2col_gemm(
     source = src.reshape(-1)
     if _is_padded(p):
         source = scratch["padded"]
-        pad_source(p, src, source, z.ICG, z.HP, z.WP, threads)
+        pad_source(p, src, source, threads)
     items = p.mb * z.G * z.PANELS * z.CHUNKS
     arrays: Any = (source, taps, wei, bias.reshape(-1), one, dst.reshape(-1))
     if threads == 1:

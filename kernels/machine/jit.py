@@ -26,6 +26,7 @@ from numba.core import caching
 
 __all__ = ["cache_folder", "inner", "kernel", "parallel_kernel", "share_of", "source_digest"]
 
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil": True}
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -90,7 +91,7 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    dispatcher = numba.njit(error_model="numpy", boundscheck=False, nogil=True, **options)(function)
+    dispatcher: Any = numba.njit(**_OPTIONS, **options)(function)
     # Without a writable folder: compile in every process rather than refuse to work.
     with contextlib.suppress(RuntimeError):
         dispatcher._cache = _Cache(function)
@@ -109,7 +110,8 @@ def parallel_kernel(function: Callable[..., Any]) -> Any:
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only other kernels call: no entry from Python, no file on disk of its own."""
-    return numba.njit(error_model="numpy", boundscheck=False, nogil=True, no_cpython_wrapper=True)(function)
+    options: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True}
+    return numba.njit(**options)(function)
 
 
 @inner

@@ -8,32 +8,27 @@ import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, lanes_of
-from kernels.machine.jit import kernel, parallel_kernel
+from kernels.machine.jit import inner, kernel, parallel_kernel
 from kernels.machine.simd import tile_load, tile_store
 from kernels.machine.static import Static, static
 from kernels.problem import Conv2dProblem
 
-__all__ = ["fill_bias_blocks", "pack_weight_blocks", "pad_source", "tap_offsets"]
+__all__ = ["fill_bias_blocks", "pack_weight_blocks", "pad_plane", "pad_source", "tap_offsets"]
 
 
-@kernel
+@inner
 def _zero(dst, begin, end):
     for i in range(end - begin):
         dst[begin + i] = 0
 
 
-@kernel
-def _pad_plane(vector, src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES):
-    """One plane of ``dst``, all of it."""
-    start = plane * HP * WP
-    channel = plane % FILLED
-    if channel >= CHANNELS:
-        _zero(dst, start, start + HP * WP)
-        return
+@inner
+def pad_plane(vector, src, plane, dst, start, IH, IW, PH, PW, HP, WP, LANES):
+    """Copy plane number ``plane`` of ``src`` to ``dst[start:]``, HP x WP elements with zeros around."""
     _zero(dst, start, start + PH * WP)
     for ih in range(IH):
         row = start + (PH + ih) * WP
-        at = ((plane // FILLED * CHANNELS + channel) * IH + ih) * IW
+        at = (plane * IH + ih) * IW
         _zero(dst, row, row + PW)
         # Whole vectors: what the last one writes past the row is overwritten by what follows,
         # as long as it stays within the plane, which is all that this thread owns.
@@ -48,15 +43,16 @@ def _pad_plane(vector, src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP
 
 
 @kernel
-def _pad_serial(vector, src, dst, PLANES, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES):
+def _pad_serial(vector, src, dst, PLANES, IH, IW, PH, PW, HP, WP, LANES):
     for plane in range(PLANES):
-        _pad_plane(vector, src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES)
+        pad_plane(vector, src, plane, dst, plane * HP * WP, IH, IW, PH, PW, HP, WP, LANES)
 
 
 @parallel_kernel
-def _pad_parallel(vector, src, dst, PLANES, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES):
-    for plane in prange(PLANES):
-        _pad_plane(vector, src, dst, plane, CHANNELS, FILLED, IH, IW, PH, PW, HP, WP, LANES)
+def _pad_parallel(vector, src, dst, PLANES, IH, IW, PH, PW, HP, WP, LANES):
+    for part in prange(PLANES):
+        plane = np.intp(part)
+        pad_plane(vector, src, plane, dst, plane * HP * WP, IH, IW, PH, PW, HP, WP, LANES)
 
 
 @functools.cache
@@ -64,23 +60,19 @@ def _vector(lanes: int) -> Static:
     return static(TileShape(1, 1, lanes))
 
 
-def pad_source(p: Conv2dProblem, src: np.ndarray, dst: np.ndarray, filled: int, HP: int, WP: int, threads: int) -> None:
+def pad_source(p: Conv2dProblem, src: np.ndarray, dst: np.ndarray, threads: int) -> None:
     """Copy the source with zeros around it.
 
     Parameters
     ----------
     p : Conv2dProblem
     src : ndarray, shape (mb, ic, ih, iw)
-    dst : ndarray, one-dimensional, at least mb * g * filled * HP * WP
-        Written as (mb, g, filled, HP, WP).
-    filled : int
-        Channels a group in ``dst``; those past the problem's are zeros.
-    HP, WP : int
-        Rows and columns of a plane of ``dst``, at least those of the padded source.
+    dst : ndarray, one-dimensional
+        Written as (mb, ic, *p.padded_shape).
     threads : int
     """
     lanes = lanes_of(p.dtype)
-    sizes = (p.mb * p.g * filled, p.ic // p.g, filled, p.ih, p.iw, p.ph, p.pw, HP, WP, lanes)
+    sizes = (p.mb * p.ic, p.ih, p.iw, p.ph, p.pw, *p.padded_shape, lanes)
     (_pad_serial if threads == 1 else _pad_parallel)(_vector(lanes), src.reshape(-1), dst, *sizes)
 
 
