@@ -34,9 +34,14 @@ _MOST_WEIGHT_BYTES = 2**30
 def _transform(T: int, tap: tuple[int, int]) -> transform_domain.Transform:
     """Tiles of T x T for kernels, or pieces of kernels, of ``tap``."""
 
+    # Conjugated: a correlation, so that outputs 0 to T - tap are free of wrap-around. As two
+    # matrix products, since only the taps of the T x T points are not zero.
+    points = np.arange(T)
+    down, along = (np.exp(2j * np.pi * np.outer(points, points[:count]) / T) for count in tap)
+
     def weights(taps: np.ndarray) -> np.ndarray:
-        # Conjugated: a correlation, so that outputs 0 to T - tap are free of wrap-around.
-        return np.conj(np.fft.rfft2(taps, (T, T))) / (T * T)
+        rows = taps @ along[: T // 2 + 1].T
+        return (down @ rows) / (T * T)
 
     return transform_domain.Transform(
         n=(T, T),
@@ -60,6 +65,8 @@ def _transform_of(T: int, p: Conv2dProblem) -> transform_domain.Transform:
 
 
 def _unsupported(T: int, p: Conv2dProblem) -> str | None:
+    if p.kh * p.kw == 1:
+        return "the kernel is 1x1, expected more than one tap: a transform only adds to it"
     if p.g > 1 and p.ic // p.g < 4:
         return f"a group has {p.ic // p.g} input channels, expected at least 4: a vector would be mostly empty"
     size = transform_domain.weight_bytes(p, _transform_of(T, p))
