@@ -2,7 +2,7 @@
 
 Source: Mathieu, Henaff and LeCun, "Fast Training of Convolutional Networks through FFTs"
 (2013), over tiles as in Oppenheim and Schafer, "Discrete-Time Signal Processing", section
-8.7.3. Layout and loops are those of `kernels.machine.transform_domain`: two-dimensional
+8.7.3. Layout and loops are those of `kernels.machine.transform_kernels`: two-dimensional
 transforms of real tiles keep half the points, products are complex. A kernel of more than
 half a tile is cut into pieces that share the inverse transform.
 

@@ -1,7 +1,7 @@
 """Winograd's minimal filtering for 3x3, stride 1: fewer multiplications than the sum has.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015). Layout
-and loops are those of `kernels.machine.transform_domain`.
+and loops are those of `kernels.machine.transform_kernels`.
 
 Versions:
 
