@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from kernels import Algorithm, Conv2dProblem, Plan, conv2d_reference, plan
 from suite.inputs import Inputs, make_inputs
 
-__all__ = ["Check", "Examination", "Judge", "Referee", "verify"]
+__all__ = ["Check", "Examination", "Judge", "Referee", "Standard", "verify"]
 
 #: NumPy's own error can be nearly nothing on few taps; the yardstick is at least one rounding.
 _LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -35,6 +34,30 @@ class Check:
     status: str
     rel_error: float
     reason: str
+
+
+@dataclass(frozen=True)
+class Standard:
+    """What a contender's results are held to.
+
+    Attributes
+    ----------
+    integers : {"exact", "rounded", ""}
+        How results on whole numbers must agree; empty where they are not asked for.
+    error_factor : float or None
+        Most error on normal values, in times that of NumPy's own arithmetic ...
+    rel_error : float or None
+        ... or, where that is None, as a relative L2 error itself.
+    """
+
+    integers: str = ""
+    error_factor: float | None = None
+    rel_error: float | None = None
+
+    @classmethod
+    def of(cls, algorithm: Algorithm) -> Standard:
+        """What an algorithm promises at its registration."""
+        return cls("exact" if algorithm.exact_on_integers else "rounded", algorithm.error_factor)
 
 
 @dataclass(frozen=True)
@@ -98,13 +121,20 @@ class Judge:
         """Judge a result on normal values.
 
         The relative L2 error is at most ``error_factor`` times that of NumPy's arithmetic of
-        the same precision, and no element errs by more than that limit times the largest
-        expected magnitude times eight, so that one wrong element cannot hide in the norm.
+        the same precision.
+        """
+        return self.within(dst, error_factor * self.yardstick)
+
+    def within(self, dst: np.ndarray, limit: float) -> Check:
+        """Judge a result on normal values by its relative L2 error.
+
+        No element errs by more than the limit times the largest expected magnitude times
+        eight, so that one wrong element cannot hide in the norm.
         """
         reason = self._finite(dst)
         if reason is not None:
             return Check("wrong", float("nan"), reason)
-        error, limit = self._relative(dst), error_factor * self.yardstick
+        error = self._relative(dst)
         if error > limit:
             return Check("wrong", error, f"relative L2 error is {error:.3g}, expected at most {limit:.3g}")
         largest = float(np.abs(self.exact).max(initial=0.0))
@@ -142,6 +172,15 @@ class Referee:
         inputs = make_inputs(self.problem, fill)
         return inputs, Judge(self.problem, inputs)
 
+    def judge(self, standard: Standard, fill: str, dst: np.ndarray) -> Check:
+        """Judge a result that somebody computed of the arrays that `make_inputs` gives for ``fill``."""
+        if fill == "integer":
+            return self.integer[1].equal(dst, rounded=standard.integers == "rounded")
+        if standard.rel_error is not None:
+            return self.normal[1].within(dst, standard.rel_error)
+        assert standard.error_factor is not None
+        return self.normal[1].close(dst, standard.error_factor)
+
     def check(self, algorithm: Algorithm, threads: int = 1) -> Check:
         """Run one algorithm on both fills, with result and workspace poisoned before.
 
@@ -157,20 +196,14 @@ class Referee:
         refusal = algorithm.unsupported(self.problem)
         if refusal is not None:
             return Examination(Check("skipped", float("nan"), refusal), 0.0, None)
-        inputs, judge = self.integer
-        first = self._one(
-            inputs, algorithm, threads, lambda dst: judge.equal(dst, rounded=not algorithm.exact_on_integers)
-        )
+        first = self._one("integer", algorithm, threads)
         if first.check.status == "wrong":
             return first
-        inputs, judges = self.normal
-        second = self._one(inputs, algorithm, threads, lambda dst: judges.close(dst, algorithm.error_factor))
-        return dataclasses.replace(second, first_s=first.first_s)
+        return dataclasses.replace(self._one("normal", algorithm, threads), first_s=first.first_s)
 
-    def _one(
-        self, inputs: Inputs, algorithm: Algorithm, threads: int, judge: Callable[[np.ndarray], Check]
-    ) -> Examination:
+    def _one(self, fill: str, algorithm: Algorithm, threads: int) -> Examination:
         """Judge one run, on condition that it left its inputs as they were."""
+        inputs, _ = self.integer if fill == "integer" else self.normal
         given = [None if each is None else each.copy() for each in (inputs.src, inputs.wei, inputs.bia)]
         src, wei, bia = given
         assert src is not None and wei is not None
@@ -182,7 +215,7 @@ class Referee:
         poisoned = time.perf_counter()
         dst = bound(src, out=dst)
         first_s = prepared - start + time.perf_counter() - poisoned
-        check = judge(dst)
+        check = self.judge(Standard.of(algorithm), fill, dst)
         for name, before, after in zip(
             ("input", "weight", "bias"), (inputs.src, inputs.wei, inputs.bia), given, strict=True
         ):

@@ -1,0 +1,143 @@
+"""What a contender is: somebody who computes convolutions and can be timed at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Protocol
+
+import numpy as np
+
+from kernels import Conv2dProblem
+from suite.inputs import Inputs
+from suite.verify import Standard
+
+__all__ = ["PEER_LIMIT", "Contender", "Peer", "Prepared"]
+
+#: Most relative L2 error of a peer that counts as right. Float32 arithmetic stays far below it
+#: by any algorithm in use (Winograd over large tiles: 1e-6 to 1e-5); float16, bfloat16 and TF32
+#: start at their roundings of 2**-11 and 2**-8, above it. Float64: as many roundings of its own.
+PEER_LIMIT = {"float32": 1e-4, "float64": 1e-4 * 2.0**-29}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A convolution that is bound to its input and its weights.
+
+    Attributes
+    ----------
+    call : callable
+        Computes it exactly once, and returns the result as the library has it.
+    fetch : callable
+        Turns what ``call`` returned into an NCHW array; not timed.
+    chosen : str
+        Name of the algorithm that runs, of a contender that chooses one; else empty.
+    workspace_bytes : int or None
+        Scratch memory, where it is known.
+    """
+
+    call: Callable[[], Any]
+    fetch: Callable[[Any], np.ndarray]
+    chosen: str = ""
+    workspace_bytes: int | None = None
+
+
+class Contender(Protocol):
+    """Somebody who computes convolutions; one per algorithm of ours and per way to use a peer.
+
+    Attributes
+    ----------
+    name, family : str
+        Unique name, and the column ``family`` of its rows.
+    library : str
+        Whose code it is.
+    is_peer : bool
+        Whether it is somebody else's.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def library(self) -> str: ...
+    @property
+    def is_peer(self) -> bool: ...
+
+    def version(self) -> str | None:
+        """The library's version, found without importing it; ``None`` where it is not installed."""
+
+    def install(self) -> str:
+        """The command that installs the library."""
+
+    def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
+        """Why the problem is refused."""
+
+    def load(self, threads: int) -> None:
+        """Import the library and give it its threads; first of all, and only in a process of its own."""
+
+    def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
+        """Do everything that can be done before the call: weights packed, shapes fixed, input in place."""
+
+    def standard(self, problem: Conv2dProblem, chosen: str) -> Standard:
+        """What its results are held to, where it chose ``chosen``."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What the contenders of other libraries have in common.
+
+    Parameters
+    ----------
+    name, library : str
+    distributions : tuple of str
+        Names on the package index under which it is published; the first is the one to install.
+    dtypes : tuple of str
+        Element types that it computes in.
+    """
+
+    name: str
+    library: str
+    distributions: tuple[str, ...]
+    dtypes: tuple[str, ...] = ("float32",)
+
+    family = "peer"
+    is_peer = True
+
+    def version(self) -> str | None:
+        """See `Contender`."""
+        for name in self.distributions:
+            try:
+                return metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        return None
+
+    def install(self) -> str:
+        """See `Contender`."""
+        return f"pip install {self.distributions[0]}"
+
+    def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
+        """See `Contender`; what this one refuses beyond element type and empty batch is in `refuses`."""
+        if problem.dtype not in self.dtypes:
+            return f"elements are {problem.dtype}, expected {' or '.join(self.dtypes)}"
+        if problem.mb == 0:
+            return "the batch is empty, expected at least one image"
+        return self.refuses(problem, threads)
+
+    def refuses(self, problem: Conv2dProblem, threads: int) -> str | None:
+        """Why this library does not compute the problem; most compute all."""
+        return None
+
+    def load(self, threads: int) -> None:
+        """See `Contender`."""
+        raise NotImplementedError
+
+    def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
+        """See `Contender`."""
+        raise NotImplementedError
+
+    def standard(self, problem: Conv2dProblem, chosen: str) -> Standard:
+        """See `Contender`."""
+        return Standard(rel_error=PEER_LIMIT[problem.dtype])

@@ -1,0 +1,62 @@
+"""SciPy: what people use on a single image with a single kernel.
+
+It correlates planes: one channel in, one out, every pixel, neighbouring taps. Which of its
+two methods it takes is its own estimate. The direct one knows no threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernels import Conv2dProblem
+from suite.contenders.base import Peer, Prepared
+from suite.inputs import Inputs
+
+__all__ = ["CONTENDERS"]
+
+
+_BOTH = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class _Scipy(Peer):
+    def refuses(self, problem: Conv2dProblem, threads: int) -> str | None:
+        p = problem
+        if (p.ic, p.oc) != (1, 1):
+            return f"there are {p.ic} channels in and {p.oc} out, expected 1 and 1"
+        if (p.sh, p.sw) != (1, 1):
+            return f"the stride is {p.sh}x{p.sw}, expected 1x1"
+        if (p.dh, p.dw) != (1, 1):
+            return f"the dilation is {p.dh}x{p.dw}, expected 1x1"
+        if threads != 1:
+            return f"there are {threads} threads, expected 1"
+        return None
+
+    def load(self, threads: int) -> None:
+        import scipy.signal  # noqa: F401
+
+    def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
+        from scipy import signal
+
+        p = problem
+        kernel = inputs.wei[0, 0]
+        bias = inputs.wei.dtype.type(0 if inputs.bia is None else inputs.bia[0])
+        padded = np.zeros((p.mb, *p.padded_shape), p.dtype)
+        inside = padded[:, p.ph : p.ph + p.ih, p.pw : p.pw + p.iw]
+        method = signal.choose_conv_method(padded[0], kernel, "valid")
+
+        def call() -> np.ndarray:
+            # Padding is part of a convolution: the border is there already, the image is copied in.
+            inside[...] = inputs.src[:, 0]
+            if method == "fft":
+                planes = [signal.correlate(plane, kernel, "valid", "fft") for plane in padded]
+            else:
+                planes = [signal.correlate2d(plane, kernel, "valid") for plane in padded]
+            return np.stack(planes)[:, None] + bias
+
+        return Prepared(call, lambda result: result)
+
+
+CONTENDERS = (_Scipy("scipy", "SciPy", ("scipy",), _BOTH),)

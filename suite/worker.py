@@ -1,0 +1,170 @@
+"""A fresh process that prepares one contender for one problem, and times it on request.
+
+Started by `suite.process` as ``python -m suite.worker``. Requests and replies are lines of
+JSON on stdin and stdout; an array follows its reply as plain bytes. What libraries print
+goes to stderr. The worker ends when its stdin does, and where the system can do it, it is
+killed with its parent: nobody measures for a dead runner.
+
+requests:
+  load     contender, threads                 import the library  -> load_s, version
+  prepare  problem, fill                      get ready, twice    -> first_s, first_call_s, prepare_s, ...
+  result                                      one call            -> shape, dtype, touched, bytes
+  time     budget_s, least, most, cold_bytes  samples             -> samples, own_s
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from kernels import Conv2dProblem
+from suite.contenders import Contender, Prepared, get_contender
+from suite.inputs import Inputs, make_inputs
+from suite.meter import Evictor, Sample, calls_per_sample, take_sample
+
+__all__ = ["Desk", "main"]
+
+#: ``prctl``'s option that has a process killed with its parent.
+_PR_SET_PDEATHSIG = 1
+
+
+class Desk:
+    """Answers requests, one after the other."""
+
+    def __init__(self) -> None:
+        self._contender: Contender | None = None
+        self._threads = 1
+        self._problem: Conv2dProblem | None = None
+        self._fill = "normal"
+        self._inputs: Inputs | None = None
+        self._prepared: Prepared | None = None
+        self._calls: dict[int, int] = {}
+        self._evict: Evictor | None = None
+
+    def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
+        """Do what is asked; the reply, and an array where it has one."""
+        rest = {name: value for name, value in request.items() if name != "do"}
+        kinds: dict[str, Callable[..., tuple[dict[str, Any], np.ndarray | None]]] = {
+            "load": self._load,
+            "prepare": self._prepare,
+            "result": self._result,
+            "time": self._time,
+        }
+        return kinds[request["do"]](**rest)
+
+    def _load(self, contender: str, threads: int) -> tuple[dict[str, Any], None]:
+        start = time.perf_counter()
+        self._contender, self._threads = get_contender(contender), threads
+        self._contender.load(threads)
+        return {"load_s": time.perf_counter() - start, "version": self._contender.version()}, None
+
+    def _prepare(self, problem: str, fill: str) -> tuple[dict[str, Any], None]:
+        """The first time compiles or loads compiled code; what is left the second time is preparing."""
+        assert self._contender is not None
+        self._problem, self._fill = Conv2dProblem.parse(problem), fill
+        self._inputs = make_inputs(self._problem, fill)
+        start = time.perf_counter()
+        # Kept while it is called: what is bound to an array does not always keep the array.
+        first_prepared = self._contender.prepare(self._problem, self._inputs, self._threads)
+        called = time.perf_counter()
+        first_prepared.call()
+        first = time.perf_counter()
+        del first_prepared
+        released = time.perf_counter()
+        self._prepared = self._contender.prepare(self._problem, self._inputs, self._threads)
+        prepared = time.perf_counter()
+        self._calls = {}
+        return {
+            "first_s": first - start,
+            "first_call_s": first - called,
+            "prepare_s": prepared - released,
+            "chosen": self._prepared.chosen,
+            "workspace_bytes": self._prepared.workspace_bytes,
+        }, None
+
+    def _result(self) -> tuple[dict[str, Any], np.ndarray]:
+        assert self._prepared is not None and self._inputs is not None and self._problem is not None
+        result = np.ascontiguousarray(self._prepared.fetch(self._prepared.call()))
+        before = make_inputs(self._problem, self._fill)
+        touched = [
+            name
+            for name, attribute in (("input", "src"), ("weight", "wei"), ("bias", "bia"))
+            if not np.array_equal(getattr(before, attribute), getattr(self._inputs, attribute))
+        ]
+        return {"shape": result.shape, "dtype": result.dtype.name, "touched": touched}, result
+
+    def _time(self, budget_s: float, least: int, most: int, cold_bytes: int) -> tuple[dict[str, Any], None]:
+        assert self._prepared is not None
+        begun, call = time.process_time(), self._prepared.call
+        if cold_bytes and self._evict is None:
+            self._evict = Evictor(cold_bytes)
+        evict = self._evict if cold_bytes else None
+        call()
+        calls = self._calls.get(cold_bytes) or calls_per_sample(call, evict)
+        self._calls[cold_bytes] = calls
+        samples: list[Sample] = []
+        end = time.perf_counter() + budget_s
+        while len(samples) < least or (len(samples) < most and time.perf_counter() < end):
+            samples.append(take_sample(call, calls, evict))
+        return {"samples": [astuple(each) for each in samples], "own_s": time.process_time() - begun}, None
+
+
+def _end_with(parent: int) -> None:
+    """Have this process end with its parent, however that ends."""
+    # An interrupt at the terminal is the runner's to handle.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    desk = Desk()
+    for line in requests:
+        array = None
+        try:
+            reply, array = desk.answer(json.loads(line))
+        # Whatever a library raises is the reply; the runner decides what it means.
+        except Exception as error:
+            reply = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
+        if array is not None:
+            reply["bytes"] = array.nbytes
+        replies.write(json.dumps(reply).encode() + b"\n")
+        if array is not None:
+            replies.write(array.data if array.size else b"")
+        replies.flush()
+
+
+def main(parent: int) -> None:
+    """Serve requests until stdin ends."""
+    _end_with(parent)
+    # Replies get a pipe of their own; what libraries print on stdout would garble them.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _serve(sys.stdin.buffer, replies)
+    replies.flush()
+    # Without the libraries' own tidying up: some of their thread pools crash or hang at it.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

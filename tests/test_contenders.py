@@ -1,0 +1,137 @@
+"""Every contender is right, or says why not, and who is not there says how to get it."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+from conftest import EDGES
+
+from kernels import Conv2dProblem, algorithms, conv2d_reference
+from suite.contenders import (
+    PEER_LIMIT,
+    Peer,
+    UnknownContender,
+    absence,
+    contenders,
+    get_contender,
+    select_contenders,
+)
+from suite.contenders.onnx_model import onnx_model
+from suite.inputs import make_inputs
+from suite.process import Worker
+from suite.verify import Referee
+
+_PEERS = [each for each in contenders() if each.is_peer]
+
+#: What a library is known to compute wrongly, in some version and not always: the checker's business, not ours.
+_MAY_BE_WRONG = {("opencv", "ic2ih4oc3kh1ph3")}
+
+
+def test_everybody_is_there_once() -> None:
+    names = [each.name for each in contenders()]
+    assert len(set(names)) == len(names)
+    assert {each.name for each in algorithms()} | {"auto"} == {e.name for e in contenders() if not e.is_peer}
+    assert {
+        "torch_nchw",
+        "torch_channels_last",
+        "torch_prepacked",
+        "onnxruntime",
+        "openvino",
+        "ncnn",
+        "mnn",
+        "opencv",
+        "scipy",
+    } <= {each.name for each in _PEERS}
+
+
+def test_groups_and_names_select_without_repeating() -> None:
+    assert select_contenders(["all"]) == contenders()
+    assert select_contenders(["scipy", "ours", "scipy"])[0].name == "scipy"
+    assert len(select_contenders(["ours", "peers", "ncnn"])) == len(contenders())
+    assert all(each.is_peer for each in select_contenders(["peers"]))
+
+
+def test_an_unknown_name_is_one_sentence() -> None:
+    with pytest.raises(UnknownContender, match="unknown contender 'open_vino', did you mean openvino"):
+        get_contender("open_vino")
+
+
+def test_who_is_not_installed_says_how() -> None:
+    peer = Peer("made_up", "Made Up", ("no-such-distribution",))
+    assert absence(peer) == "Made Up is not installed, expected it after: pip install no-such-distribution"
+    assert absence(get_contender("auto")) is None
+
+
+@pytest.mark.parametrize("peer", _PEERS, ids=lambda each: each.name)
+def test_peers_refuse_an_empty_batch_and_elements_that_they_do_not_compute_in(peer: Peer) -> None:
+    assert "batch is empty" in str(peer.unsupported(Conv2dProblem.parse("mb0ic1ih5oc1kh3")))
+    reason = peer.unsupported(Conv2dProblem.parse("ic1ih5oc1kh3f64"))
+    assert (reason is None) == ("float64" in peer.dtypes)
+
+
+def test_scipy_takes_single_planes_only() -> None:
+    scipy = get_contender("scipy")
+    assert scipy.unsupported(Conv2dProblem.parse("mb2ic1ih9oc1kh3ph1b1")) is None
+    for text, said in (("ic2ih9oc1kh3", "2 channels in"), ("ic1ih9oc1kh3sh2", "stride"), ("ic1ih9oc1kh3dh2", "dilat")):
+        assert said in str(scipy.unsupported(Conv2dProblem.parse(text)))
+    assert scipy.unsupported(Conv2dProblem.parse("ic1ih9oc1kh3"), 2) == "there are 2 threads, expected 1"
+
+
+@pytest.mark.parametrize("peer", _PEERS, ids=lambda each: each.name)
+def test_an_installed_peer_is_right_on_every_edge_or_refuses(peer: Peer) -> None:
+    if absence(peer):
+        pytest.skip(str(absence(peer)))
+    extra = ("mb2ic1ih9oc1kh3ph1b1", "ic1ih40iw30oc1kh9kw7ph2pw3pb4pr0", "ic1ih20oc1kh5ph2f64")
+    with Worker(peer.name, 1) as worker:
+        worker.ask("load", contender=peer.name, threads=1)
+        for text in (*EDGES, *extra):
+            problem = Conv2dProblem.parse(text)
+            if peer.unsupported(problem):
+                continue
+            worker.ask("prepare", problem=text, fill="normal")
+            result = worker.ask("result")
+            assert result["touched"] == []
+            check = Referee(problem).judge(peer.standard(problem, ""), "normal", result["array"])
+            assert check.status == "ok" or (peer.name, text) in _MAY_BE_WRONG, (text, check.reason)
+
+
+@pytest.mark.parametrize("bits", [10, 7])
+def test_half_precision_is_wrong_and_float32_is_not(bits: int) -> None:
+    problem = Conv2dProblem.parse("ic16ih10oc8kh3ph1")
+    standard, referee = get_contender("ncnn").standard(problem, ""), Referee(problem)
+    inputs = make_inputs(problem)
+
+    def rounded(array: np.ndarray) -> np.ndarray:
+        mantissa, exponent = np.frexp(array)
+        return np.ldexp(np.rint(mantissa * 2.0 ** (bits + 1)) / 2.0 ** (bits + 1), exponent)
+
+    exact = conv2d_reference(problem, inputs.src, inputs.wei)
+    half = conv2d_reference(problem, rounded(inputs.src), rounded(inputs.wei))
+    assert referee.judge(standard, "normal", exact.astype(np.float32)).status == "ok"
+    assert referee.judge(standard, "normal", half).status == "wrong"
+
+
+def test_a_float64_peer_is_held_to_float64() -> None:
+    problem = Conv2dProblem.parse("ic4ih6oc4kh3f64")
+    inputs = make_inputs(problem)
+    single = conv2d_reference(problem, inputs.src, inputs.wei, dtype="float32")
+    standard = get_contender("torch_nchw").standard(problem, "")
+    assert standard.rel_error == PEER_LIMIT["float64"]
+    assert Referee(problem).judge(standard, "normal", single).status == "wrong"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="onnx is not installed")
+@pytest.mark.parametrize("text", ["ic4ih8oc6kh3ph1pb0pr2", "g4ic8ih7oc12kh3ph1b1", "ic130ih3oc200kh1f64"])
+def test_the_model_is_what_onnx_itself_calls_valid(text: str) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    problem = Conv2dProblem.parse(text)
+    inputs = make_inputs(problem)
+    model = onnx.load_from_string(onnx_model(problem, inputs))
+    onnx.checker.check_model(model, full_check=True)
+    assert np.array_equal(numpy_helper.to_array(model.graph.initializer[0]), inputs.wei)
+    [output] = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.output
+    assert tuple(each.dim_value for each in output.type.tensor_type.shape.dim) == problem.output_shape

@@ -1,0 +1,189 @@
+"""A worker answers, fails in a sentence, is alone on its cores, and never outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels import Conv2dProblem
+from suite import meter
+from suite.meter import Evictor, calls_per_sample, take_sample
+from suite.process import Worker, WorkerError, measuring_cpus, worker_environment
+from suite.verify import Referee
+
+_ROOT = Path(__file__).parent.parent
+_TEXT = "mb2ic1ih9oc1kh3ph1b1"
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    with Worker("direct_naive", 1) as started:
+        yield started
+
+
+def _gone(pid: int, seconds: float = 30.0) -> bool:
+    """Whether a process has ended, waiting for it; one that nobody has collected yet has."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
+
+
+def test_a_worker_prepares_computes_and_times(worker: Worker) -> None:
+    assert worker.ask("load", contender="direct_naive", threads=1)["load_s"] >= 0
+    reply = worker.ask("prepare", problem=_TEXT, fill="normal")
+    assert reply["first_s"] >= reply["first_call_s"] > 0 and reply["prepare_s"] > 0 and reply["chosen"] == ""
+    result = worker.ask("result")
+    problem = Conv2dProblem.parse(_TEXT)
+    assert result["touched"] == [] and result["array"].shape == problem.output_shape
+    assert Referee(problem).normal[1].within(result["array"], 1e-6).status == "ok"
+    for cold_bytes in (0, 2**16):
+        reply = worker.ask("time", budget_s=0.0, least=3, most=9, cold_bytes=cold_bytes)
+        assert len(reply["samples"]) == 3
+        assert all(calls >= 1 and wall_s > 0 for calls, wall_s, _, _ in reply["samples"])
+
+
+def test_auto_says_what_it_chose() -> None:
+    with Worker("auto", 1) as worker:
+        worker.ask("load", contender="auto", threads=1)
+        assert worker.ask("prepare", problem="ic4ih6oc4kh1", fill="integer")["chosen"]
+
+
+def test_what_a_contender_raises_is_the_reply_and_the_worker_goes_on(worker: Worker) -> None:
+    worker.ask("load", contender="direct_naive", threads=1)
+    with pytest.raises(WorkerError, match="ProblemError: malformed problem text 'nonsense'"):
+        worker.ask("prepare", problem="nonsense", fill="normal")
+    assert worker.ask("prepare", problem=_TEXT, fill="integer")["prepare_s"] > 0
+
+
+def test_a_crash_is_named(worker: Worker) -> None:
+    worker.ask("load", contender="direct_naive", threads=1)
+    os.kill(worker.pid, signal.SIGSEGV)
+    with pytest.raises(WorkerError, match="its process was ended by SIGSEGV at 'prepare'"):
+        worker.ask("prepare", problem=_TEXT, fill="normal")
+
+
+def test_a_hang_is_not_waited_for() -> None:
+    with Worker("direct_naive", 1, patience_s=0.2) as worker:
+        os.kill(worker.pid, signal.SIGSTOP)
+        with pytest.raises(WorkerError, match=r"no answer to 'load' within 0.2 s, expected one"):
+            worker.ask("load", contender="direct_naive", threads=1)
+
+
+@needs_proc
+def test_a_worker_ends_with_its_requests() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "suite.worker", str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=worker_environment(1),
+    )
+    process.communicate(b"", timeout=60)
+    assert process.returncode == 0
+
+
+@needs_proc
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker looks only once a second")
+def test_a_worker_does_not_outlive_a_parent_that_was_killed() -> None:
+    script = (
+        "import suite.process, sys, time\n"
+        "worker = suite.process.Worker('direct_naive', 1)\n"
+        "worker.ask('load', contender='direct_naive', threads=1)\n"
+        f"worker.ask('prepare', problem='{_TEXT}', fill='normal')\n"
+        "print(worker.pid, flush=True)\n"
+        "worker.ask('time', budget_s=1e9, least=1, most=10**9, cold_bytes=0)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=worker_environment(1))
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert _gone(pid)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not pin")
+def test_a_worker_is_pinned_and_its_parent_is_not() -> None:
+    before = os.sched_getaffinity(0)
+    with Worker("direct_naive", 1) as worker:
+        assert os.sched_getaffinity(worker.pid) == measuring_cpus(1)
+    assert os.sched_getaffinity(0) == before
+    assert len(measuring_cpus(1)) == 1 and measuring_cpus(len(before)) == before
+
+
+def test_pools_are_sized_before_the_start_and_nothing_of_pytest_gets_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    environment = worker_environment(3, Path("there"))
+    assert {environment[name] for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")} == {"3"}
+    assert not [name for name in environment if name.startswith("PYTEST_")]
+    assert Path(environment["CONVMARK_CACHE_DIR"]) == Path("there").resolve()
+    assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(_ROOT)
+
+
+class _Clock:
+    """Stands for the module ``time``: moves when work is done."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    process_time = perf_counter
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    made = _Clock()
+    monkeypatch.setattr(meter, "time", made)
+    monkeypatch.setattr(meter, "resolution", lambda: 1e-4)
+    return made
+
+
+def _spend(clock: _Clock, seconds: float, log: list[str], word: str) -> Any:
+    def call() -> None:
+        clock.now += seconds
+        log.append(word)
+
+    return call
+
+
+def test_a_sample_is_many_ticks_long(clock: _Clock) -> None:
+    assert calls_per_sample(_spend(clock, 3e-4, [], "call")) == 4
+    assert calls_per_sample(_spend(clock, 3e-2, [], "call")) == 1
+
+
+def test_eviction_is_before_every_call_and_in_no_sample(clock: _Clock) -> None:
+    log: list[str] = []
+    sample = take_sample(_spend(clock, 0.5, log, "call"), 3, _spend(clock, 100.0, log, "evict"))
+    assert log == ["evict", "call"] * 3
+    assert (sample.seconds, sample.wall_s, sample.cpu_s) == (0.5, 1.5, 1.5)
+
+
+def test_the_evictor_writes_to_all_of_its_buffer_on_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[np.ndarray] = []
+    honest = np.zeros
+    monkeypatch.setattr(meter.np, "zeros", lambda shape: made.append(honest(shape)) or made[-1])
+    evict = Evictor(800)
+    evict()
+    evict()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    assert [buffer.tolist() for buffer in made] == [[2.0] * 100] * cores
