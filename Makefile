@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test lint types bench bench-all clean
+.PHONY: test test-memory lint types bench bench-all clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -12,6 +12,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# Every problem of the guard-page matrix, not the sample that `make test` takes; minutes to an hour.
+test-memory: $(STAMP)
+	CONVMARK_TEST_MEMORY=full $(BIN)/python -m pytest -n auto --dist loadgroup -rA tests/test_memory_safety.py
 
 # NETWORK="vgg19 unet" for others than basics and resnet50; ARGS for more, as in `convmark run --help`.
 bench: $(STAMP)
