@@ -10,6 +10,7 @@ parent.
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
 import json
 import mmap
@@ -132,6 +133,14 @@ def _carved_apart(guard: Guard) -> Iterator[None]:
         yield
 
 
+@functools.lru_cache(maxsize=1)
+def _prepared(algorithm: str, text: str, placement: str) -> tuple[Any, ...]:
+    """What ``prepare`` makes of guarded weights; kept from one case to the next, since it may take long."""
+    p = Conv2dProblem.parse(text)
+    _, wei, _ = integers(p)
+    return get_algorithm(algorithm).prepare(p, Guard(placement).copy("weights", wei))
+
+
 def _run(case: Case, guard: Guard) -> tuple[str, str]:
     """``ok``, ``refused`` or ``wrong``, and why. Or the process dies."""
     p, algorithm = Conv2dProblem.parse(case.text), get_algorithm(case.algorithm)
@@ -139,7 +148,7 @@ def _run(case: Case, guard: Guard) -> tuple[str, str]:
     if reason is not None:
         return "refused", reason
     src, wei, bia = integers(p)
-    packed = _copies(guard, "packed", algorithm.prepare(p, guard.copy("weights", wei)))
+    packed = _copies(guard, "packed", _prepared(case.algorithm, case.text, case.placement))
     source = guard.copy("src", src)
     bias = guard.copy("bias", np.zeros(p.oc, p.dtype) if bia is None else bia)
     dst = guard.empty("dst", p.output_shape, p.dtype)

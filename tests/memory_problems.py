@@ -6,12 +6,15 @@ not name is drawn from `_ANYTHING`. The generator is deterministic: the same pro
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Mapping
 
+import numpy as np
 from conftest import EDGES
 
-from kernels import Conv2dProblem, ProblemError
+from kernels import Algorithm, Conv2dProblem, ProblemError
+from kernels.machine.static import Static
 
 __all__ = ["KINDS", "full_matrix", "sample"]
 
@@ -53,10 +56,16 @@ KINDS: Mapping[str, tuple[int, Choices]] = {
     "float64": (50, {"f": (64,), "ocg": (1, 7, 8, 9, 16, 17, 33), "icg": (1, 8, 9, 17)}),
 }  # fmt: skip
 
-#: Every so many problems of the matrix are in the sample.
-_SAMPLE_STEP = 16
+#: Problems of a sample, and of how many of the matrix one is looked at.
+_SAMPLE, _SPREAD = 40, 5
+#: What a sample compiles for, by number of threads: what other tests compile anyway.
+_COMPILED: Mapping[int, tuple[str, ...]] = {
+    1: EDGES,
+    2: ("mb9ic17ih14oc40kh3ph1b1", "g2ic34ih9iw26oc80kh3ph1pb0", "g16ic16ih10oc16kh3ph1"),
+}
 
 
+@functools.cache
 def full_matrix() -> tuple[str, ...]:
     """Every problem text, the edges of conftest first; no text stands twice."""
     found = dict.fromkeys(str(Conv2dProblem.parse(text)) for text in EDGES)
@@ -70,10 +79,26 @@ def full_matrix() -> tuple[str, ...]:
     return tuple(found)
 
 
-def sample(step: int = _SAMPLE_STEP) -> tuple[str, ...]:
-    """The edges of conftest, and one problem in ``step`` of the rest."""
-    matrix = full_matrix()
-    return matrix[: len(EDGES)] + matrix[len(EDGES) :: step]
+def sample(algorithm: Algorithm, threads: int) -> tuple[str, ...]:
+    """Problems that ``algorithm`` does not refuse, spread over the matrix.
+
+    Compiling is nearly all of what a case costs, so these are problems that need no kernel but
+    those that a few problems of other tests need too.
+    """
+    compiled = {_specialisation(algorithm, text) for text in _COMPILED[threads]} - {None}
+    spread = (*EDGES, *full_matrix()[len(EDGES) :: _SPREAD])
+    cheap = [text for text in spread if _specialisation(algorithm, text) in compiled]
+    return tuple(cheap[:: max(1, len(cheap) // _SAMPLE)])
+
+
+@functools.cache
+def _specialisation(algorithm: Algorithm, text: str) -> tuple[str, ...] | None:
+    """What the kernels of a problem are specialised by, None where it is refused."""
+    p = Conv2dProblem.parse(text)
+    if algorithm.unsupported(p) is not None:
+        return None
+    packed = algorithm.prepare(p, np.zeros(p.weight_shape, p.dtype))
+    return p.dtype, *(repr(value.value) for value in packed if isinstance(value, Static))
 
 
 def _draw(draw: random.Random, choices: Choices) -> Conv2dProblem | None:
