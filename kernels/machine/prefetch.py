@@ -17,14 +17,17 @@ _LINE = 64
 
 
 @intrinsic
-def prefetch(typingctx: Any, a: Any, ai: Any, count: Any) -> Any:
-    """``prefetch(a, ai, count)``: bring ``a[ai : ai + count]`` into the caches; ``count`` is a `Static`."""
+def prefetch(typingctx: Any, a: Any, ai: Any, ahead: Any, count: Any) -> Any:
+    """``prefetch(a, ai, ahead, count)``: fetch ``a[ai + ahead :][:count]`` into the caches; ``count`` is a `Static`."""
     if not isinstance(count, StaticType):
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = data_pointer(context, builder, a, arguments[0])
-        start = index_value(context, builder, ai, arguments[1])
+        start, further = (
+            index_value(context, builder, kind, value) for kind, value in ((ai, arguments[1]), (ahead, arguments[2]))
+        )
+        start = builder.add(start, further)
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         hint = named(builder, "llvm.prefetch.p0", ir.VoidType(), [byte, number, number, number])
         step = _LINE * 8 // a.dtype.bitwidth
@@ -34,4 +37,4 @@ def prefetch(typingctx: Any, a: Any, ai: Any, count: Any) -> Any:
             builder.call(hint, [place, number(0), number(3), number(1)])
         return context.get_dummy_value()
 
-    return types.void(a, ai, count), codegen
+    return types.void(a, ai, ahead, count), codegen
