@@ -24,9 +24,13 @@ _TILES = {
 }  # fmt: skip
 #: Multiply-adds that must be in flight to hide their latency.
 _IN_FLIGHT = 8
-#: Cycles to load a vector of weights again, and for the first time by how many bytes there are.
-_AGAIN, _FIRST = 2, ((2**19, 2), (2**23, 4))
-_FROM_MEMORY = 8
+#: Cycles a vector of weights takes to come for the first time, by how many bytes there are ...
+_FIRST = ((2**19, 1.0), (3 * 2**23, 2.0))
+_FROM_MEMORY = 6.0
+#: ... and how much of them the products do not hide.
+_SHOWN = 0.35
+#: Cycles a vector of weights takes from L2.
+_AGAIN = 2
 
 
 def pick_product_tile(
@@ -58,9 +62,9 @@ def pick_product_tile(
         MR, NV = tile
         # Vectors are loaded one a cycle, broadcasts two.
         step = max(MR * NV, MR / 2 + NV, _IN_FLIGHT)
-        panels = [-(-count // MR) for count in counts]
-        again = sum(each - 1 for each in panels) * max(step, _AGAIN * NV)
-        return -(-columns // (NV * lanes)) * (len(panels) * max(step, first * NV) + again)
+        panels = sum(-(-count // MR) for count in counts)
+        wait = first * NV * len(counts)
+        return -(-columns // (NV * lanes)) * max(panels * max(step, _AGAIN * NV) + _SHOWN * wait, wait)
 
     MR, NV = min(_TILES[32 if vector_bytes() == 64 else 16], key=cycles)
     return TileShape(MR, NV, lanes)

@@ -28,8 +28,6 @@ __all__ = ["Side", "Transform", "prepare", "run", "weight_bytes", "workspace_byt
 _BLOCKS_A_THREAD = 4
 #: Short tiles are used where they leave at most this share of the points.
 _WORTH_SHORT = 0.95
-#: Input channels by which transformed weights are fetched ahead of their use.
-_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def _sizes(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
         ONE=max(down.n, down.out.outputs) * C * t.width * lanes,
     )  # fmt: skip
     codes = Codes(
-        shape, TileShape(lanes, 1, lanes), lanes, t.width, _AHEAD * shape.NR,
+        shape, TileShape(lanes, 1, lanes), lanes, t.width,
         across.into, down.into, down.out, across.out,
         *((shorts.across.into if shorts.across else None), (shorts.down.into if shorts.down else None)),
         *((shorts.down.out if shorts.down else None), (shorts.across.out if shorts.across else None)),
@@ -175,7 +173,7 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
     """
     z, codes = _sizes(p, t, 1)
     ICG, pieces = p.ic // p.g, z.PIECES_H * z.PIECES_W
-    U = np.zeros((z.G, z.F, z.OCB, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
+    U = np.zeros((z.G, z.OCB, z.F, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
     grouped = wei.reshape(z.G, z.OCG, ICG, p.kh, p.kw)
     for block in range(z.OCB):
         taken = grouped[:, block * z.CHANNELS : (block + 1) * z.CHANNELS]
@@ -184,9 +182,9 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
         cut = spread.reshape(*taken.shape[:3], z.PIECES_H, z.TAP_H, z.PIECES_W, z.TAP_W).swapaxes(4, 5)
         points = t.weights(cut).reshape(*taken.shape[:3], pieces, z.F)
         ordered = points.transpose(0, 4, 3, 2, 1)  # g, f, piece, ic, oc
-        U[:, :, block, :, :ICG, 0, : taken.shape[1]] = ordered.real
+        U[:, block, :, :, :ICG, 0, : taken.shape[1]] = ordered.real
         if z.W == 2:
-            U[:, :, block, :, :ICG, 1, : taken.shape[1]] = ordered.imag
+            U[:, block, :, :, :ICG, 1, : taken.shape[1]] = ordered.imag
     return (
         static(codes),
         U.reshape(-1),

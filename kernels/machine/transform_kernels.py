@@ -5,10 +5,10 @@ One driver for Winograd and for FFT: they differ in their one-dimensional codele
 Layout (vectors run over channels, f numbers the points of the transform, row by row)
     pixels  [row][column][lanes]: the rows under a block of tiles, one vector of channels, padded
     V       [f][tile / MR][piece, ic / lanes][part][MR][lanes]
-    U       [g][f][oc block][piece, ic][NR]
+    U       [g][oc block][f][piece, ic][NR]
     M       [f][tile][NR]
     rows    [row][column][lanes]: output rows of one row of tiles, before they become NCHW
-A *part* is real or imaginary (one part where numbers are real); a *piece* is a part of a
+Weights are read from first to last, which the CPU foresees. A *part* is real or imaginary (one part where numbers are real); a *piece* is a part of a
 kernel that is larger than a tile takes: its source tile is the same one, shifted.
 
 Where the outputs are no multiple of a tile's, the last tile of a row or column may be *short*:
@@ -34,7 +34,6 @@ from numba import prange
 from kernels.machine.blocking import TileShape
 from kernels.machine.codelets import Codelet, apply_codelet
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
-from kernels.machine.prefetch import prefetch
 from kernels.machine.simd import (
     tile_load,
     tile_load_partial,
@@ -58,7 +57,6 @@ class Codes(NamedTuple):
     square: TileShape
     lanes: int
     width: int
-    ahead: int
     rows_in: Codelet
     columns_in: Codelet
     columns_out: Codelet
@@ -231,16 +229,15 @@ def input_transform(codes, z, src, block, begin, end, local, V):
 
 
 @inner
-def products(codes, z, V, U, group, block, tiles, f, zeros, M):
-    """M of one block of output channels at point ``f``: a matrix product over input channels."""
+def products(codes, z, V, U, group, oc, tiles, f, zeros, M):
+    """M of block ``oc`` of output channels at point ``f``: a matrix product over input channels."""
     K = z.PIECES_H * z.PIECES_W * z.ICP
     for panel in range(0, tiles, z.MR):
         tile = tile_rows(codes.shape, zeros, 0)
-        wi = ((group * z.F + f) * z.OCB + block) * K * z.NR
+        wi = ((group * z.OCB + oc) * z.F + f) * K * z.NR
         for k in range(0, K, z.LANES):
             at = f * z.VSTEP + (panel * K + k * z.MR) * z.W
             for lane in range(z.LANES):
-                prefetch(U, wi, codes.ahead, codes.shape.NR)
                 tile = tile_multiply(codes.width, tile, V, at + lane, codes.lanes, z.MR * z.LANES, U, wi)
                 wi += z.NR
         tile_store(tile, M, f * z.MSTEP + panel * z.NR, z.NR)
