@@ -50,6 +50,7 @@ def _transform(T: int, tap: tuple[int, int]) -> transform_domain.Transform:
         width=2,
         block_tiles=_BLOCK_TILES[T],
         weights=weights,
+        steps=True,
     )
 
 

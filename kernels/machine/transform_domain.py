@@ -51,7 +51,8 @@ class Transform:
     rows of a tile, ``down.into`` down each of its results; the inverses in the opposite order.
     ``tap`` is how many taps a kernel piece has a side; ``weights`` maps float64 taps (...,
     tap[0], tap[1]) to points (..., R, C), which are complex where ``width`` is 2.
-    ``block_tiles`` is how many tiles a block aims at. ``short`` makes, of a number of outputs
+    ``block_tiles`` is how many tiles a block aims at. ``steps``: whether a tile is too much
+    for one piece of straight-line code, else the order of its sides is free. ``short`` makes, of a number of outputs
     and of whether it is across, the side of tiles of so many outputs over the first of the same points.
     """
 
@@ -61,6 +62,7 @@ class Transform:
     width: int
     block_tiles: int
     weights: Callable[[np.ndarray], np.ndarray]
+    steps: bool = False
     short: Callable[[int, bool], Side] | None = None
 
 
@@ -120,7 +122,7 @@ def _sizes(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
     WP = (TW - 1) * across.m + across.n + (pieces[1] - 1) * t.tap[1]
     WP = -(-WP // lanes) * lanes
     sizes = Sizes(
-        OWN=threads == 1 or _BLOCKS_A_THREAD * threads <= ITEMS, MB=p.mb, IMAGES=IMAGES, ITEMS=ITEMS,
+        STEPS=t.steps, OWN=threads == 1 or _BLOCKS_A_THREAD * threads <= ITEMS, MB=p.mb, IMAGES=IMAGES, ITEMS=ITEMS,
         G=p.g, ICG=p.ic // p.g, OCG=OCG, ICP=ICP, OCB=-(-OCG // channels),
         TH=TH, TW=TW, FULL_TH=FULL_TH, FULL_TW=FULL_TW, R=R, BLOCKS=BLOCKS, NH=down.n, MH=down.m, MW=across.m, C=C,
         SHORT_NH=short_down.n, SHORT_MH=short_down.m, SHORT_C=short_across.into.outputs, F=F, W=t.width,
@@ -132,12 +134,17 @@ def _sizes(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
         PIXELS=((R - 1) * down.m + down.n + (pieces[0] - 1) * t.tap[0]) * WP * lanes,
         ONE=max(down.n, down.out.outputs) * C * t.width * lanes,
     )  # fmt: skip
-    codes = Codes(
-        shape, TileShape(lanes, 1, lanes), lanes, t.width,
-        across.into, down.into, down.out, across.out,
-        *((shorts.across.into if shorts.across else None), (shorts.down.into if shorts.down else None)),
-        *((shorts.down.out if shorts.down else None), (shorts.across.out if shorts.across else None)),
+    whole = (down.into, across.into, down.out, across.out)
+    short = tuple(
+        None if side is None else code
+        for side, code in (
+            (shorts.down, short_down.into), (shorts.across, short_across.into),
+            (shorts.down, short_down.out), (shorts.across, short_across.out),
+        )
     )  # fmt: skip
+    none = (None,) * 4
+    codelets = (*none, *none, across.into, down.into, down.out, across.out) if t.steps else (*whole, *short, *none)
+    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, short_across.into.outputs, *codelets)
     return sizes, codes
 
 

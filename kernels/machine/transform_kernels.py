@@ -5,10 +5,10 @@ One driver for Winograd and for FFT: they differ in their one-dimensional codele
 Layout (vectors run over channels, f numbers the points of the transform, row by row)
     pixels  [row][column][lanes]: the rows under a block of tiles, one vector of channels, padded
     V       [f][tile / MR][piece, ic / lanes][part][MR][lanes]
-    U       [g][oc block][f][piece, ic][NR]
+    U       [g][oc block][f][piece, ic][NR], read from first to last
     M       [f][tile][NR]
     rows    [row][column][lanes]: output rows of one row of tiles, before they become NCHW
-Weights are read from first to last, which the CPU foresees. A *part* is real or imaginary (one part where numbers are real); a *piece* is a part of a
+A *part* is real or imaginary (one part where numbers are real); a *piece* is a part of a
 kernel that is larger than a tile takes: its source tile is the same one, shifted.
 
 Where the outputs are no multiple of a tile's, the last tile of a row or column may be *short*:
@@ -33,6 +33,7 @@ from numba import prange
 
 from kernels.machine.blocking import TileShape
 from kernels.machine.codelets import Codelet, apply_codelet
+from kernels.machine.codelets_2d import apply_codelets
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.simd import (
     tile_load,
@@ -51,25 +52,35 @@ PHASES = 3
 
 
 class Codes(NamedTuple):
-    """What the kernels are specialised by; a short codelet is None where no tile is short."""
+    """What the kernels are specialised by.
+
+    A tile is transformed in one piece, or in steps over a scratch: rows, then columns, and back.
+    The codelets of the other way are None, as are short ones where no tile is short.
+    """
 
     shape: TileShape
     square: TileShape
     lanes: int
     width: int
-    rows_in: Codelet
-    columns_in: Codelet
-    columns_out: Codelet
-    rows_out: Codelet
-    short_rows_in: Codelet | None
-    short_columns_in: Codelet | None
-    short_columns_out: Codelet | None
-    short_rows_out: Codelet | None
+    split: int  # the first point along a row that short rows lack
+    down_in: Codelet | None
+    across_in: Codelet | None
+    down_out: Codelet | None
+    across_out: Codelet | None
+    short_down_in: Codelet | None
+    short_across_in: Codelet | None
+    short_down_out: Codelet | None
+    short_across_out: Codelet | None
+    step_rows_in: Codelet | None
+    step_columns_in: Codelet | None
+    step_columns_out: Codelet | None
+    step_rows_out: Codelet | None
 
 
 class Sizes(NamedTuple):
     """Every extent that the kernels need, in elements unless said."""
 
+    STEPS: bool  # whether tiles are transformed in steps
     OWN: bool  # whether threads take blocks of their own; else they share the phases of each
     MB: int
     IMAGES: int  # images a block
@@ -193,10 +204,30 @@ def _place_in(z, tile, k):
 
 
 @inner
+def _steps_in(codes, z, pixels, corner, one, V, out):
+    """Points of one tile in steps."""
+    LANES, L = z.LANES, z.C * z.W * z.LANES
+    for row in range(z.NH):
+        at = corner + row * z.WP * LANES
+        apply_codelet(codes.step_rows_in, codes.lanes, pixels, at, LANES, 0, one, row * L, z.W * LANES, LANES)
+    for c in range(z.C):
+        at, to, step = c * z.W * LANES, out + c * z.VSTEP, z.C * z.VSTEP
+        apply_codelet(codes.step_columns_in, codes.lanes, one, at, L, LANES, V, to, step, z.MR * LANES)
+
+
+@inner
+def _whole_in(codes, z, down, across, pixels, corner, V, out, behind):
+    """Points of one tile in one piece."""
+    L = z.WP * z.LANES
+    step = z.C * z.VSTEP
+    apply_codelets(down, across, codes.lanes, codes.split, pixels, corner, L, z.LANES, 0, V, out, step, z.VSTEP, behind)
+
+
+@inner
 def input_transform(codes, z, src, block, begin, end, local, V):
     """V of a block, for vectors ``begin`` to ``end`` of input channels."""
     pixels, one = local[: z.PIXELS], local[z.PIXELS : z.PIXELS + z.ONE]
-    LANES, L = z.LANES, z.C * z.W * z.LANES
+    LANES = z.LANES
     source_rows = (block.rows - 1) * z.MH + z.NH + (z.PIECES_H - 1) * z.TAP_H
     for vector in range(begin * block.images, end * block.images):
         ic, image = vector // block.images * LANES, vector % block.images
@@ -204,28 +235,25 @@ def input_transform(codes, z, src, block, begin, end, local, V):
         _gather(codes, z, src, plane, min(LANES, z.ICG - ic), block.first, source_rows, pixels)
         for piece in range(z.PIECES_H * z.PIECES_W):
             shift = piece // z.PIECES_W * z.TAP_H * z.WP + piece % z.PIECES_W * z.TAP_W
+            k = piece * z.ICP + ic
             for tile in range(block.rows * z.TW):
-                tile_row, column = tile // z.TW, tile % z.TW
-                short_down, short_across = tile_row >= block.full_rows, column >= z.FULL_TW
-                corner = (tile_row * z.MH * z.WP + column * z.MW + shift) * LANES
-                for row in range(z.SHORT_NH if short_down else z.NH):
-                    at = corner + row * z.WP * LANES
-                    to, step = row * L, z.W * LANES
-                    if short_across:
-                        apply_codelet(codes.short_rows_in, codes.lanes, pixels, at, LANES, 0, one, to, step, LANES)
+                row, column = tile // z.TW, tile % z.TW
+                corner = (row * z.MH * z.WP + column * z.MW + shift) * LANES
+                number = _tile_number(z, block, image, row, column)
+                out = _place_in(z, number, k)
+                if z.STEPS:
+                    _steps_in(codes, z, pixels, corner, one, V, out)
+                elif row < block.full_rows:
+                    if column < z.FULL_TW:
+                        _whole_in(codes, z, codes.down_in, codes.across_in, pixels, corner, V, out, 0)
                     else:
-                        apply_codelet(codes.rows_in, codes.lanes, pixels, at, LANES, 0, one, to, step, LANES)
-                number = _tile_number(z, block, image, tile_row, column)
-                out = _place_in(z, number, piece * z.ICP + ic)
-                behind = _place_in(z, number - block.across, piece * z.ICP + ic) if short_down else out
-                for c in range(z.SHORT_C if short_across else z.C):
-                    at = c * z.W * LANES
-                    to = (out if c < z.SHORT_C else behind) + c * z.VSTEP
-                    step, part = z.C * z.VSTEP, z.MR * LANES
-                    if short_down:
-                        apply_codelet(codes.short_columns_in, codes.lanes, one, at, L, LANES, V, to, step, part)
+                        _whole_in(codes, z, codes.down_in, codes.short_across_in, pixels, corner, V, out, 0)
+                else:
+                    behind = _place_in(z, number - block.across, k) - out
+                    if column < z.FULL_TW:
+                        _whole_in(codes, z, codes.short_down_in, codes.across_in, pixels, corner, V, out, behind)
                     else:
-                        apply_codelet(codes.columns_in, codes.lanes, one, at, L, LANES, V, to, step, part)
+                        _whole_in(codes, z, codes.short_down_in, codes.short_across_in, pixels, corner, V, out, 0)
 
 
 @inner
@@ -244,44 +272,58 @@ def products(codes, z, V, U, group, oc, tiles, f, zeros, M):
 
 
 @inner
+def _steps_out(codes, z, M, at, one, rows, to):
+    """Outputs of one tile in steps."""
+    LANES, L = z.LANES, z.C * z.W * z.LANES
+    for c in range(z.C):
+        place, step = at + c * z.MSTEP, z.C * z.MSTEP
+        apply_codelet(codes.step_columns_out, codes.lanes, M, place, step, z.CHANNELS, one, c * z.W * LANES, L, LANES)
+    for row in range(z.MH):
+        place = to + row * z.WR * LANES
+        apply_codelet(codes.step_rows_out, codes.lanes, one, row * L, z.W * LANES, LANES, rows, place, LANES, 0)
+
+
+@inner
+def _whole_out(codes, z, down, across, M, at, behind, rows, to):
+    """Outputs of one tile in one piece."""
+    step = z.C * z.MSTEP
+    L = z.WR * z.LANES
+    apply_codelets(down, across, codes.lanes, codes.split, M, at, step, z.MSTEP, behind, rows, to, L, z.LANES, 0)
+
+
+@inner
 def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
     """The rows of dst under a block of tiles, for block ``oc`` of output channels."""
     one, rows = local[z.PIXELS : z.PIXELS + z.ONE], local[z.PIXELS + z.ONE :]
-    LANES, L = z.LANES, z.C * z.W * z.LANES
-    OHW = z.OH * z.OW
+    LANES, OHW = z.LANES, z.OH * z.OW
     live = min(z.CHANNELS, z.OCG - oc * z.CHANNELS)
     for item in range((live + LANES - 1) // LANES * block.images):
         vector, image = item // block.images * LANES, item % block.images
         out = (((block.image + image) * z.G + block.group) * z.OCG + oc * z.CHANNELS + vector) * OHW
-        for tile_row in range(block.rows):
-            short_down = tile_row >= block.full_rows
+        for row in range(block.rows):
             for column in range(z.TW):
-                short_across = column >= z.FULL_TW
-                number = _tile_number(z, block, image, tile_row, column)
-                at = number * z.NR + vector
-                behind = (number - block.across) * z.NR + vector if short_down else at
-                for c in range(z.SHORT_C if short_across else z.C):
-                    place, step = (at if c < z.SHORT_C else behind) + c * z.MSTEP, z.C * z.MSTEP
-                    to, part = c * z.W * LANES, z.CHANNELS
-                    if short_down:
-                        apply_codelet(codes.short_columns_out, codes.lanes, M, place, step, part, one, to, L, LANES)
+                number = _tile_number(z, block, image, row, column)
+                at, to = number * z.NR + vector, column * z.MW * LANES
+                if z.STEPS:
+                    _steps_out(codes, z, M, at, one, rows, to)
+                elif row < block.full_rows:
+                    if column < z.FULL_TW:
+                        _whole_out(codes, z, codes.down_out, codes.across_out, M, at, 0, rows, to)
                     else:
-                        apply_codelet(codes.columns_out, codes.lanes, M, place, step, part, one, to, L, LANES)
-                for row in range(z.SHORT_MH if short_down else z.MH):
-                    to = (row * z.WR + column * z.MW) * LANES
-                    if short_across:
-                        apply_codelet(
-                            codes.short_rows_out, codes.lanes, one, row * L, z.W * LANES, LANES, rows, to, LANES, 0
-                        )
+                        _whole_out(codes, z, codes.down_out, codes.short_across_out, M, at, 0, rows, to)
+                else:
+                    behind = -block.across * z.NR
+                    if column < z.FULL_TW:
+                        _whole_out(codes, z, codes.short_down_out, codes.across_out, M, at, behind, rows, to)
                     else:
-                        apply_codelet(codes.rows_out, codes.lanes, one, row * L, z.W * LANES, LANES, rows, to, LANES, 0)
-            for row in range(z.SHORT_MH if short_down else z.MH):
-                dense = (block.first + tile_row) * z.MH + row
+                        _whole_out(codes, z, codes.short_down_out, codes.short_across_out, M, at, 0, rows, to)
+            for line in range(z.MH if row < block.full_rows else z.SHORT_MH):
+                dense = (block.first + row) * z.MH + line
                 oh = dense // z.SH
                 if dense % z.SH != 0 or oh >= z.OH:
                     continue
                 for ow in range(0, z.OW, LANES):
-                    pixels = tile_load(codes.square, rows, (row * z.WR + ow * z.SW) * LANES, z.SW * LANES)
+                    pixels = tile_load(codes.square, rows, (line * z.WR + ow * z.SW) * LANES, z.SW * LANES)
                     pixels = tile_rank1(pixels, ones, 0, 0, bias, (block.group * z.OCB + oc) * z.CHANNELS + vector)
                     to = out + oh * z.OW + ow
                     tile_store_transposed(pixels, dst, to, OHW, min(LANES, z.OW - ow), min(LANES, live - vector))
