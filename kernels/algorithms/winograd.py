@@ -31,8 +31,11 @@ from kernels.machine.codelets import MatrixCodelet
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
-#: Tiles a block: enough rows for the products, few enough for V and M to stay in L2.
-_BLOCK_TILES = 112
+#: Points of all tiles of a block: enough tiles for the products, few enough for V and M to stay
+#: near L2 ...
+_BLOCK_POINTS = 4032
+#: ... and most tiles, however few points each has.
+_MOST_TILES = 224
 
 Points = tuple[Fraction | int, ...]
 
@@ -72,9 +75,9 @@ def _transform(m: int, taps: tuple[int, int], points: Points) -> transform_domai
     def short(outputs: int, is_across: bool) -> transform_domain.Side:
         return _side(m, outputs, taps[is_across], points)
 
-    return transform_domain.Transform(
-        short(m, False), short(m, True), taps, width=1, block_tiles=_BLOCK_TILES, weights=weights, short=short
-    )
+    whole = short(m, False), short(m, True)
+    tiles = min(_MOST_TILES, round(_BLOCK_POINTS / (whole[0].n * whole[1].n)))
+    return transform_domain.Transform(*whole, taps, width=1, block_tiles=tiles, weights=weights, short=short)
 
 
 def _unsupported(r: int, p: Conv2dProblem, *, square: bool) -> str | None:
@@ -126,13 +129,13 @@ def _register(
 
 _HALF = Fraction(1, 2)
 
-_register(2, 3, _pairs(1), 8.0, "F(2, 3): 2.25 times fewer multiplications than direct.")
-_register(4, 3, _pairs(Fraction(2, 3), Fraction(3, 2)), 20.0, "F(4, 3): 4 times fewer multiplications than direct.")
-_register(6, 3, _pairs(1, 2, _HALF), 40.0, "F(6, 3): 5.1 times fewer multiplications than direct.")
-_register(2, 5, _pairs(Fraction(2, 3), Fraction(3, 2)), 20.0, "F(2, 5): 2.8 times fewer multiplications than direct.")
-_register(4, 5, _pairs(1, 2, _HALF), 40.0, "F(4, 5): 6.2 times fewer multiplications than direct.")
+_register(2, 3, _pairs(1), 5.0, "F(2, 3): 2.25 times fewer multiplications than direct.")
+_register(4, 3, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(4, 3): 4 times fewer multiplications than direct.")
+_register(6, 3, _pairs(1, 2, _HALF), 45.0, "F(6, 3): 5.1 times fewer multiplications than direct.")
+_register(2, 5, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(2, 5): 2.8 times fewer multiplications than direct.")
+_register(4, 5, _pairs(1, 2, _HALF), 45.0, "F(4, 5): 6.2 times fewer multiplications than direct.")
 _register(
-    4, 7, _pairs(_HALF, Fraction(4, 5), Fraction(5, 4), 2), 40.0,
+    4, 7, _pairs(_HALF, Fraction(4, 5), Fraction(5, 4), 2), 30.0,
     "F(4, 7) of 1x7 and 7x1: 2.8 times fewer multiplications than direct.", square=False,
 )  # fmt: skip
 _register(
