@@ -44,16 +44,13 @@ def _transform(T: int, tap: tuple[int, int]) -> transform_domain.Transform:
         return (down @ rows) / (T * T)
 
     return transform_domain.Transform(
-        n=(T, T),
-        m=(T - tap[0] + 1, T - tap[1] + 1),
+        down=transform_domain.Side(T, T - tap[0] + 1, FftCodelet(T, "c2c"), FftCodelet(T, "c2c_inverse")),
+        across=transform_domain.Side(T, T - tap[1] + 1, FftCodelet(T, "r2c"), FftCodelet(T, "c2r")),
         tap=tap,
-        rows_in=FftCodelet(T, "r2c"),
-        columns_in=FftCodelet(T, "c2c"),
-        columns_out=FftCodelet(T, "c2c_inverse"),
-        rows_out=FftCodelet(T, "c2r"),
         width=2,
         block_tiles=_BLOCK_TILES[T],
         weights=weights,
+        steps=True,
     )
 
 

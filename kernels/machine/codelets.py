@@ -33,8 +33,10 @@ Value = Any  # an llvmlite value of vector type
 class MatrixCodelet:
     """A small constant matrix times a vector of vectors.
 
-    Zeros cost nothing, and two rows that agree in even columns and are opposite in odd ones
-    (points +p and -p of a Cook-Toom transform) share their halves: even + odd, even - odd.
+    Zeros cost nothing. Points +p and -p of a Cook-Toom transform share their arithmetic: two
+    rows that agree in even columns and are opposite in odd ones are even + odd and even - odd;
+    two columns that agree in even rows and are opposite in odd ones are read as their sum and
+    their difference.
     """
 
     rows: tuple[tuple[float, ...], ...]
@@ -53,20 +55,51 @@ class MatrixCodelet:
 
     def emit(self, builder: ir.IRBuilder, values: Sequence[Value]) -> list[Value]:
         """Emit the transform of ``values``."""
+        rows, values = self._paired_columns(builder, list(values))
         outputs: dict[int, Value] = {}
-        for i, row in enumerate(self.rows):
+        for i, row in enumerate(rows):
             if i in outputs:
                 continue
-            mirrored = tuple(-x if j % 2 else x for j, x in enumerate(row))
-            later = range(i + 1, len(self.rows))
-            twin = next((k for k in later if self.rows[k] == mirrored != row), None)
+            mirrored = _mirrored(row)
+            later = range(i + 1, len(rows))
+            twin = next((k for k in later if rows[k] == mirrored != row), None)
             if twin is None:
                 outputs[i] = _dot(builder, row, values)
                 continue
             even = _dot(builder, [0.0 if j % 2 else x for j, x in enumerate(row)], values)
-            odd = _dot(builder, [x if j % 2 else 0.0 for j, x in enumerate(row)], values)
-            outputs[i], outputs[twin] = builder.fadd(even, odd), builder.fsub(even, odd)
-        return [outputs[i] for i in range(len(self.rows))]
+            # The odd half by its leading coefficient, which the last step multiplies by.
+            scale = next(x for x in reversed(row[1::2]) if x != 0.0)
+            odd = _dot(builder, [x / scale if j % 2 else 0.0 for j, x in enumerate(row)], values)
+            if scale in (1.0, -1.0):
+                outputs[i], outputs[twin] = builder.fadd(even, odd), builder.fsub(even, odd)
+                if scale < 0:
+                    outputs[i], outputs[twin] = outputs[twin], outputs[i]
+            else:
+                outputs[i] = fma(builder, _constant(odd, scale), odd, even)
+                outputs[twin] = fma(builder, _constant(odd, -scale), odd, even)
+        return [outputs[i] for i in range(len(rows))]
+
+    def _paired_columns(
+        self, builder: ir.IRBuilder, values: list[Value]
+    ) -> tuple[list[tuple[float, ...]], list[Value]]:
+        """The matrix for sums and differences of the values of twin columns, and those."""
+        columns = list(zip(*self.rows, strict=True))
+        paired: set[int] = set()
+        for j, column in enumerate(columns):
+            mirrored = _mirrored(column)
+            later = range(j + 1, len(columns))
+            twin = next((k for k in later if k not in paired and columns[k] == mirrored), None)
+            if j in paired or twin is None or len(column) < 2 or mirrored == column:
+                continue
+            paired |= {j, twin}
+            values[j], values[twin] = builder.fadd(values[j], values[twin]), builder.fsub(values[j], values[twin])
+            columns[j] = tuple(0.0 if i % 2 else x for i, x in enumerate(column))
+            columns[twin] = tuple(x if i % 2 else 0.0 for i, x in enumerate(column))
+        return list(zip(*columns, strict=True)), values
+
+
+def _mirrored(numbers: Sequence[float]) -> tuple[float, ...]:
+    return tuple(-x if i % 2 else x for i, x in enumerate(numbers))
 
 
 @dataclass(frozen=True)
@@ -126,12 +159,15 @@ def apply_codelet(
     """``apply_codelet(codelet, lanes, a, ai, a_step, a_part, c, ci, c_step, c_part)``.
 
     Part q of bundle j is the vector at ``a[ai + j * a_step + q * a_part]``; the output is
-    laid out likewise in ``c``. All inputs are read before anything is written.
+    laid out likewise in ``c``. All inputs are read before anything is written. The codelet
+    None does nothing.
     """
     if not isinstance(codelet, StaticType) or not isinstance(lanes, StaticType):
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if codelet.value is None:
+            return context.get_dummy_value()
         vector = ir.VectorType(scalar_type(a.dtype), lanes.value)
         source, target = (
             data_pointer(context, builder, a, arguments[2]),

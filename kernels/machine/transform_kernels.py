@@ -5,14 +5,20 @@ One driver for Winograd and for FFT: they differ in their one-dimensional codele
 Layout (vectors run over channels, f numbers the points of the transform, row by row)
     pixels  [row][column][lanes]: the rows under a block of tiles, one vector of channels, padded
     V       [f][tile / MR][piece, ic / lanes][part][MR][lanes]
-    U       [g][f][oc block][piece, ic][NR]
+    U       [g][oc block][f][piece, ic][NR], read from first to last
     M       [f][tile][NR]
     rows    [row][column][lanes]: output rows of one row of tiles, before they become NCHW
 A *part* is real or imaginary (one part where numbers are real); a *piece* is a part of a
 kernel that is larger than a tile takes: its source tile is the same one, shifted.
 
-Loops, outside in: image, group, block of tile rows; input transform; block of output
-channels: products of every f, output transform. V and M of a block are sized for L2. Where
+Where the outputs are no multiple of a tile's, the last tile of a row or column may be *short*:
+it takes fewer points, the first ones of a row or column of the transform. Tiles stand in
+this order: whole ones, those short across only, short down only, short both ways. The tiles that have
+a point are then the first ones, but for points that short rows lack across: the tiles that
+are short across only are left out there, and those behind them move up.
+
+Loops, outside in: images, group, block of tile rows; input transform; block of output
+channels: products of every f, output transform. V and M of a block are sized for L2; small images share a block. Where
 there are fewer blocks than threads can share, threads split each phase instead: input
 channels, then points x channel blocks, then channel blocks. Either way each number is
 computed by the same steps, so the bits do not depend on the number of threads.
@@ -27,6 +33,7 @@ from numba import prange
 
 from kernels.machine.blocking import TileShape
 from kernels.machine.codelets import Codelet, apply_codelet
+from kernels.machine.codelets_2d import apply_codelets
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.simd import (
     tile_load,
@@ -45,23 +52,39 @@ PHASES = 3
 
 
 class Codes(NamedTuple):
-    """What the kernels are specialised by."""
+    """What the kernels are specialised by.
+
+    A tile is transformed in one piece, or in steps over a scratch: rows, then columns, and back.
+    The codelets of the other way are None, as are short ones where no tile is short.
+    """
 
     shape: TileShape
     square: TileShape
     lanes: int
     width: int
-    rows_in: Codelet
-    columns_in: Codelet
-    columns_out: Codelet
-    rows_out: Codelet
+    split: int  # the first point along a row that short rows lack
+    down_in: Codelet | None
+    across_in: Codelet | None
+    down_out: Codelet | None
+    across_out: Codelet | None
+    short_down_in: Codelet | None
+    short_across_in: Codelet | None
+    short_down_out: Codelet | None
+    short_across_out: Codelet | None
+    step_rows_in: Codelet | None
+    step_columns_in: Codelet | None
+    step_columns_out: Codelet | None
+    step_rows_out: Codelet | None
 
 
 class Sizes(NamedTuple):
     """Every extent that the kernels need, in elements unless said."""
 
+    STEPS: bool  # whether tiles are transformed in steps
     OWN: bool  # whether threads take blocks of their own; else they share the phases of each
     MB: int
+    IMAGES: int  # images a block
+    ITEMS: int  # blocks of all images and groups
     G: int
     ICG: int
     OCG: int
@@ -69,12 +92,17 @@ class Sizes(NamedTuple):
     OCB: int  # blocks of output channels a group
     TH: int  # tiles down
     TW: int  # tiles across
+    FULL_TH: int  # tiles down that are not short
+    FULL_TW: int
     R: int  # tile rows a block
     BLOCKS: int  # blocks an image and group
     NH: int  # source rows a tile
     MH: int  # output rows a tile
     MW: int
     C: int  # points along a row
+    SHORT_NH: int  # source rows, or points down a column, of a short tile
+    SHORT_MH: int
+    SHORT_C: int
     F: int  # points of a tile
     W: int  # parts of a number
     PIECES_H: int
@@ -101,10 +129,51 @@ class Sizes(NamedTuple):
     ONE: int  # size of the scratch of one tile
 
 
+class Block(NamedTuple):
+    """What one block holds."""
+
+    image: int  # the first
+    images: int
+    group: int
+    first: int  # tile row
+    rows: int  # tile rows
+    full_rows: int  # those that are not short
+    whole: int  # tiles that are not short
+    across: int  # short across only
+    down: int  # short down only
+    tiles: int
+
+
 @inner
-def _place(z, item):
-    """Image, group and first tile row of a block."""
-    return item // (z.BLOCKS * z.G), item // z.BLOCKS % z.G, item % z.BLOCKS * z.R
+def block_of(z, item):
+    """The block number ``item``."""
+    image, group, first = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS * z.R
+    images, rows = min(z.IMAGES, z.MB - image), min(z.R, z.TH - first)
+    full_rows = min(z.FULL_TH - first, rows)
+    whole, across = images * full_rows * z.FULL_TW, images * full_rows * (z.TW - z.FULL_TW)
+    down = images * (rows - full_rows) * z.FULL_TW
+    tiles = images * rows * z.TW
+    return Block(image, images, group, first, rows, full_rows, whole, across, down, tiles)
+
+
+@inner
+def _tile_number(z, block, image, row, column):
+    """Place of a tile among those of its block."""
+    if row < block.full_rows:
+        if column < z.FULL_TW:
+            return (image * block.full_rows + row) * z.FULL_TW + column
+        return block.whole + image * block.full_rows + row
+    if column < z.FULL_TW:
+        return block.whole + block.across + image * z.FULL_TW + column
+    return block.whole + block.across + block.down + image
+
+
+@inner
+def _tiles_at(z, block, f):
+    """How many tiles have point ``f``."""
+    if f // z.C < z.SHORT_NH:
+        return block.tiles if f % z.C < z.SHORT_C else block.whole + block.down
+    return block.whole + block.across if f % z.C < z.SHORT_C else block.whole
 
 
 @inner
@@ -129,37 +198,71 @@ def _gather(codes, z, src, plane, channels, first, ROWS, pixels):
 
 
 @inner
-def _input_transform(codes, z, src, image, group, first, live_rows, begin, end, local, V):
-    """V of a block, for vectors ``begin`` to ``end`` of input channels."""
-    pixels, one = local[: z.PIXELS], local[z.PIXELS : z.PIXELS + z.ONE]
-    LANES, L = z.LANES, z.C * z.W * z.LANES
-    source_rows = (live_rows - 1) * z.MH + z.NH + (z.PIECES_H - 1) * z.TAP_H
-    for ic in range(begin * LANES, end * LANES, LANES):
-        plane = (image * z.G + group) * z.ICG + ic
-        _gather(codes, z, src, plane, min(LANES, z.ICG - ic), first, source_rows, pixels)
-        for piece in range(z.PIECES_H * z.PIECES_W):
-            shift = piece // z.PIECES_W * z.TAP_H * z.WP + piece % z.PIECES_W * z.TAP_W
-            K = z.PIECES_H * z.PIECES_W * z.ICP
-            for tile in range(live_rows * z.TW):
-                corner = (tile // z.TW * z.MH * z.WP + tile % z.TW * z.MW + shift) * LANES
-                for row in range(z.NH):
-                    at = corner + row * z.WP * LANES
-                    apply_codelet(codes.rows_in, codes.lanes, pixels, at, LANES, 0, one, row * L, z.W * LANES, LANES)
-                out = (tile // z.MR * K + piece * z.ICP + ic) * z.W * z.MR + tile % z.MR * LANES
-                for c in range(z.C):
-                    at = c * z.W * LANES
-                    to = out + c * z.VSTEP
-                    step = z.C * z.VSTEP
-                    apply_codelet(codes.columns_in, codes.lanes, one, at, L, LANES, V, to, step, z.MR * LANES)
+def _place_in(z, tile, k):
+    """Where V of a tile begins at input channel, of all pieces, ``k``."""
+    return ((tile // z.MR * z.PIECES_H * z.PIECES_W * z.ICP + k) * z.MR + tile % z.MR * z.LANES) * z.W
 
 
 @inner
-def _products(codes, z, V, U, group, block, tiles, f, zeros, M):
-    """M of one block of output channels at point ``f``: a matrix product over input channels."""
+def _steps_in(codes, z, pixels, corner, one, V, out):
+    """Points of one tile in steps."""
+    LANES, L = z.LANES, z.C * z.W * z.LANES
+    for row in range(z.NH):
+        at = corner + row * z.WP * LANES
+        apply_codelet(codes.step_rows_in, codes.lanes, pixels, at, LANES, 0, one, row * L, z.W * LANES, LANES)
+    for c in range(z.C):
+        at, to, step = c * z.W * LANES, out + c * z.VSTEP, z.C * z.VSTEP
+        apply_codelet(codes.step_columns_in, codes.lanes, one, at, L, LANES, V, to, step, z.MR * LANES)
+
+
+@inner
+def _whole_in(codes, z, down, across, pixels, corner, V, out, behind):
+    """Points of one tile in one piece."""
+    L = z.WP * z.LANES
+    step = z.C * z.VSTEP
+    apply_codelets(down, across, codes.lanes, codes.split, pixels, corner, L, z.LANES, 0, V, out, step, z.VSTEP, behind)
+
+
+@inner
+def input_transform(codes, z, src, block, begin, end, local, V):
+    """V of a block, for vectors ``begin`` to ``end`` of input channels."""
+    pixels, one = local[: z.PIXELS], local[z.PIXELS : z.PIXELS + z.ONE]
+    LANES = z.LANES
+    source_rows = (block.rows - 1) * z.MH + z.NH + (z.PIECES_H - 1) * z.TAP_H
+    for vector in range(begin * block.images, end * block.images):
+        ic, image = vector // block.images * LANES, vector % block.images
+        plane = ((block.image + image) * z.G + block.group) * z.ICG + ic
+        _gather(codes, z, src, plane, min(LANES, z.ICG - ic), block.first, source_rows, pixels)
+        for piece in range(z.PIECES_H * z.PIECES_W):
+            shift = piece // z.PIECES_W * z.TAP_H * z.WP + piece % z.PIECES_W * z.TAP_W
+            k = piece * z.ICP + ic
+            for tile in range(block.rows * z.TW):
+                row, column = tile // z.TW, tile % z.TW
+                corner = (row * z.MH * z.WP + column * z.MW + shift) * LANES
+                number = _tile_number(z, block, image, row, column)
+                out = _place_in(z, number, k)
+                if z.STEPS:
+                    _steps_in(codes, z, pixels, corner, one, V, out)
+                elif row < block.full_rows:
+                    if column < z.FULL_TW:
+                        _whole_in(codes, z, codes.down_in, codes.across_in, pixels, corner, V, out, 0)
+                    else:
+                        _whole_in(codes, z, codes.down_in, codes.short_across_in, pixels, corner, V, out, 0)
+                else:
+                    behind = _place_in(z, number - block.across, k) - out
+                    if column < z.FULL_TW:
+                        _whole_in(codes, z, codes.short_down_in, codes.across_in, pixels, corner, V, out, behind)
+                    else:
+                        _whole_in(codes, z, codes.short_down_in, codes.short_across_in, pixels, corner, V, out, 0)
+
+
+@inner
+def products(codes, z, V, U, group, oc, tiles, f, zeros, M):
+    """M of block ``oc`` of output channels at point ``f``: a matrix product over input channels."""
     K = z.PIECES_H * z.PIECES_W * z.ICP
     for panel in range(0, tiles, z.MR):
         tile = tile_rows(codes.shape, zeros, 0)
-        wi = ((group * z.F + f) * z.OCB + block) * K * z.NR
+        wi = ((group * z.OCB + oc) * z.F + f) * K * z.NR
         for k in range(0, K, z.LANES):
             at = f * z.VSTEP + (panel * K + k * z.MR) * z.W
             for lane in range(z.LANES):
@@ -169,41 +272,61 @@ def _products(codes, z, V, U, group, block, tiles, f, zeros, M):
 
 
 @inner
-def _output_transform(codes, z, M, bias, ones, dst, image, group, block, first, live_rows, local):
-    """The rows of dst under a block of tiles, for one block of output channels."""
-    one, rows = local[z.PIXELS : z.PIXELS + z.ONE], local[z.PIXELS + z.ONE :]
+def _steps_out(codes, z, M, at, one, rows, to):
+    """Outputs of one tile in steps."""
     LANES, L = z.LANES, z.C * z.W * z.LANES
-    OHW = z.OH * z.OW
-    live = min(z.CHANNELS, z.OCG - block * z.CHANNELS)
-    out = (image * z.G * z.OCG + group * z.OCG + block * z.CHANNELS) * OHW
-    for vector in range(0, live, LANES):
-        for tile_row in range(live_rows):
-            for tile in range(z.TW):
-                at = (tile_row * z.TW + tile) * z.NR + vector
-                for c in range(z.C):
-                    place, step = at + c * z.MSTEP, z.C * z.MSTEP
-                    apply_codelet(
-                        codes.columns_out, codes.lanes, M, place, step, z.CHANNELS, one, c * z.W * LANES, L, LANES
-                    )
-                for row in range(z.MH):
-                    to = (row * z.WR + tile * z.MW) * LANES
-                    apply_codelet(codes.rows_out, codes.lanes, one, row * L, z.W * LANES, LANES, rows, to, LANES, 0)
-            for row in range(z.MH):
-                dense = (first + tile_row) * z.MH + row
+    for c in range(z.C):
+        place, step = at + c * z.MSTEP, z.C * z.MSTEP
+        apply_codelet(codes.step_columns_out, codes.lanes, M, place, step, z.CHANNELS, one, c * z.W * LANES, L, LANES)
+    for row in range(z.MH):
+        place = to + row * z.WR * LANES
+        apply_codelet(codes.step_rows_out, codes.lanes, one, row * L, z.W * LANES, LANES, rows, place, LANES, 0)
+
+
+@inner
+def _whole_out(codes, z, down, across, M, at, behind, rows, to):
+    """Outputs of one tile in one piece."""
+    step = z.C * z.MSTEP
+    L = z.WR * z.LANES
+    apply_codelets(down, across, codes.lanes, codes.split, M, at, step, z.MSTEP, behind, rows, to, L, z.LANES, 0)
+
+
+@inner
+def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
+    """The rows of dst under a block of tiles, for block ``oc`` of output channels."""
+    one, rows = local[z.PIXELS : z.PIXELS + z.ONE], local[z.PIXELS + z.ONE :]
+    LANES, OHW = z.LANES, z.OH * z.OW
+    live = min(z.CHANNELS, z.OCG - oc * z.CHANNELS)
+    for item in range((live + LANES - 1) // LANES * block.images):
+        vector, image = item // block.images * LANES, item % block.images
+        out = (((block.image + image) * z.G + block.group) * z.OCG + oc * z.CHANNELS + vector) * OHW
+        for row in range(block.rows):
+            for column in range(z.TW):
+                number = _tile_number(z, block, image, row, column)
+                at, to = number * z.NR + vector, column * z.MW * LANES
+                if z.STEPS:
+                    _steps_out(codes, z, M, at, one, rows, to)
+                elif row < block.full_rows:
+                    if column < z.FULL_TW:
+                        _whole_out(codes, z, codes.down_out, codes.across_out, M, at, 0, rows, to)
+                    else:
+                        _whole_out(codes, z, codes.down_out, codes.short_across_out, M, at, 0, rows, to)
+                else:
+                    behind = -block.across * z.NR
+                    if column < z.FULL_TW:
+                        _whole_out(codes, z, codes.short_down_out, codes.across_out, M, at, behind, rows, to)
+                    else:
+                        _whole_out(codes, z, codes.short_down_out, codes.short_across_out, M, at, 0, rows, to)
+            for line in range(z.MH if row < block.full_rows else z.SHORT_MH):
+                dense = (block.first + row) * z.MH + line
                 oh = dense // z.SH
                 if dense % z.SH != 0 or oh >= z.OH:
                     continue
                 for ow in range(0, z.OW, LANES):
-                    pixels = tile_load(codes.square, rows, (row * z.WR + ow * z.SW) * LANES, z.SW * LANES)
-                    pixels = tile_rank1(pixels, ones, 0, 0, bias, (group * z.OCB + block) * z.CHANNELS + vector)
-                    to = out + vector * OHW + oh * z.OW + ow
+                    pixels = tile_load(codes.square, rows, (line * z.WR + ow * z.SW) * LANES, z.SW * LANES)
+                    pixels = tile_rank1(pixels, ones, 0, 0, bias, (block.group * z.OCB + oc) * z.CHANNELS + vector)
+                    to = out + oh * z.OW + ow
                     tile_store_transposed(pixels, dst, to, OHW, min(LANES, z.OW - ow), min(LANES, live - vector))
-
-
-@inner
-def _tiles_of(z, live_rows):
-    """Tiles of a block, whole panels. What fills the last panel is multiplied and not read."""
-    return (live_rows * z.TW + z.MR - 1) // z.MR * z.MR
 
 
 @kernel
@@ -215,35 +338,32 @@ def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V,
     M holds every block of output channels. Each phase has one call in here for both ways,
     because each is long and compiled once a call.
     """
-    begin, end = share_of(z.MB * z.G * z.BLOCKS, part, parts)
+    begin, end = share_of(z.ITEMS, part, parts)
     stages, slot = 1 + 2 * z.OCB, part
     if not z.OWN:
         begin, end = step // PHASES, step // PHASES + 1
         stages, slot = 1, 0
     for item in range(begin, end):
-        image, group, first = _place(z, item)
-        live_rows = min(z.R, z.TH - first)
+        block = block_of(z, item)
         for stage in range(stages):
             phase = step % PHASES
-            own_block = (stage - 1) // 2
+            own = (stage - 1) // 2
             if z.OWN:
                 phase = _INPUT if stage == 0 else _PRODUCTS + (stage - 1) % 2
             if phase == _INPUT:
                 low, high = (0, z.ICP // z.LANES) if z.OWN else share_of(z.ICP // z.LANES, part, parts)
-                _input_transform(codes, z, src, image, group, first, live_rows, low, high, local[part], V[slot])
+                input_transform(codes, z, src, block, low, high, local[part], V[slot])
             elif phase == _PRODUCTS:
-                low, high = (own_block * z.F, (own_block + 1) * z.F) if z.OWN else share_of(z.OCB * z.F, part, parts)
+                low, high = (own * z.F, (own + 1) * z.F) if z.OWN else share_of(z.OCB * z.F, part, parts)
                 for q in range(low, high):
-                    block = q // z.F
-                    to = M[part if z.OWN else block]
-                    _products(codes, z, V[slot], U, group, block, _tiles_of(z, live_rows), q % z.F, zeros, to)
+                    oc, f = q // z.F, q % z.F
+                    to = M[part if z.OWN else oc]
+                    # Whole panels: what fills the last one is multiplied and not read.
+                    products(codes, z, V[slot], U, block.group, oc, _tiles_at(z, block, f), f, zeros, to)
             else:
-                low, high = (own_block, own_block + 1) if z.OWN else share_of(z.OCB, part, parts)
-                for block in range(low, high):
-                    products = M[part if z.OWN else block]
-                    _output_transform(
-                        codes, z, products, bias, ones, dst, image, group, block, first, live_rows, local[part]
-                    )
+                low, high = (own, own + 1) if z.OWN else share_of(z.OCB, part, parts)
+                for oc in range(low, high):
+                    output_transform(codes, z, M[part if z.OWN else oc], bias, ones, dst, block, oc, local[part])
 
 
 @parallel_kernel
