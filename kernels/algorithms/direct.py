@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from kernels.machine.blocking import TileShape, lanes_of, pixel_tile, strip_blocks
+from kernels.machine.blocking import TileShape, cache_bytes, lanes_of, pixel_tile, strip_blocks
 from kernels.machine.jit import kernel, parallel_kernel, share_of
 from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks, pad_source
 from kernels.machine.reduction import Clip, clip_table, tile_sum
@@ -111,6 +111,7 @@ class _Codes(NamedTuple):
 
     shape: TileShape
     clips: tuple[Clip, ...]
+    step: int  # from one pixel of the tile to the next
 
 
 class _Sizes(NamedTuple):
@@ -139,6 +140,7 @@ class _Sizes(NamedTuple):
     STRIPS: int
     MR: int
     NR: int
+    AHEAD: int  # how far ahead of a tile its source is asked for; 0 where all of it stays in L2
 
 
 @kernel
@@ -170,8 +172,8 @@ def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
                     chosen = ((block == z.BLOCKS - 1) * z.ACROSS + across) * z.KW
                     for kw in range(z.KW):
                         tile = tile_sum(
-                            codes.clips, clips[chosen + kw], tile, src, origin + top * z.IW + left + kw * z.DW, z.SW,
-                            taps, c0 * z.KH + low * C, c0 * z.KH + high * C, wei, (panel + (kw * z.KH + low) * C) * z.NR,
+                            codes.clips, clips[chosen + kw], tile, src, origin + top * z.IW + left + kw * z.DW, codes.step,
+                            taps, c0 * z.KH + low * C, c0 * z.KH + high * C, wei, (panel + (kw * z.KH + low) * C) * z.NR, z.NR, z.AHEAD,
                         )  # fmt: skip
                     if c0 + C == z.ICG:
                         ow = across * z.MR
@@ -212,6 +214,7 @@ def _tiled_sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
         G=q.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=min(BLOCKS, -(-wanted // max(1, q.mb * q.g * STRIPS))), KC=KC,
         KH=q.kh, KW=q.kw, SH=q.sh, SW=q.sw, DH=q.dh, DW=q.dw, PH=q.ph, PW=q.pw, IH=q.ih, IW=q.iw, OH=q.oh, OW=q.ow,
         ACROSS=ACROSS, TILES=TILES, STRIPS=STRIPS, MR=shape.MR, NR=shape.NR,
+        AHEAD=(2 * shape.MR - 1) * q.sw if 2 * q.ic * q.ih * q.iw * q.itemsize > cache_bytes(2) else 0,
     )  # fmt: skip
     return sizes, shape
 
@@ -237,7 +240,7 @@ def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
     taps = np.concatenate([offsets[:, cut].reshape(-1) for cut in cuts]).astype(np.intp)
     packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
-    return static(_Codes(shape, clips)), taps, table.reshape(-1), packed.reshape(-1)
+    return static(_Codes(shape, clips, p.sw)), taps, table.reshape(-1), packed.reshape(-1)
 
 
 def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:

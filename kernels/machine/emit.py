@@ -12,12 +12,14 @@ from kernels.machine.static import StaticType
 
 __all__ = [
     "data_pointer",
+    "element_bytes",
     "first_lanes",
     "fma",
     "index_value",
     "load_vector",
     "masked_load",
     "masked_store",
+    "prefetch",
     "scalar_type",
     "splat",
     "store_vector",
@@ -99,6 +101,13 @@ def masked_load(builder: Any, vector: ir.VectorType, data: ir.Value, offset: ir.
     place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
     zeros = ir.Constant(vector, [0.0] * vector.count)
     return builder.call(load, [place, ir.Constant(number, element_bytes(vector)), mask, zeros])
+
+
+def prefetch(builder: Any, place: ir.Value) -> None:
+    """Ask for the cache line of ``place``, which need not be memory that may be read."""
+    number = ir.IntType(32)
+    fetch = named(builder, "llvm.prefetch.p0", ir.VoidType(), [place.type, number, number, number])
+    builder.call(fetch, [place, number(0), number(3), number(1)])
 
 
 def transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.machine.blocking import TileShape
-from kernels.machine.emit import data_pointer, fma, index_value, load_vector, splat
+from kernels.machine.emit import data_pointer, element_bytes, fma, index_value, load_vector, prefetch, splat
 from kernels.machine.static import StaticType
 from kernels.problem import Conv2dProblem
 
@@ -68,13 +68,14 @@ def clip_table(p: Conv2dProblem, shape: TileShape) -> tuple[tuple[Clip, ...], np
 @intrinsic
 def tile_sum(
     typingctx: Any, clips: Any, clip: Any, tile: Any, a: Any, ai: Any, step: Any, taps: Any, k: Any, stop: Any, b: Any,
-    bi: Any,
+    bi: Any, row: Any, ahead: Any,
 ) -> Any:  # fmt: skip
-    """``tile_sum(clips, clip, tile, a, ai, step, taps, k, stop, b, bi)``: the sum over taps ``k`` to ``stop``.
+    """``tile_sum(clips, clip, tile, a, ai, step, taps, k, stop, b, bi, row, ahead)``: a sum over taps ``k`` to ``stop``.
 
     Each tap adds ``outer(a[ai + taps[k]::step][:MR], b[bi:][:NR])`` to the rows and vectors of
-    ``clips[clip]``, and ``bi`` goes on by NR. Elements of ``a`` outside the clip are not
-    read. Nothing is added where ``clip`` is not an index of ``clips``.
+    ``clips[clip]``, and ``bi`` goes on by ``row``. Elements outside the clip are not read.
+    Nothing is added where ``clip`` is not an index of ``clips``. For every tap the cache line
+    ``ahead`` of it in ``a`` is asked for, and with a static ``step`` those of MR rows up to it.
     """
     if not isinstance(clips, StaticType):
         return None
@@ -85,14 +86,19 @@ def tile_sum(
             data_pointer(context, builder, typ, value)
             for typ, value in ((a, arguments[3]), (taps, arguments[6]), (b, arguments[9]))
         )
-        chosen, origin, stride, first, last, at = (
+        chosen, origin, stride, first, last, at, width, distance = (
             index_value(context, builder, typ, value)
             for typ, value in (
                 (clip, arguments[1]), (ai, arguments[4]), (step, arguments[5]), (k, arguments[7]),
-                (stop, arguments[8]), (bi, arguments[10]),
+                (stop, arguments[8]), (bi, arguments[10]), (row, arguments[11]),
+                (ahead, arguments[12]),
             )
         )  # fmt: skip
         pixels, weights = builder.gep(pixels, [origin]), builder.gep(weights, [at])
+        # The cache lines of a tile, from its last row back.
+        vector = context.get_value_type(tile).elements[0]
+        line = 64 // element_bytes(vector)
+        asked = range(0, size.MR * step.value, line) if isinstance(step, StaticType) else range(1)
         slots = []
         for slot in range(size.MR * size.NV):
             value = builder.extract_value(arguments[2], slot)
@@ -106,7 +112,9 @@ def tile_sum(
             builder.position_at_end(block)
             with cgutils.for_range_slice(builder, first, last, first.type(1)) as (index, count):
                 place = builder.gep(pixels, [builder.load(builder.gep(offsets, [index]))])
-                panel = builder.gep(weights, [builder.mul(count, count.type(size.NR))])
+                panel = builder.gep(weights, [builder.mul(count, width)])
+                for back in asked:
+                    prefetch(builder, builder.gep(place, [builder.sub(distance, distance.type(back))]))
                 _products(builder, size.NV, slots, each, place, stride, panel)
             builder.branch(done)
         builder.position_at_end(done)
@@ -115,7 +123,7 @@ def tile_sum(
             result = builder.insert_value(result, builder.load(place), slot)
         return result
 
-    return tile(clips, clip, tile, a, ai, step, taps, k, stop, b, bi), codegen
+    return tile(clips, clip, tile, a, ai, step, taps, k, stop, b, bi, row, ahead), codegen
 
 
 def _products(builder: Any, NV: int, slots: list[Any], clip: Clip, place: Any, stride: Any, panel: Any) -> None:
