@@ -13,6 +13,7 @@ from kernels.machine.static import StaticType
 __all__ = [
     "data_pointer",
     "element_bytes",
+    "every",
     "first_lanes",
     "fma",
     "index_value",
@@ -101,6 +102,24 @@ def masked_load(builder: Any, vector: ir.VectorType, data: ir.Value, offset: ir.
     place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
     zeros = ir.Constant(vector, [0.0] * vector.count)
     return builder.call(load, [place, ir.Constant(number, element_bytes(vector)), mask, zeros])
+
+
+def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int) -> ir.Value:
+    """One vector of every ``step``-th element of ``step`` vectors, the first one first."""
+    lanes = vectors[0].type.count
+    result = vectors[0]
+    taken = -(-lanes // step)  # elements of the result that are in place
+    picks = [n * step if n < taken else 0 for n in range(lanes)]
+    if step > 1:
+        result = builder.shuffle_vector(result, result, _picks(picks))
+    for v, vector in enumerate(vectors[1:], 1):
+        picks = [n if not v * lanes <= n * step < (v + 1) * lanes else lanes + n * step - v * lanes for n in range(lanes)]
+        result = builder.shuffle_vector(result, vector, _picks(picks))
+    return result
+
+
+def _picks(numbers: list[int]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
 
 
 def prefetch(builder: Any, place: ir.Value) -> None:

@@ -20,6 +20,7 @@ from numba.extending import intrinsic, register_model
 from kernels.machine.blocking import TileShape
 from kernels.machine.emit import (
     data_pointer,
+    every,
     first_lanes,
     fma,
     index_value,
@@ -36,6 +37,7 @@ from kernels.machine.static import StaticType
 __all__ = [
     "tile_load",
     "tile_load_partial",
+    "tile_load_strided",
     "tile_multiply",
     "tile_rank1",
     "tile_rows",
@@ -191,6 +193,38 @@ def tile_load_partial(
         return result
 
     return tile(shape, a, ai, row_step, rows, begin, end), codegen
+
+
+@intrinsic
+def tile_load_strided(typingctx: Any, shape: Any, step: Any, a: Any, ai: Any, begin: Any, end: Any) -> Any:
+    """``tile_load_strided(shape, step, a, ai, begin, end)``: one vector, MR = NV = 1.
+
+    Element n is ``a[ai + n * step]`` for ``begin <= n < end``, the others are zero, wherever
+    they would lie. Every ``step`` vectors that hold the elements are loaded and shuffled.
+    """
+    if not isinstance(shape, StaticType) or not isinstance(step, StaticType):
+        return None
+    tile = TileType(shape.value, a.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        model, lanes = context.get_value_type(tile), tile.shape.lanes
+        data = data_pointer(context, builder, a, arguments[2])
+        start, low, high = (
+            index_value(context, builder, typ, value)
+            for typ, value in zip((ai, begin, end), arguments[3:], strict=True)
+        )
+        stride = start.type(step.value)
+        first = builder.mul(low, stride)
+        last = builder.add(builder.mul(builder.sub(high, high.type(1)), stride), high.type(1))
+        loaded = []
+        for v in range(step.value):
+            at = start.type(v * lanes)
+            before, inside = (first_lanes(builder, builder.sub(bound, at), lanes) for bound in (first, last))
+            mask = builder.and_(builder.not_(before), inside)
+            loaded.append(masked_load(builder, model.elements[0], data, builder.add(start, at), mask))
+        return builder.insert_value(ir.Constant(model, ir.Undefined), every(builder, loaded, step.value), 0)
+
+    return tile(shape, step, a, ai, begin, end), codegen
 
 
 @intrinsic
