@@ -160,27 +160,31 @@ def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
                 live = min(z.NR, z.OCG - block * z.NR)
                 out = (n * z.G * z.OCG + g * z.OCG + block * z.NR) * OHW
                 panel = ((g * z.BLOCKS + block) * z.ICG + c0) * z.KH * z.KW
-                for number in range(strip * z.TILES, min((strip + 1) * z.TILES, z.OH * z.ACROSS)):
-                    oh, across = number // z.ACROSS, number % z.ACROSS
-                    if c0 == 0:
-                        tile = tile_rows(codes.shape, bia, (g * z.BLOCKS + block) * z.NR)
-                    else:
-                        tile = tile_load(codes.shape, sums, slot, z.NR)
-                    top, left = oh * z.SH - z.PH, across * z.MR * z.SW - z.PW
+                first, last = strip * z.TILES, min((strip + 1) * z.TILES, z.OH * z.ACROSS)
+                for oh in range(first // z.ACROSS, (last + z.ACROSS - 1) // z.ACROSS):
+                    top = oh * z.SH - z.PH
                     low = max(0, (-top + z.DH - 1) // z.DH)
                     high = min(z.KH, (z.IH - 1 - top) // z.DH + 1)
-                    chosen = ((block == z.BLOCKS - 1) * z.ACROSS + across) * z.KW
-                    for kw in range(z.KW):
-                        tile = tile_sum(
-                            codes.clips, clips[chosen + kw], tile, src, origin + top * z.IW + left + kw * z.DW, codes.step,
-                            taps, c0 * z.KH + low * C, c0 * z.KH + high * C, wei, (panel + (kw * z.KH + low) * C) * z.NR, z.NR, z.AHEAD,
-                        )  # fmt: skip
-                    if c0 + C == z.ICG:
+                    for across in range(max(0, first - oh * z.ACROSS), min(z.ACROSS, last - oh * z.ACROSS)):
+                        if c0 == 0:
+                            tile = tile_rows(codes.shape, bia, (g * z.BLOCKS + block) * z.NR)
+                        else:
+                            tile = tile_load(codes.shape, sums, slot, z.NR)
                         ow = across * z.MR
-                        tile_store_transposed(tile, dst, out + oh * z.OW + ow, OHW, min(z.MR, z.OW - ow), live)
-                    else:
-                        tile_store(tile, sums, slot, z.NR)
-                    slot += z.MR * z.NR
+                        corner = origin + top * z.IW + ow * z.SW - z.PW
+                        chosen = ((block == z.BLOCKS - 1) * z.ACROSS + across) * z.KW
+                        for kw in range(z.KW):
+                            tile = tile_sum(
+                                codes.clips, clips[chosen + kw], tile, src, corner + kw * z.DW, codes.step, taps,
+                                c0 * z.KH + low * C, c0 * z.KH + high * C, wei, (panel + (kw * z.KH + low) * C) * z.NR,
+                                z.NR, z.AHEAD,
+                            )  # fmt: skip
+                        if c0 + C == z.ICG:
+                            to = out + oh * z.OW + ow
+                            tile_store_transposed(tile, dst, to, OHW, min(z.MR, z.OW - ow), live)
+                        else:
+                            tile_store(tile, sums, slot, z.NR)
+                        slot += z.MR * z.NR
 
 
 @parallel_kernel

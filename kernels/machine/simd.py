@@ -124,8 +124,12 @@ def tile_store_transposed(typingctx: Any, tile: Any, c: Any, ci: Any, column_ste
             index_value(context, builder, typ, value)
             for typ, value in zip((ci, column_step, rows, columns), arguments[2:], strict=True)
         )
+        whole = builder.and_(
+            builder.icmp_signed(">=", live_rows, step.type(size.MR)),
+            builder.icmp_signed(">=", live_columns, step.type(size.NV * size.lanes)),
+        )
         for first in range(0, size.MR, size.lanes):
-            mask = first_lanes(builder, builder.sub(live_rows, live_rows.type(first)), size.lanes)
+            rows_here = min(size.lanes, size.MR - first)
             for v in range(size.NV):
                 square = [
                     builder.extract_value(arguments[0], m * size.NV + v)
@@ -133,11 +137,24 @@ def tile_store_transposed(typingctx: Any, tile: Any, c: Any, ci: Any, column_ste
                     else ir.Constant(vector, ir.Undefined)
                     for m in range(first, first + size.lanes)
                 ]
-                for lane, channel in enumerate(transpose(builder, square)):
-                    n = start.type(v * size.lanes + lane)
-                    with builder.if_then(builder.icmp_signed("<", n, live_columns), likely=True):
-                        offset = builder.add(builder.add(start, start.type(first)), builder.mul(n, step))
-                        masked_store(builder, channel, data, offset, mask)
+                channels = transpose(builder, square)
+                place = builder.add(builder.add(start, start.type(first)), builder.mul(step, step.type(v * size.lanes)))
+                # Most tiles are whole: their stores need no test, and a mask that is a constant.
+                with builder.if_else(whole, likely=True) as (then, otherwise):
+                    for branch in (then, otherwise):
+                        with branch:
+                            offset, live = place, step.type(rows_here)
+                            if branch is otherwise:
+                                live = builder.sub(live_rows, live_rows.type(first))
+                            mask = first_lanes(builder, live, size.lanes)
+                            for lane, channel in enumerate(channels):
+                                if branch is then:
+                                    masked_store(builder, channel, data, offset, mask)
+                                else:
+                                    n = start.type(v * size.lanes + lane)
+                                    with builder.if_then(builder.icmp_signed("<", n, live_columns)):
+                                        masked_store(builder, channel, data, offset, mask)
+                                offset = builder.add(offset, step)
         return context.get_dummy_value()
 
     return types.void(tile, c, ci, column_step, rows, columns), codegen
