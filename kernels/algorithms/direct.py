@@ -11,18 +11,19 @@ Versions:
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, cache_bytes, lanes_of, pixel_tile, strip_blocks
 from kernels.machine.jit import kernel, parallel_kernel, share_of
-from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks, pad_source
+from kernels.machine.launch import Launch
+from kernels.machine.packing import fill_bias, pack_weight_blocks, pad_source
 from kernels.machine.reduction import Clip, clip_table, tile_sum
 from kernels.machine.simd import tile_load, tile_rows, tile_store, tile_store_transposed
 from kernels.machine.static import static
-from kernels.machine.workspace import carve, workspace_bytes
+from kernels.machine.workspace import workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
@@ -140,7 +141,7 @@ class _Sizes(NamedTuple):
     STRIPS: int
     MR: int
     NR: int
-    AHEAD: int  # how far ahead of a tile its source is asked for; 0 where all of it stays in L2
+    AHEAD: int  # from a tile to the last pixel of the next, which is asked for ahead; 0 where all of it stays in L2
 
 
 @kernel
@@ -172,12 +173,16 @@ def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
                             tile = tile_load(codes.shape, sums, slot, z.NR)
                         ow = across * z.MR
                         corner = origin + top * z.IW + ow * z.SW - z.PW
+                        # From this tile to the last pixel of the next one, which is in the next row at the end of one.
+                        ahead = z.AHEAD
+                        if ahead and across == z.ACROSS - 1:
+                            ahead += z.SH * z.IW - z.ACROSS * z.MR * z.SW
                         chosen = ((block == z.BLOCKS - 1) * z.ACROSS + across) * z.KW
                         for kw in range(z.KW):
                             tile = tile_sum(
                                 codes.clips, clips[chosen + kw], tile, src, corner + kw * z.DW, codes.step, taps,
                                 c0 * z.KH + low * C, c0 * z.KH + high * C, wei, (panel + (kw * z.KH + low) * C) * z.NR,
-                                z.NR, z.AHEAD,
+                                z.NR, ahead,
                             )  # fmt: skip
                         if c0 + C == z.ICG:
                             to = out + oh * z.OW + ow
@@ -187,11 +192,18 @@ def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
                         slot += z.MR * z.NR
 
 
+@kernel
+def _tiled_serial(codes, z, parts, items, src, taps, clips, wei, bia, dst, bias, sums):
+    fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
+    _tiled_strips(codes, z, 0, items, src, taps, clips, wei, bias, dst, sums[0])
+
+
 @parallel_kernel
-def _tiled_parallel(codes, z, parts, items, src, taps, clips, wei, bia, dst, sums):
+def _tiled_parallel(codes, z, parts, items, src, taps, clips, wei, bia, dst, bias, sums):
+    fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums[part])
+        _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bias, dst, sums[part])
 
 
 def _as_read(p: Conv2dProblem) -> Conv2dProblem:
@@ -228,7 +240,7 @@ def _tiled_scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]
     waiting = -(-z.BLOCKS // z.SHARES) * z.TILES * z.MR * z.NR
     return {
         "padded": (p.mb * p.ic * z.IH * z.IW if z.IH * z.IW > p.ih * p.iw else 0,),
-        "bias": (z.G, z.BLOCKS * z.NR),
+        "bias": (z.G * z.BLOCKS * z.NR,),
         "sums": (threads, waiting if z.KC < z.ICG else 0),
     }
 
@@ -244,7 +256,7 @@ def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
     taps = np.concatenate([offsets[:, cut].reshape(-1) for cut in cuts]).astype(np.intp)
     packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
-    return static(_Codes(shape, clips, p.sw)), taps, table.reshape(-1), packed.reshape(-1)
+    return static(_Codes(shape, clips, p.sw)), taps, table.reshape(-1), packed.reshape(-1), Launch()
 
 
 def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:
@@ -270,17 +282,15 @@ def direct_tiled(
 ) -> None:
     """A register tile of pixels x channels over the source as it is; padding is left out."""
     p = problem
-    codes, taps, clips, wei = packed
+    codes, taps, clips, wei, launch = packed
     z, _ = _tiled_sizes(p, threads)
-    scratch = carve(workspace, _tiled_scratch(p, threads), p.dtype)
-    source, bias, sums = src.reshape(-1), scratch["bias"], scratch["sums"]
-    fill_bias_blocks(bia, bias)
+    scratch = launch.scratch(workspace, threads, lambda: _tiled_scratch(p, threads), p.dtype)
+    source = src.reshape(-1)
     if scratch["padded"].size:
         source = scratch["padded"]
         pad_source(p, src, source, threads)
     items = p.mb * z.G * z.STRIPS * z.SHARES
-    arrays: Any = (source, taps, clips, wei, bias.reshape(-1), dst.reshape(-1))
-    if threads == 1:
-        _tiled_strips(codes, z, 0, items, *arrays, sums[0])
-    else:
-        _tiled_parallel(codes, z, threads, items, *arrays, sums)
+    run = _tiled_serial if threads == 1 else _tiled_parallel
+    launch.call(
+        run, codes, z, threads, items, source, taps, clips, wei, bia, dst.reshape(-1), scratch["bias"], scratch["sums"]
+    )

@@ -22,18 +22,19 @@ them; the sums of a panel wait in scratch (L2) between blocks of input channels.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, channel_tile, column_blocks, lanes_of
 from kernels.machine.jit import kernel, parallel_kernel, share_of
-from kernels.machine.packing import fill_bias_blocks, pack_columns, pack_weight_blocks
+from kernels.machine.launch import Launch
+from kernels.machine.packing import fill_bias, pack_columns, pack_weight_blocks
 from kernels.machine.reduction import Clip, tile_sum
 from kernels.machine.simd import tile_load, tile_rank1, tile_rows, tile_store, tile_store_partial
 from kernels.machine.static import static
-from kernels.machine.workspace import carve, workspace_bytes
+from kernels.machine.workspace import workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
@@ -115,8 +116,15 @@ def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, columns, sums)
                     tile_store(tile, sums, slot, z.NR)
 
 
+@kernel
+def _panels_serial(codes, z, parts, items, src, rows, wei, bia, one, dst, bias, columns, sums):
+    fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.MR)
+    _panels(codes, z, 0, items, src, rows, wei, bias, one, dst, columns[0], sums[0])
+
+
 @parallel_kernel
-def _panels_parallel(codes, z, parts, items, src, rows, wei, bias, one, dst, columns, sums):
+def _panels_parallel(codes, z, parts, items, src, rows, wei, bia, one, dst, bias, columns, sums):
+    fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.MR)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
         _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, columns[part], sums[part])
@@ -142,7 +150,7 @@ def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
 def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
     z, _ = _sizes(p, threads)
     return {
-        "bias": (z.G, z.BLOCKS * z.MR),
+        "bias": (z.G * z.BLOCKS * z.MR,),
         "columns": (threads, z.KC * z.KH * z.KW * (z.NR + z.LANES)),
         "sums": (threads, -(-z.BLOCKS // z.SHARES) * z.MR * z.NR if z.KC < z.ICG else 0),
     }
@@ -159,7 +167,7 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     panels = panels.transpose(0, 1, 3, 4, 2, 5)
     cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
     packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
-    return codes, np.arange(z.KC * z.KH * z.KW) * z.MR, packed.reshape(-1), one
+    return codes, np.arange(z.KC * z.KH * z.KW) * z.MR, packed.reshape(-1), one, Launch()
 
 
 def _workspace(p: Conv2dProblem, threads: int) -> int:
@@ -185,14 +193,11 @@ def im2col_gemm(
 ) -> None:
     """One matrix product over columns packed panel by panel."""
     p = problem
-    codes, rows, wei, one = packed
+    codes, rows, wei, one, launch = packed
     z, _ = _sizes(p, threads)
-    scratch = carve(workspace, _scratch(p, threads), p.dtype)
-    bias, columns, sums = scratch["bias"], scratch["columns"], scratch["sums"]
-    fill_bias_blocks(bia, bias)
+    scratch = launch.scratch(workspace, threads, lambda: _scratch(p, threads), p.dtype)
     items = p.mb * z.G * z.PANELS * z.SHARES
-    arrays: Any = (src.reshape(-1), rows, wei, bias.reshape(-1), one, dst.reshape(-1))
-    if threads == 1:
-        _panels(codes, z, 0, items, *arrays, columns[0], sums[0])
-    else:
-        _panels_parallel(codes, z, threads, items, *arrays, columns, sums)
+    launch.call(
+        _panels_serial if threads == 1 else _panels_parallel, codes, z, threads, items, src.reshape(-1), rows, wei, bia,
+        one, dst.reshape(-1), scratch["bias"], scratch["columns"], scratch["sums"],
+    )  # fmt: skip
