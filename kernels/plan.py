@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -88,8 +89,12 @@ class Plan:
         else:
             _check_out(out, src, self._output_shape, self._dtype)
         if out.size:
-            with threading.limited_to(self.threads):
-                self.algorithm.run(problem, self._packed, src, self._bia, out, self._workspace, self.threads)
+            run: Any = (problem, self._packed, src, self._bia, out, self._workspace, self.threads)
+            if self.threads == 1:
+                self.algorithm.run(*run)
+            else:
+                with threading.limited_to(self.threads):
+                    self.algorithm.run(*run)
         return out
 
     def poison(self) -> None:

@@ -239,7 +239,7 @@ def _tiled_scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]
     z, _ = _tiled_sizes(p, threads)
     waiting = -(-z.BLOCKS // z.SHARES) * z.TILES * z.MR * z.NR
     return {
-        "padded": (p.mb * p.ic * z.IH * z.IW if z.IH * z.IW > p.ih * p.iw else 0,),
+        "padded": (p.mb * p.ic * z.IH * z.IW if p.ih * p.iw < z.IH * z.IW else 0,),
         "bias": (z.G * z.BLOCKS * z.NR,),
         "sums": (threads, waiting if z.KC < z.ICG else 0),
     }

@@ -172,7 +172,7 @@ def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
     best = None
     for blocks in range(1, ICG + 1):
         KC = -(-ICG // blocks)
-        if blocks > 1 and KC == -(-ICG // (blocks - 1)):
+        if blocks > 1 and -(-ICG // (blocks - 1)) == KC:
             continue
         room = budget - KC * p.kh * p.kw * shape.NR
         strips = 1

@@ -113,7 +113,9 @@ def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int) -> ir.Value
     if step > 1:
         result = _picked(builder, result, result, picks)
     for v, vector in enumerate(vectors[1:], 1):
-        picks = [n if not v * lanes <= n * step < (v + 1) * lanes else lanes + n * step - v * lanes for n in range(lanes)]
+        picks = [
+            n if not v * lanes <= n * step < (v + 1) * lanes else lanes + n * step - v * lanes for n in range(lanes)
+        ]
         result = _picked(builder, result, vector, picks)
     return result
 
@@ -138,7 +140,9 @@ def transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
     while span < part:
         # Runs of ``span`` elements alternate: of the lower half of every part, then of the upper half.
         starts = [at + i for at in range(0, lanes, part) for i in range(0, part // 2, span)]
-        low = [n for start in starts for n in (*range(start, start + span), *range(lanes + start, lanes + start + span))]
+        low = [
+            n for start in starts for n in (*range(start, start + span), *range(lanes + start, lanes + start + span))
+        ]
         high = [n + part // 2 for n in low]
         merged: list[ir.Value] = []
         for first in range(0, lanes, 2 * span):
@@ -160,9 +164,7 @@ def _transpose_parts(builder: ir.IRBuilder, rows: list[ir.Value], part: int) -> 
     if len(rows) == 4:
         a, b, c, d = rows
         upper, lower = ((pair(x, y, 0, 1, 4, 5), pair(x, y, 2, 3, 6, 7)) for x, y in ((a, b), (c, d)))
-        return [
-            pair(x, y, *picks) for x, y in zip(upper, lower, strict=True) for picks in ((0, 2, 4, 6), (1, 3, 5, 7))
-        ]
+        return [pair(x, y, *picks) for x, y in zip(upper, lower, strict=True) for picks in ((0, 2, 4, 6), (1, 3, 5, 7))]
     if len(rows) == 2:
         return [pair(*rows, 0, 2), pair(*rows, 1, 3)]
     return rows

@@ -13,7 +13,15 @@ from kernels.machine.simd import tile_load, tile_load_strided, tile_store
 from kernels.machine.static import Static, static
 from kernels.problem import Conv2dProblem
 
-__all__ = ["fill_bias", "fill_bias_blocks", "pack_columns", "pack_weight_blocks", "pad_plane", "pad_source", "tap_offsets"]
+__all__ = [
+    "fill_bias",
+    "fill_bias_blocks",
+    "pack_columns",
+    "pack_weight_blocks",
+    "pad_plane",
+    "pad_source",
+    "tap_offsets",
+]
 
 
 @inner

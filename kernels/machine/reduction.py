@@ -70,9 +70,9 @@ def tile_sum(
     typingctx: Any, clips: Any, clip: Any, tile: Any, a: Any, ai: Any, step: Any, taps: Any, k: Any, stop: Any, b: Any,
     bi: Any, row: Any, ahead: Any,
 ) -> Any:  # fmt: skip
-    """``tile_sum(clips, clip, tile, a, ai, step, taps, k, stop, b, bi, row, ahead)``: a sum over taps ``k`` to ``stop``.
+    """``tile_sum(clips, clip, tile, a, ai, step, taps, k, stop, b, bi, row, ahead)``: a sum over taps.
 
-    Each tap adds ``outer(a[ai + taps[k]::step][:MR], b[bi:][:NR])`` to the rows and vectors of
+    Each tap from ``k`` to ``stop`` adds ``outer(a[ai + taps[k]::step][:MR], b[bi:][:NR])`` to the rows and vectors of
     ``clips[clip]``, and ``bi`` goes on by ``row``. Elements outside the clip are not read.
     Nothing is added where ``clip`` is not an index of ``clips``. For every tap the cache line
     ``ahead`` of it in ``a`` is asked for, and with a static ``step`` those of MR rows up to it.
