@@ -11,19 +11,19 @@ Versions:
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, cache_bytes, lanes_of, pixel_tile, strip_blocks
-from kernels.machine.jit import kernel, parallel_kernel, share_of
+from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.launch import Launch
 from kernels.machine.packing import fill_bias, pack_weight_blocks, pad_source
 from kernels.machine.reduction import Clip, clip_table, tile_sum
 from kernels.machine.simd import tile_load, tile_rows, tile_store, tile_store_transposed
 from kernels.machine.static import static
-from kernels.machine.workspace import workspace_bytes
+from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
@@ -144,7 +144,7 @@ class _Sizes(NamedTuple):
     AHEAD: int  # from a tile to the last pixel of the next, which is asked for ahead; 0 where all of it stays in L2
 
 
-@kernel
+@inner
 def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
     """Items ``begin`` to ``end``, numbered over (image, group, strip, share of the blocks)."""
     OHW = z.OH * z.OW
@@ -195,15 +195,16 @@ def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
 @kernel
 def _tiled_serial(codes, z, parts, items, src, taps, clips, wei, bia, dst, bias, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
-    _tiled_strips(codes, z, 0, items, src, taps, clips, wei, bias, dst, sums[0])
+    _tiled_strips(codes, z, 0, items, src.reshape(-1), taps, clips, wei, bias, dst.reshape(-1), sums[0])
 
 
 @parallel_kernel
 def _tiled_parallel(codes, z, parts, items, src, taps, clips, wei, bia, dst, bias, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
+    source, result = src.reshape(-1), dst.reshape(-1)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bias, dst, sums[part])
+        _tiled_strips(codes, z, begin, end, source, taps, clips, wei, bias, result, sums[part])
 
 
 def _as_read(p: Conv2dProblem) -> Conv2dProblem:
@@ -239,10 +240,16 @@ def _tiled_scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]
     z, _ = _tiled_sizes(p, threads)
     waiting = -(-z.BLOCKS // z.SHARES) * z.TILES * z.MR * z.NR
     return {
-        "padded": (p.mb * p.ic * z.IH * z.IW if p.ih * p.iw < z.IH * z.IW else 0,),
+        "padded": (p.mb if p.ih * p.iw < z.IH * z.IW else 0, p.ic, z.IH, z.IW),
         "bias": (z.G * z.BLOCKS * z.NR,),
         "sums": (threads, waiting if z.KC < z.ICG else 0),
     }
+
+
+def _tiled_bound(p: Conv2dProblem, workspace: np.ndarray, threads: int) -> Any:
+    z, _ = _tiled_sizes(p, threads)
+    scratch = carve(workspace, _tiled_scratch(p, threads), p.dtype)
+    return z, p.mb * z.G * z.STRIPS * z.SHARES, scratch["padded"], scratch["bias"], scratch["sums"]
 
 
 def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
@@ -281,16 +288,11 @@ def direct_tiled(
     threads: int,
 ) -> None:
     """A register tile of pixels x channels over the source as it is; padding is left out."""
-    p = problem
     codes, taps, clips, wei, launch = packed
-    z, _ = _tiled_sizes(p, threads)
-    scratch = launch.scratch(workspace, threads, lambda: _tiled_scratch(p, threads), p.dtype)
-    source = src.reshape(-1)
-    if scratch["padded"].size:
-        source = scratch["padded"]
-        pad_source(p, src, source, threads)
-    items = p.mb * z.G * z.STRIPS * z.SHARES
+    z, items, padded, bias, sums = launch.bound(workspace, threads, _tiled_bound, problem, workspace, threads)
+    source = src
+    if padded.size:
+        source = padded
+        pad_source(problem, src, padded.reshape(-1), threads)
     run = _tiled_serial if threads == 1 else _tiled_parallel
-    launch.call(
-        run, codes, z, threads, items, source, taps, clips, wei, bia, dst.reshape(-1), scratch["bias"], scratch["sums"]
-    )
+    launch.call(run, codes, z, threads, items, source, taps, clips, wei, bia, dst, bias, sums)

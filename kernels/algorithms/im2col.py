@@ -22,19 +22,19 @@ them; the sums of a panel wait in scratch (L2) between blocks of input channels.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from kernels.machine.blocking import TileShape, channel_tile, column_blocks, lanes_of
-from kernels.machine.jit import kernel, parallel_kernel, share_of
+from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.launch import Launch
 from kernels.machine.packing import fill_bias, pack_columns, pack_weight_blocks
 from kernels.machine.reduction import Clip, tile_sum
 from kernels.machine.simd import tile_load, tile_rank1, tile_rows, tile_store, tile_store_partial
 from kernels.machine.static import static
-from kernels.machine.workspace import workspace_bytes
+from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
@@ -80,7 +80,7 @@ class _Sizes(NamedTuple):
     COPIED: bool  # whether every panel is copied, or only one that ends within a vector
 
 
-@kernel
+@inner
 def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, columns, sums):
     """Items ``begin`` to ``end``, numbered over (image, group, panel, share of the blocks)."""
     OHW = z.OH * z.OW
@@ -119,15 +119,16 @@ def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, columns, sums)
 @kernel
 def _panels_serial(codes, z, parts, items, src, rows, wei, bia, one, dst, bias, columns, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.MR)
-    _panels(codes, z, 0, items, src, rows, wei, bias, one, dst, columns[0], sums[0])
+    _panels(codes, z, 0, items, src.reshape(-1), rows, wei, bias, one, dst.reshape(-1), columns[0], sums[0])
 
 
 @parallel_kernel
 def _panels_parallel(codes, z, parts, items, src, rows, wei, bia, one, dst, bias, columns, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.MR)
+    source, result = src.reshape(-1), dst.reshape(-1)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, columns[part], sums[part])
+        _panels(codes, z, begin, end, source, rows, wei, bias, one, result, columns[part], sums[part])
 
 
 @functools.lru_cache(maxsize=1024)
@@ -154,6 +155,12 @@ def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
         "columns": (threads, z.KC * z.KH * z.KW * (z.NR + z.LANES)),
         "sums": (threads, -(-z.BLOCKS // z.SHARES) * z.MR * z.NR if z.KC < z.ICG else 0),
     }
+
+
+def _bound(p: Conv2dProblem, workspace: np.ndarray, threads: int) -> Any:
+    z, _ = _sizes(p, threads)
+    scratch = carve(workspace, _scratch(p, threads), p.dtype)
+    return z, p.mb * z.G * z.PANELS * z.SHARES, scratch["bias"], scratch["columns"], scratch["sums"]
 
 
 def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
@@ -192,12 +199,7 @@ def im2col_gemm(
     threads: int,
 ) -> None:
     """One matrix product over columns packed panel by panel."""
-    p = problem
     codes, rows, wei, one, launch = packed
-    z, _ = _sizes(p, threads)
-    scratch = launch.scratch(workspace, threads, lambda: _scratch(p, threads), p.dtype)
-    items = p.mb * z.G * z.PANELS * z.SHARES
-    launch.call(
-        _panels_serial if threads == 1 else _panels_parallel, codes, z, threads, items, src.reshape(-1), rows, wei, bia,
-        one, dst.reshape(-1), scratch["bias"], scratch["columns"], scratch["sums"],
-    )  # fmt: skip
+    z, items, bias, columns, sums = launch.bound(workspace, threads, _bound, problem, workspace, threads)
+    run = _panels_serial if threads == 1 else _panels_parallel
+    launch.call(run, codes, z, threads, items, src, rows, wei, bia, one, dst, bias, columns, sums)

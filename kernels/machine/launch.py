@@ -5,19 +5,17 @@ A dispatcher finds the types of all arguments anew at every call, and a plan's n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
-from kernels.machine.workspace import carve
-
 __all__ = ["Launch"]
 
 
 class Launch:
-    """What all calls of one plan have in common, found at the first: scratch arrays and the compiled entry.
+    """What all calls of one plan have in common, found at the first: see `bound` and `call`.
 
     It is among what an algorithm's ``prepare`` returns, so that it lives as long as the plan.
     """
@@ -25,20 +23,18 @@ class Launch:
     def __init__(self) -> None:
         self._workspace: np.ndarray | None = None
         self._threads = 0
-        self._views: dict[str, np.ndarray] = {}
+        self._common: Any = None
         self._entry: Callable[..., Any] | None = None
 
-    def scratch(
-        self, workspace: np.ndarray, threads: int, shapes: Callable[[], Mapping[str, tuple[int, ...]]], dtype: str
-    ) -> dict[str, np.ndarray]:
-        """`carve`, cut once for a workspace and a number of threads."""
+    def bound(self, workspace: np.ndarray, threads: int, make: Callable[..., Any], *arguments: Any) -> Any:
+        """``make(*arguments)``, called once for a workspace and a number of threads."""
         if workspace is not self._workspace or threads != self._threads:
-            self._views = carve(workspace, shapes(), dtype)
+            self._common = make(*arguments)
             self._workspace, self._threads, self._entry = workspace, threads, None
-        return self._views
+        return self._common
 
     def call(self, dispatcher: Any, *arguments: Any) -> None:
-        """Call a compiled function; always the same one, with arguments of the same types."""
+        """Call a compiled function: between calls of `bound` that make, the same one with the same types."""
         if self._entry is None:
             dispatcher(*arguments)
             types = tuple(numba.typeof(each) for each in arguments)
