@@ -169,10 +169,13 @@ def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
     tiles = p.oh * across
     budget = cache_bytes(2) * 3 // 4 // p.itemsize
     weights = ICG * OCG * p.kh * p.kw
+    # A tap's weights serve MR rows. Seven rows take long enough for them to come from L2; below,
+    # they have to be in L1: a third of it, beside the source and the sums.
+    most = ICG if shape.MR >= 7 else max(1, cache_bytes(1) // 3 // p.itemsize // (p.kh * p.kw * shape.NR))
     best = None
-    for blocks in range(1, ICG + 1):
+    for blocks in range(-(-ICG // min(most, ICG)), ICG + 1):
         KC = -(-ICG // blocks)
-        if blocks > 1 and -(-ICG // (blocks - 1)) == KC:
+        if best is not None and KC == best[1]:
             continue
         room = budget - KC * p.kh * p.kw * shape.NR
         strips = 1
