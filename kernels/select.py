@@ -14,14 +14,11 @@ def choose(problem: Conv2dProblem) -> Algorithm:
     if icg == 1 and get_algorithm("depthwise_stencil").unsupported(problem) is None:
         return get_algorithm("depthwise_stencil")
     if ocg < 4:
-        # A block of output channels that is mostly empty wastes its vectors.
-        return get_algorithm("direct_naive")
+        # Vectors of output channels would be mostly empty: here they are of pixels.
+        return get_algorithm("im2col_gemm")
     # Fewer multiplications pay where there are channels to spread the transforms over; on
     # small maps the 6x6 tiles of F(4, 3) overhang more than they save.
     winograd = get_algorithm("winograd_f4x3" if problem.oh * problem.ow >= 100 else "winograd_f2x3")
     if min(icg, ocg) >= 16 and winograd.unsupported(problem) is None:
         return winograd
-    if problem.kh == problem.kw == problem.sh == problem.sw == 1:
-        # The source already is the matrix of columns, and nothing is transposed on the way out.
-        return get_algorithm("im2col_gemm")
     return get_algorithm("direct_tiled")

@@ -94,7 +94,7 @@ def direct_naive(
 # Layout: source as it is; weights [g][oc / NR][ic / KC][kw][kh][KC][NR].
 # Tile: MR neighbouring output pixels of a row (broadcast) x NR output channels (vectors). A
 # 1x1 kernel without stride and padding sees a plane as one row.
-# Loops, outside in: image, group, strip of tiles, share of the channel blocks (these four
+# Loops, outside in: image, group, share of the channel blocks, strip of tiles (these four
 # number the items that threads take); block of KC input channels, block of NR output
 # channels, tile, kw, then (kh, ic) as one loop over a table of offsets. With kw outside,
 # what is left out at the left and right edge is the same for all of that loop (`Clip`); rows
@@ -103,6 +103,8 @@ def direct_naive(
 # L2, with the tile's own lines of both in L1 where they fit. The sums of a strip wait in
 # scratch between blocks of input channels.
 
+#: Items a thread that make shares even enough.
+_ITEMS = 16
 #: Clips worth a loop of their own each; a problem that needs more gets a padded copy.
 _MOST_CLIPS = 24
 
@@ -146,11 +148,11 @@ class _Sizes(NamedTuple):
 
 @inner
 def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
-    """Items ``begin`` to ``end``, numbered over (image, group, strip, share of the blocks)."""
+    """Items ``begin`` to ``end``, numbered over (image, group, share of the blocks, strip)."""
     OHW = z.OH * z.OW
     for item in range(begin, end):
-        share = item % z.SHARES
-        strip = item // z.SHARES % z.STRIPS
+        strip = item % z.STRIPS
+        share = item // z.STRIPS % z.SHARES
         g = item // (z.SHARES * z.STRIPS) % z.G
         n = item // (z.SHARES * z.STRIPS * z.G)
         origin = (n * z.G + g) * z.ICG * z.IH * z.IW
@@ -224,11 +226,16 @@ def _tiled_sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
     shape = pixel_tile(q.ow, OCG, lanes_of(q.dtype))
     BLOCKS, ACROSS = -(-OCG // shape.NR), -(-q.ow // shape.MR)
     KC, TILES = strip_blocks(q, shape)
-    STRIPS = -(-q.oh * ACROSS // TILES)
-    # The sums depend on KC alone: strips and shares may follow the number of threads.
-    wanted = 4 * threads if threads > 1 else 1
+    STRIPS, SHARES = -(-q.oh * ACROSS // TILES), 1
+    # The sums depend on KC alone: strips and shares may follow the number of threads. Where
+    # there are few strips, threads take channel blocks, and of the block in the middle a part.
+    wanted = _ITEMS * threads if threads > 1 else 1
+    if q.mb * q.g * STRIPS < wanted:
+        SHARES = BLOCKS
+        TILES = max(1, q.oh * ACROSS // max(STRIPS, -(-wanted // max(1, q.mb * q.g * SHARES))))
+        STRIPS = -(-q.oh * ACROSS // TILES)
     sizes = _Sizes(
-        G=q.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=min(BLOCKS, -(-wanted // max(1, q.mb * q.g * STRIPS))), KC=KC,
+        G=q.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=SHARES, KC=KC,
         KH=q.kh, KW=q.kw, SH=q.sh, SW=q.sw, DH=q.dh, DW=q.dw, PH=q.ph, PW=q.pw, IH=q.ih, IW=q.iw, OH=q.oh, OW=q.ow,
         ACROSS=ACROSS, TILES=TILES, STRIPS=STRIPS, MR=shape.MR, NR=shape.NR,
         AHEAD=(2 * shape.MR - 1) * q.sw if 2 * q.ic * q.ih * q.iw * q.itemsize > cache_bytes(2) else 0,

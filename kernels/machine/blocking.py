@@ -175,7 +175,7 @@ def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
     best = None
     for blocks in range(-(-ICG // min(most, ICG)), ICG + 1):
         KC = -(-ICG // blocks)
-        if best is not None and KC == best[1]:
+        if best is not None and best[1] == KC:
             continue
         room = budget - KC * p.kh * p.kw * shape.NR
         strips = 1
