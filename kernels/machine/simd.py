@@ -280,16 +280,26 @@ def tile_store_partial(typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any
             index_value(context, builder, typ, value)
             for typ, value in zip((ci, row_step, rows, columns), arguments[2:], strict=True)
         )
-        masks = [
-            first_lanes(builder, builder.sub(live_columns, step.type(v * size.lanes)), size.lanes)
-            for v in range(size.NV)
-        ]
-        offsets = _vector_offsets(builder, size, start, step)
-        for m in range(size.MR):
-            places = [next(offsets) for _ in range(size.NV)]
-            with builder.if_then(builder.icmp_signed("<", step.type(m), live_rows), likely=True):
-                for (slot, offset), mask in zip(places, masks, strict=True):
-                    masked_store(builder, builder.extract_value(arguments[0], slot), data, offset, mask)
+        whole = builder.and_(
+            builder.icmp_signed(">=", live_rows, step.type(size.MR)),
+            builder.icmp_signed(">=", live_columns, step.type(size.NV * size.lanes)),
+        )
+        # Most tiles are whole: their stores need neither test nor mask.
+        with builder.if_else(whole, likely=True) as (then, otherwise):
+            with then:
+                for slot, offset in _vector_offsets(builder, size, start, step):
+                    store_vector(builder, builder.extract_value(arguments[0], slot), data, offset)
+            with otherwise:
+                masks = [
+                    first_lanes(builder, builder.sub(live_columns, step.type(v * size.lanes)), size.lanes)
+                    for v in range(size.NV)
+                ]
+                offsets = _vector_offsets(builder, size, start, step)
+                for m in range(size.MR):
+                    places = [next(offsets) for _ in range(size.NV)]
+                    with builder.if_then(builder.icmp_signed("<", step.type(m), live_rows)):
+                        for (slot, offset), mask in zip(places, masks, strict=True):
+                            masked_store(builder, builder.extract_value(arguments[0], slot), data, offset, mask)
         return context.get_dummy_value()
 
     return types.void(tile, c, ci, row_step, rows, columns), codegen
