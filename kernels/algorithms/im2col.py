@@ -9,8 +9,7 @@ High-Performance Matrix Multiplication" (2008).
 Layout: weights [g][oc / MR][ic / C][kh][kw][C][MR]; columns [kh][kw][C][NR + a vector] of one panel of
 pixels and one block of C input channels: the whole matrix never exists. A run of pixels of
 one output row is copied by masked vectors, which also bring the zeros of the padding.
-Without stride and padding the columns of a 1x1 kernel are the source itself; where they are
-used by few channel blocks they are read from there.
+Without stride and padding the columns of a 1x1 kernel are the source itself and are read from there.
 Tile: MR output channels (broadcast) x NR pixels (vectors), so that its rows are rows of
 NCHW and nothing is transposed. Channels and whole vectors past the edge cost nothing.
 Loops, outside in: image, group, panel of NR pixels, share of the channel blocks (these four
@@ -38,8 +37,9 @@ from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
-#: Channel blocks for which a panel is worth copying: with fewer it is read from the source.
-_WORTH_COPYING = 5
+#: Planes so many bytes apart fall into the same sets of L1: there, a panel that is used by so
+#: many channel blocks is copied though it could be read from the source.
+_SAME_SETS, _WORTH_COPYING = 4096, 5
 
 
 class _Codes(NamedTuple):
@@ -143,7 +143,7 @@ def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
         G=p.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=min(BLOCKS, wanted), PANELS=PANELS,
         KC=column_blocks(p, shape), KH=p.kh, KW=p.kw, SH=p.sh, SW=p.sw, DH=p.dh, DW=p.dw, PH=p.ph, PW=p.pw, IH=p.ih,
         IW=p.iw, OH=p.oh, OW=p.ow, LANES=shape.lanes, MR=shape.MR, NR=shape.NR,
-        COPIED=not is_source or BLOCKS >= _WORTH_COPYING,
+        COPIED=not is_source or (p.oh * p.ow * p.itemsize % _SAME_SETS == 0 and BLOCKS >= _WORTH_COPYING),
     )  # fmt: skip
     return sizes, shape
 
