@@ -115,6 +115,7 @@ class _Codes(NamedTuple):
     shape: TileShape
     clips: tuple[Clip, ...]
     step: int  # from one pixel of the tile to the next
+    NR: int
 
 
 class _Sizes(NamedTuple):
@@ -184,7 +185,7 @@ def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
                             tile = tile_sum(
                                 codes.clips, clips[chosen + kw], tile, src, corner + kw * z.DW, codes.step, taps,
                                 c0 * z.KH + low * C, c0 * z.KH + high * C, wei, (panel + (kw * z.KH + low) * C) * z.NR,
-                                z.NR, ahead,
+                                codes.NR, ahead,
                             )  # fmt: skip
                         if c0 + C == z.ICG:
                             to = out + oh * z.OW + ow
@@ -270,7 +271,7 @@ def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
     taps = np.concatenate([offsets[:, cut].reshape(-1) for cut in cuts]).astype(np.intp)
     packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
-    return static(_Codes(shape, clips, p.sw)), taps, table.reshape(-1), packed.reshape(-1), Launch()
+    return static(_Codes(shape, clips, p.sw, shape.NR)), taps, table.reshape(-1), packed.reshape(-1), Launch()
 
 
 def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:

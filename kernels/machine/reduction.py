@@ -22,6 +22,10 @@ from kernels.problem import Conv2dProblem
 __all__ = ["Clip", "clip_table", "tile_sum"]
 
 
+#: Bytes ahead that weights are asked for: a page, which is where the hardware's own streams end.
+_FURTHER = 4096
+
+
 @dataclass(frozen=True)
 class Clip:
     """The part of a tile that takes part: rows ``begin`` to ``end`` of the first ``NV`` vectors."""
@@ -75,7 +79,8 @@ def tile_sum(
     Each tap from ``k`` to ``stop`` adds ``outer(a[ai + taps[k]::step][:MR], b[bi:][:NR])`` to the rows and vectors of
     ``clips[clip]``, and ``bi`` goes on by ``row``. Elements outside the clip are not read.
     Nothing is added where ``clip`` is not an index of ``clips``. For every tap the cache line
-    ``ahead`` of it in ``a`` is asked for, and with a static ``step`` those of MR rows up to it.
+    ``ahead`` of it in ``a`` is asked for, and with a static ``step`` those of MR rows up to it;
+    with a static ``row``, ``b`` is asked for a page ahead.
     """
     if not isinstance(clips, StaticType):
         return None
@@ -115,6 +120,8 @@ def tile_sum(
                 panel = builder.gep(weights, [builder.mul(count, width)])
                 for back in asked:
                     prefetch(builder, builder.gep(place, [builder.sub(distance, distance.type(back))]))
+                for v in range(each.NV) if isinstance(row, StaticType) else ():
+                    prefetch(builder, builder.gep(panel, [width.type(_FURTHER // 64 * line + v * line)]))
                 _products(builder, size.NV, slots, each, place, stride, panel)
             builder.branch(done)
         builder.position_at_end(done)
