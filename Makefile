@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 TORCH ?= torch==2.13.0
 
-.PHONY: test test-peers lint types bench bench-peers bench-all aa clean
+.PHONY: test test-memory test-peers lint types bench bench-peers bench-all aa clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,6 +22,10 @@ test: $(STAMP)
 # What other libraries compute, where they are installed.
 test-peers: $(PEERS)
 	$(BIN)/python -m pytest tests/test_contenders.py
+
+# Every problem of the guard-page matrix, not the sample that `make test` takes; minutes to an hour.
+test-memory: $(STAMP)
+	CONVMARK_TEST_MEMORY=full $(BIN)/python -m pytest -n auto --dist loadgroup -rA tests/test_memory_safety.py
 
 # NETWORK="vgg19 unet" for others than basics and resnet50; ARGS for more, as in `convmark run --help`.
 bench: $(STAMP)

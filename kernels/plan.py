@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Lock
 
 import numpy as np
 
@@ -26,7 +27,8 @@ def aligned_empty(nbytes: int) -> np.ndarray:
 class Plan:
     """A convolution bound to its weights; call it with an input.
 
-    A plan owns its workspace, so one plan serves one call at a time.
+    A plan owns its workspace, so it serves one call at a time: calls from several Python
+    threads wait for each other. Threads that are to run side by side need a plan each.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class Plan:
         self._bia = bia.copy() if bia is bias else bia
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
         self._workspace = aligned_empty(self.workspace_bytes)
+        self._turn = Lock()
 
     def __call__(self, input: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve ``input``.
@@ -85,7 +88,7 @@ class Plan:
         else:
             _check_out(out, src, problem)
         if out.size:
-            with threading.limited_to(self.threads):
+            with self._turn, threading.limited_to(self.threads):
                 self.algorithm.run(problem, self._packed, src, self._bia, out, self._workspace, self.threads)
         return out
 
