@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from suite.environment import this_machine
 from suite.gate.null import Null, judge_null
+from suite.report.null import control_facts
 from suite.statistics import LOOKS
 
 
@@ -64,3 +67,17 @@ def test_the_same_seed_gives_the_same_rates_and_json_takes_them() -> None:
     first, second = (judge_null(_null(0.03), margin=0.05, risk=0.01, runs=40) for _ in range(2))
     assert first == second
     assert json.loads(json.dumps(first.as_dict(), allow_nan=False))["runs"] == 40
+
+
+def test_reports_have_the_newest_control_of_the_same_machine(tmp_path: Path) -> None:
+    machine = this_machine()
+    stored = judge_null(_null(0.01), margin=0.05, risk=0.01, runs=20).as_dict()
+    for name, cpu in (("20260101T000000Z", machine.cpu), ("20260102T000000Z", machine.cpu), ("20260103T000000Z", "x")):
+        folder = tmp_path / "aa" / name
+        folder.mkdir(parents=True)
+        content = {**stored, "machine": {**machine.as_dict(), "cpu": cpu}}
+        (folder / "rates.json").write_text(json.dumps(content) if cpu != "x" else "{}")
+    facts = dict(control_facts(tmp_path, machine))
+    assert facts["A/A control of"] == "20260102T000000Z"
+    assert facts["false alarms of a gate run"] == "0.00% of 20 resampled"
+    assert control_facts(tmp_path / "elsewhere", machine) == []

@@ -28,11 +28,17 @@ Mistrusted times are of processes that others' load disturbed. The fastest is **
 """
 
 
-def markdown(frame: pd.DataFrame, machine: Machine | None, limits: Limits | None, pictures: Iterable[Path] = ()) -> str:
-    """The whole report as text; pictures are named relative to it."""
+def markdown(
+    frame: pd.DataFrame,
+    machine: Machine | None,
+    limits: Limits | None,
+    pictures: Iterable[Path] = (),
+    control: Iterable[tuple[str, str]] = (),
+) -> str:
+    """The whole report as text; pictures are named relative to it, ``control`` is what the null control found."""
     parts = ["# Convolution speed", _HOW_TO_READ]
     if machine is not None:
-        parts.append(_table(("machine", ""), machine_lines(machine, limits)))
+        parts.append(_table(("machine", ""), [*machine_lines(machine, limits), *control]))
     versions = version_lines(frame)
     if versions:
         parts.append(_table(VERSION_HEADINGS, versions))

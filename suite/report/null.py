@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,7 +14,7 @@ from rich.text import Text
 from suite.environment import Machine
 from suite.gate.null import Rates
 
-__all__ = ["print_rates", "rates_markdown"]
+__all__ = ["control_facts", "print_rates", "rates_markdown"]
 
 _HEADINGS = ("slowdown put in", "measured", "found", "found, worst benchmark", "called same", "undecided")
 
@@ -60,3 +62,22 @@ def rates_markdown(rates: Rates, machine: Machine, margin: float, risk: float) -
         rows = [headings, ["---"] * len(headings), *lines]
         parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows))
     return "\n\n".join(parts) + "\n"
+
+
+def control_facts(results: Path, machine: Machine) -> list[tuple[str, str]]:
+    """What the newest null control below ``results`` found on this CPU, as pairs of name and value; else nothing."""
+    for path in sorted(results.glob("aa/*/rates.json"), reverse=True):
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["machine"]["cpu"] != machine.cpu or stored["machine"]["cores"] != machine.cores:
+                continue
+            found = ", ".join(f"{each['slowdown']:.0%} in {each['detection']:.1%}" for each in stored["powers"])
+            return [
+                ("A/A control of", path.parent.name),
+                ("noise of a pair of processes", f"{stored['pair_noise']:.2%}"),
+                ("false alarms of a gate run", f"{stored['false_alarm']:.2%} of {stored['runs']} resampled"),
+                ("slowdowns found", found),
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return []
