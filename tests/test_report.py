@@ -15,6 +15,7 @@ from kernels import Conv2dProblem
 from suite.environment import Limits, this_machine
 from suite.report.foreign import ForeignError, read_asv, read_pytest_benchmark
 from suite.report.gather import combine, write_report
+from suite.report.kinds import kind_of, kind_tables
 from suite.report.markdown import markdown
 from suite.report.plot import draw
 from suite.report.summaries import summaries, version_lines
@@ -366,3 +367,47 @@ def test_other_tools_files_that_cannot_be_read_are_one_sentence(tmp_path: Path) 
     (tmp_path / "box" / "x-y.json").write_text("{}")
     with pytest.raises(ForeignError, match="is not an asv result file of version 2"):
         read_asv(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("g8ic8ih9oc8kh3", "depthwise"),
+        ("g8ic8ih9oc16kh3", "depthwise"),
+        ("g4ic8ih9oc8kh3", "grouped"),
+        ("ic3ih9oc8kh3", "few input channels"),
+        ("ic8ih9oc8kh3dh2", "dilated"),
+        ("ic8ih9oc8kh1", "1x1"),
+        ("ic8ih9oc8kh1sh2", "1x1 strided"),
+        ("ic8ih9oc8kh3sh2", "strided"),
+        ("ic8ih7oc8kh3ph1", "3x3, maps below 14"),
+        ("ic8ih14oc8kh3ph1", "3x3, maps 14 to 149"),
+        ("ic8ih150oc8kh3ph1", "3x3, maps of 150 and more"),
+        ("ic8ih17oc8kh1kw7", "one-dimensional"),
+        ("ic8ih17oc8kh5", "larger kernels"),
+    ],
+)
+def test_layers_are_of_a_kind(text: str, kind: str) -> None:
+    assert kind_of(Conv2dProblem.parse(text)) == kind
+
+
+def test_kinds_are_geometric_means_over_each_shape_once() -> None:
+    strided = "ic64ih56oc64kh3sh2ph1"
+    rows = [
+        _row("mine", 1.0), _row("mine_too", 3.0), _row("auto", 0.1, family="auto"),
+        _peer("ncnn", 2.0), _peer("torch_a", 4.0, library="PyTorch"), _peer("torch_b", 8.0, library="PyTorch"),
+        _row("mine", 1.0, network="other"), _peer("ncnn", 2.0, network="other"),
+        _row("mine", 1.0, problem=strided, layer="two"), _peer("ncnn", 0.5, problem=strided, layer="two"),
+        _peer("torch_a", 0.1, problem=strided, layer="two", library="PyTorch", status="wrong"),
+        _row("mine", None, problem="ic8ih9oc8kh1", layer="three", status="failed"),
+    ]  # fmt: skip
+    [table] = kind_tables(combine(rows))
+    assert table.headings[-2:] == ("vs Ncnn", "vs PyTorch")
+    by_kind = {line[0]: dict(zip(table.headings, line, strict=True)) for line in table.lines}
+    assert set(by_kind) == {"3x3, maps 14 to 149", "strided", "all"}
+    assert (by_kind["strided"]["vs best peer"], by_kind["strided"]["vs PyTorch"]) == ("0.50x", "")
+    assert by_kind["3x3, maps 14 to 149"]["vs PyTorch"] == "4.00x"
+    everything = by_kind["all"]
+    assert (everything["layers"], everything["vs best peer"], everything["least"]) == ("2", "1.00x", "0.50x")
+    assert (everything["where"], everything["ahead on"]) == (strided, "1 of 2")
+    assert kind_tables(combine(_ROWS)) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from suite.environment import Limits, Machine
+from suite.report.kinds import kind_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
 from suite.report.tables import layer_tables
 from suite.report.terminal import machine_lines
@@ -27,6 +28,11 @@ call, reload the same in a later process, with compiled code on the disk; first 
 Mistrusted times are of processes that others' load disturbed. The fastest is **bold**.
 """
 
+_KINDS = """\
+Geometric means over layers, each shape once, of the time of the fastest peer by that of the fastest of
+ours: above 1 is ahead. A library counts by its fastest way to be used.
+"""
+
 
 def markdown(
     frame: pd.DataFrame,
@@ -43,6 +49,8 @@ def markdown(
     if versions:
         parts.append(_table(VERSION_HEADINGS, versions))
     parts += [f"![{path.stem}]({path.name})" for path in pictures]
+    for kinds in kind_tables(frame):
+        parts += [f"## {kinds.title}", _KINDS, _table(kinds.headings, kinds.lines)]
     for summary, total in summaries(frame):
         parts += [f"## {summary.title}", _table(summary.headings, summary.lines)]
         parts += [_sentence(note) for note in summary.notes]

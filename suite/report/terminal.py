@@ -13,6 +13,7 @@ from rich.text import Text
 
 from suite.environment import Limits, Machine
 from suite.report.groups import circumstances
+from suite.report.kinds import kind_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
 from suite.report.tables import LayerTable, layer_tables
 from suite.report.units import number, size
@@ -22,7 +23,17 @@ __all__ = ["machine_lines", "print_report"]
 _STYLES = {"ok": "", "mistrusted": "yellow", "skipped": "dim", "wrong": "bold red", "failed": "bold red"}
 
 #: Headings whose cells are text; the others are numbers and stand to the right.
-_WORDS = {"algorithm", "status", "layer", "fastest", "fastest of ours", "best peer", *VERSION_HEADINGS}
+_WORDS = {
+    "algorithm",
+    "status",
+    "layer",
+    "fastest",
+    "fastest of ours",
+    "best peer",
+    "kind of layer",
+    "where",
+    *VERSION_HEADINGS,
+}
 
 #: Columns of a layer that only files show.
 _IN_FILES = {"version", "min", "prepare", "reload", "first call", "processes", "reason"}
@@ -58,6 +69,9 @@ def print_report(console: Console, frame: pd.DataFrame) -> None:
             _print_table(console, title, TOTAL_HEADINGS, _plain(total.lines))
         if total.lacking:
             console.print(Text(f"  {total.lacking}", style="dim"))
+        console.print()
+    for kinds in kind_tables(frame):
+        _print_table(console, kinds.title, kinds.headings, _plain(kinds.lines), ("where",))
         console.print()
     versions = version_lines(frame)
     if versions:
