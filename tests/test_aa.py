@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,14 @@ def test_it_goes_on_with_what_is_stored(duel: type[_Duel], capsys: pytest.Captur
         file.write(b'{"generation": 4, "benchmark": "cut o')
     found = json.loads(_aa(capsys, "--generations", "6", "--resume", str(folder))[1])
     assert found["generations"] == 6 and (folder / "pairs.jsonl").read_bytes().startswith(before)
+
+
+def test_pairs_of_other_sources_are_not_added_to(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(json.loads(_aa(capsys, "--generations", "3")[1])["folder"])
+    pairs = folder / "pairs.jsonl"
+    pairs.write_text(re.sub(r'"sources": "\w+"', '"sources": "others"', pairs.read_text()))
+    code, _, err = _aa(capsys, "--resume", str(folder))
+    assert code == 2 and "has pairs of sources 'others', expected the same" in err
 
 
 def test_too_little_is_no_verdict(

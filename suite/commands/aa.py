@@ -71,7 +71,12 @@ def aa(
     layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
     folder.mkdir(parents=True, exist_ok=True)
     pairs = folder / "pairs.jsonl"
-    seen = {int(line["generation"]) for line in read_lines(pairs, warn) if line.get("done")}
+    lines = list(read_lines(pairs, warn))
+    sources = this_machine().sources
+    for line in lines:
+        if line.get("sources", sources) != sources:
+            fail(f"{folder} has pairs of sources {line['sources']!r}, expected the same, not {sources!r}")
+    seen = {int(line["generation"]) for line in lines if line.get("done")}
     try:
         with workshop(Path.cwd()) as here:
             same = here.build(WORKING_TREE, own_environment=False)
@@ -115,7 +120,7 @@ def _generation(duel: Duel, benchmarks: list[Benchmark], pairs: Path, tally: Tal
                 times = zip((BASE, "0", *map(str, _SLOWDOWNS)), (takes[BASE][0], *takes[HEAD]), strict=False)
                 line |= {name: _seconds(take) for name, take in times}
             _store(pairs, line)
-        _store(pairs, {"generation": duel.number, "done": True})
+        _store(pairs, {"generation": duel.number, "done": True, "sources": this_machine().sources})
 
 
 def _seconds(take: Take) -> float | None:

@@ -172,8 +172,13 @@ class Duel:
     def _hire(self, side: str, threads: int) -> Staff:
         key = side, threads
         if key not in self._staff:
-            self._staff[key] = self.start(self.revisions[side], threads)
-            self._staff[key].ask("load", contender="auto", threads=threads)
+            staff = self.start(self.revisions[side], threads)
+            try:
+                staff.ask("load", contender="auto", threads=threads)
+            except WorkerError:
+                staff.close()
+                raise
+            self._staff[key] = staff
         return self._staff[key]
 
     def __enter__(self) -> Duel:
