@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ def aligned_empty(nbytes: int) -> np.ndarray:
 class Plan:
     """A convolution bound to its weights; call it with an input.
 
-    A plan owns its workspace, so one plan serves one call at a time.
+    A plan owns its workspace, so it serves one call at a time: calls from several Python
+    threads wait for each other. Threads that are to run side by side need a plan each.
 
     Attributes
     ----------
@@ -61,6 +63,7 @@ class Plan:
         self._bia = bia.copy() if bia is bias else bia
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
         self._workspace = aligned_empty(self.workspace_bytes)
+        self._turn = Lock()
 
     def __call__(self, input: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve ``input``.
@@ -90,11 +93,12 @@ class Plan:
             _check_out(out, src, self._output_shape, self._dtype)
         if out.size:
             run: Any = (problem, self._packed, src, self._bia, out, self._workspace, self.threads)
-            if self.threads == 1:
-                self.algorithm.run(*run)
-            else:
-                with threading.limited_to(self.threads):
+            with self._turn:
+                if self.threads == 1:
                     self.algorithm.run(*run)
+                else:
+                    with threading.limited_to(self.threads):
+                        self.algorithm.run(*run)
         return out
 
     def poison(self) -> None:

@@ -1,0 +1,80 @@
+"""Kernels with one mistake each, for the children of `guarded_runs`: each must be caught and named.
+
+Importing this registers them as algorithms, so nothing but a child process may import it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from kernels import Conv2dProblem, algorithm, get_algorithm
+from kernels.machine.blocking import TileShape, lanes_of
+from kernels.machine.simd import tile_load, tile_store
+from kernels.machine.static import static
+from kernels.machine.workspace import carve, workspace_bytes
+
+
+@numba.njit
+def _copy_vector(shape, source, at, target, to):
+    tile_store(tile_load(shape, source, at, 0), target, to, 0)
+
+
+@numba.njit
+def _put(target, at, value):
+    target[at] = value
+
+
+def _pieces(p: Conv2dProblem) -> dict[str, tuple[int, ...]]:
+    return {"first": (16,), "second": (16,)}
+
+
+def _mistake(name: str, p: Conv2dProblem, wei: Any, src: Any, dst: Any, workspace: Any) -> None:
+    pieces = carve(workspace, _pieces(p), p.dtype)
+    vector = static(TileShape(1, 1, lanes_of(p.dtype)))
+    if name == "broken_reads_a_vector_past":
+        _copy_vector(vector, src, src.size, pieces["second"], 0)
+    elif name == "broken_reads_before":
+        _copy_vector(vector, wei, -1, pieces["second"], 0)
+    elif name == "broken_writes_an_element_past":
+        _put(dst, dst.size, 0.0)
+    elif name == "broken_writes_the_source":
+        _put(src, 0, src[0])
+    elif name == "broken_outgrows_a_piece_of_the_workspace":
+        _put(pieces["first"], 16, 0.0)
+    elif name == "broken_leaves_one_out":
+        dst[-1] = np.nan
+
+
+def _register(name: str) -> None:
+    def run(
+        problem: Conv2dProblem,
+        packed: tuple[np.ndarray, ...],
+        src: np.ndarray,
+        bia: np.ndarray,
+        dst: np.ndarray,
+        workspace: np.ndarray,
+        threads: int,
+    ) -> None:
+        get_algorithm("direct_naive").run(problem, packed, src, bia, dst, workspace, threads)
+        _mistake(name, problem, packed[0].reshape(-1), src.reshape(-1), dst.reshape(-1), workspace)
+
+    algorithm(
+        name,
+        family="broken",
+        error_factor=8.0,
+        workspace=lambda problem, threads: workspace_bytes(_pieces(problem), problem.dtype),
+    )(run)
+
+
+for _name in (
+    "broken_reads_a_vector_past",
+    "broken_reads_before",
+    "broken_writes_an_element_past",
+    "broken_writes_the_source",
+    "broken_outgrows_a_piece_of_the_workspace",
+    "broken_leaves_one_out",
+):
+    _register(_name)

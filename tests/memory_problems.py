@@ -1,0 +1,116 @@
+"""Problems at the edges of vectors, tiles and padding: what the guard pages are put around.
+
+A kind is one edge; it names the values that its extents are drawn from, and everything that it does
+not name is drawn from `_ANYTHING`. The generator is deterministic: the same problems in every run.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Mapping
+
+import numpy as np
+from conftest import EDGES
+
+from kernels import Algorithm, Conv2dProblem, ProblemError
+from kernels.machine.static import Static
+
+__all__ = ["KINDS", "full_matrix", "sample"]
+
+#: Output widths below, at and above vectors of 4, 8 and 16 and tiles of 6, 8, 14, 16 and 28 pixels.
+_WIDTHS = (1, 2, 3, 5, 7, 8, 13, 14, 15, 16, 17, 19, 28, 29, 31, 33, 35)
+#: Channels around multiples of 16 and 32.
+_CHANNELS = (1, 3, 8, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 70)
+_FEW = (1, 2, 3, 4, 5, 7)
+#: Largest source map of a drawn problem, so that hundreds of them take seconds.
+_LARGEST_MAP = 40
+
+Choices = Mapping[str, tuple[int, ...]]
+
+#: ``ow`` and ``oh`` stand for the source extents that give them; ``rest`` is how many columns and
+#: rows of the source no tap reads; ``icg`` and ``ocg`` are channels a group.
+_ANYTHING: Choices = {
+    "mb": (1, 1, 2, 3), "g": (1,), "icg": _FEW, "ocg": _CHANNELS, "oh": _FEW, "ow": _WIDTHS, "rest": (0, 0, 1),
+    "kh": (3,), "kw": (3,), "sh": (1,), "sw": (1,), "dh": (1,), "dw": (1,),
+    "ph": (0, 1), "pw": (0, 1), "pb": (0, 1), "pr": (0, 1), "b": (0, 1), "f": (32,),
+}  # fmt: skip
+
+#: Kind -> how many are drawn, and what from.
+KINDS: Mapping[str, tuple[int, Choices]] = {
+    "width": (60, {"ph": (1,), "pw": (1,), "pb": (1,), "pr": (1,), "rest": (0,)}),
+    "height": (40, {"oh": _WIDTHS, "ow": _FEW}),
+    "channels": (70, {"icg": _CHANNELS, "ow": (5, 7, 8, 14)}),
+    "pointwise": (40, {"kh": (1,), "kw": (1,), "icg": _CHANNELS, "ph": (0,), "pw": (0,), "pb": (0,), "pr": (0,)}),
+    "pointwise, padded or strided": (16, {"kh": (1,), "kw": (1,), "sh": (1, 2, 3), "sw": (1, 2, 3), "rest": (0, 1, 2)}),
+    "stride": (50, {"sh": (1, 2, 3), "sw": (2, 3), "rest": (0, 1, 2), "kh": (2, 3, 5), "kw": (1, 3, 4)}),
+    "dilation": (30, {"dh": (1, 2, 3), "dw": (1, 2, 5), "sh": (1, 2), "sw": (1, 2)}),
+    "asymmetric padding": (40, {"ph": (0, 2), "pw": (0, 3), "pb": (0, 1, 3), "pr": (0, 2)}),
+    "padding wider than the kernel": (30, {"ph": (3, 4), "pw": (3, 5), "pb": (3,), "pr": (4,), "kh": (1, 2, 3)}),
+    "grouped": (40, {"g": (2, 3, 4), "icg": (1, 4, 5, 16, 17), "ocg": (1, 4, 15, 16, 17), "sw": (1, 1, 2)}),
+    "depthwise": (200, {"g": (2, 3, 16, 17), "icg": (1,), "ocg": (1,), "kh": (3, 5), "kw": (3, 5), "sw": (1, 2)}),
+    "depthwise with a multiplier": (80, {"g": (2, 5), "icg": (1,), "ocg": (2, 3), "sh": (1, 2), "sw": (1, 2)}),
+    "one row": (12, {"oh": (1,), "kh": (1,), "kw": (3, 7), "ph": (0,), "pb": (0,), "pw": (0, 3), "pr": (0, 3)}),
+    "one column": (12, {"ow": (1,), "kw": (1,), "kh": (3, 7), "pw": (0,), "pr": (0,), "oh": _WIDTHS}),
+    "large kernel": (14, {"kh": (7, 11, 17), "kw": (7, 9, 31), "ph": (0, 3), "pw": (0, 4, 15), "ocg": (1, 3, 17)}),
+    "float64": (50, {"f": (64,), "ocg": (1, 7, 8, 9, 16, 17, 33), "icg": (1, 8, 9, 17)}),
+}  # fmt: skip
+
+#: Problems of a sample, and of how many of the matrix one is looked at.
+_SAMPLE, _SPREAD = 40, 5
+#: What a sample compiles for, by number of threads: what other tests compile anyway.
+_COMPILED: Mapping[int, tuple[str, ...]] = {
+    1: EDGES,
+    2: ("mb9ic17ih14oc40kh3ph1b1", "g2ic34ih9iw26oc80kh3ph1pb0", "g16ic16ih10oc16kh3ph1"),
+}
+
+
+@functools.cache
+def full_matrix() -> tuple[str, ...]:
+    """Every problem text, the edges of conftest first; no text stands twice."""
+    found = dict.fromkeys(str(Conv2dProblem.parse(text)) for text in EDGES)
+    for kind, (count, choices) in KINDS.items():
+        draw = random.Random(kind)
+        wanted = len(found) + count
+        while len(found) < wanted:
+            problem = _draw(draw, {**_ANYTHING, **choices})
+            if problem is not None:
+                found[str(problem)] = None
+    return tuple(found)
+
+
+def sample(algorithm: Algorithm, threads: int) -> tuple[str, ...]:
+    """Problems that ``algorithm`` does not refuse, spread over the matrix.
+
+    Compiling is nearly all of what a case costs, so these are problems that need no kernel but
+    those that a few problems of other tests need too.
+    """
+    compiled = {_specialisation(algorithm, text) for text in _COMPILED[threads]} - {None}
+    spread = (*EDGES, *full_matrix()[len(EDGES) :: _SPREAD])
+    cheap = [text for text in spread if _specialisation(algorithm, text) in compiled]
+    return tuple(cheap[:: max(1, len(cheap) // _SAMPLE)])
+
+
+@functools.cache
+def _specialisation(algorithm: Algorithm, text: str) -> tuple[str, ...] | None:
+    """What the kernels of a problem are specialised by, None where it is refused."""
+    p = Conv2dProblem.parse(text)
+    if algorithm.unsupported(p) is not None:
+        return None
+    packed = algorithm.prepare(p, np.zeros(p.weight_shape, p.dtype))
+    return p.dtype, *(repr(value.value) for value in packed if isinstance(value, Static))
+
+
+def _draw(draw: random.Random, choices: Choices) -> Conv2dProblem | None:
+    """One problem, or None where the numbers drawn describe none, or a large one."""
+    e = {key: draw.choice(values) for key, values in choices.items()}
+    ih = (e["oh"] - 1) * e["sh"] + (e["kh"] - 1) * e["dh"] + 1 - e["ph"] - e["pb"] + min(e["rest"], e["sh"] - 1)
+    iw = (e["ow"] - 1) * e["sw"] + (e["kw"] - 1) * e["dw"] + 1 - e["pw"] - e["pr"] + min(e["rest"], e["sw"] - 1)
+    if max(ih, iw) > _LARGEST_MAP:
+        return None
+    same = {key: e[key] for key in ("mb", "g", "kh", "kw", "sh", "sw", "ph", "pw", "pb", "pr", "dh", "dw")}
+    ic, oc = e["g"] * e["icg"], e["g"] * e["ocg"]
+    try:
+        return Conv2dProblem(ic=ic, oc=oc, ih=ih, iw=iw, bias=bool(e["b"]), dtype=f"float{e['f']}", **same)
+    except ProblemError:
+        return None

@@ -1,0 +1,87 @@
+"""No kernel reads or writes past an end of an array: each runs against unreadable pages."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import pytest
+from guarded import PLACEMENTS, Case
+from guarded_runs import run_cases
+from memory_problems import full_matrix, sample
+
+from kernels import algorithms, get_algorithm
+from kernels.machine.blocking import vector_bytes
+
+#: ``make test-memory``: every problem of the matrix, not a sample.
+FULL = os.environ.get("CONVMARK_TEST_MEMORY") == "full"
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason=f"guard pages are made by Linux's mprotect, this is {sys.platform}"
+)
+#: One worker an algorithm, as in test_algorithms: each kernel is then compiled once.
+each_algorithm = pytest.mark.parametrize(
+    "name", [pytest.param(each.name, marks=pytest.mark.xdist_group(each.name)) for each in algorithms()]
+)
+
+
+#: Few, because every one compiles: an odd tile, a batch with a bias, groups, depthwise.
+NARROW = ("mb3ic5ih8iw11oc7kh2kw3", "mb2ic17ih14oc40kh3ph1b1", "g4ic8ih7oc12kh3ph1", "g16ic16ih10oc16kh3ph1")
+
+
+def cases(name: str, texts: Mapping[int, Sequence[str]]) -> list[Case]:
+    """Problems by number of threads: both placements of the page, the workspace whole and in its pieces."""
+    return [
+        Case(name, text, placement, threads, apart)
+        for threads in texts
+        for text in texts[threads]
+        for placement in PLACEMENTS
+        for apart in (False, True)
+    ]
+
+
+@each_algorithm
+def test_nothing_past_an_end_is_touched(name: str) -> None:
+    algorithm = get_algorithm(name)
+    outcome = run_cases(
+        cases(name, {threads: full_matrix() if FULL else sample(algorithm, threads) for threads in (1, 2)})
+    )
+    print(f"{name}: {dict(outcome.counts)}")
+    assert not outcome.failures, "\n".join(outcome.failures)
+    assert outcome.counts["ok"]
+
+
+@each_algorithm
+@pytest.mark.parametrize("width", [16, 32])
+def test_nothing_past_an_end_is_touched_with_narrow_vectors(name: str, width: int) -> None:
+    if width >= vector_bytes():
+        pytest.skip(f"this CPU's vectors have {vector_bytes()} bytes, the other test uses them")
+    outcome = run_cases(cases(name, {1: full_matrix()[::4] if FULL else NARROW}), vector_bytes=width)
+    print(f"{name}, {width} bytes: {dict(outcome.counts)}")
+    assert not outcome.failures, "\n".join(outcome.failures)
+    assert outcome.counts["ok"]
+
+
+#: Name in `broken_kernels`, the placement of the page that finds the mistake, and what is said of it.
+BROKEN = (
+    ("broken_reads_a_vector_past", "after", "killed by SIGSEGV, at src"),
+    ("broken_reads_before", "before", "killed by SIGSEGV, at packed[0]"),
+    ("broken_writes_an_element_past", "after", "killed by SIGSEGV, at dst"),
+    ("broken_writes_an_element_past", "before", "something was written beside dst"),
+    ("broken_writes_the_source", "before", "killed by SIGSEGV, at src"),
+    ("broken_outgrows_a_piece_of_the_workspace", "after", "killed by SIGSEGV, at workspace first"),
+    ("broken_leaves_one_out", "after", "1 of 378 elements of dst are NaN"),
+)
+
+
+def test_broken_kernels_are_caught_and_named() -> None:
+    text = "ic4ih9iw7oc6kh3ph1"
+    outcome = run_cases(
+        [Case(name, text, placement, 1, apart=True) for name, placement, _ in BROKEN], modules=["broken_kernels"]
+    )
+    assert outcome.counts == {"died": 5, "wrong": 2}
+    for said, (name, placement, found) in zip(outcome.failures, BROKEN, strict=True):
+        assert said.startswith(f"{name} on {text}, an unreadable page {placement} each array")
+        assert "threads=1" in said
+        assert found in said
