@@ -2,16 +2,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)/.peers
+TORCH ?= torch==2.13.0
 
-.PHONY: test test-memory lint types bench bench-all clean
+.PHONY: test test-memory test-peers lint types bench bench-peers bench-all aa clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(PEERS): $(STAMP)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,peers]' $(TORCH)
+	touch $@
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+# What other libraries compute, where they are installed.
+test-peers: $(PEERS)
+	$(BIN)/python -m pytest tests/test_contenders.py
 
 # Every problem of the guard-page matrix, not the sample that `make test` takes; minutes to an hour.
 test-memory: $(STAMP)
@@ -21,8 +31,15 @@ test-memory: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/convmark run $(foreach name,$(NETWORK),--network $(name)) $(ARGS)
 
+bench-peers: $(PEERS)
+	$(BIN)/convmark run $(foreach name,$(NETWORK),--network $(name)) --contender all $(ARGS)
+
 bench-all: $(STAMP)
 	$(BIN)/convmark run --all $(ARGS)
+
+# What the regression gate is worth on this machine.
+aa: $(STAMP)
+	$(BIN)/convmark aa $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check kernels suite tests

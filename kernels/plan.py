@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,9 @@ class Plan:
     ) -> None:
         algorithm.require(problem)
         self.problem = problem
+        # Found once: small convolutions take no longer than finding them.
+        self._input_shape, self._output_shape = problem.input_shape, problem.output_shape
+        self._dtype = np.dtype(problem.dtype)
         self.algorithm = algorithm
         self.threads = threads
         wei = _checked("weight", weight, problem.weight_shape, problem.dtype)
@@ -82,14 +86,19 @@ class Plan:
             A shape, dtype or layout differs from the problem's.
         """
         problem = self.problem
-        src = _checked("input", input, problem.input_shape, problem.dtype)
+        src = _checked("input", input, self._input_shape, self._dtype)
         if out is None:
-            out = np.empty(problem.output_shape, problem.dtype)
+            out = np.empty(self._output_shape, self._dtype)
         else:
-            _check_out(out, src, problem)
+            _check_out(out, src, self._output_shape, self._dtype)
         if out.size:
-            with self._turn, threading.limited_to(self.threads):
-                self.algorithm.run(problem, self._packed, src, self._bia, out, self._workspace, self.threads)
+            run: Any = (problem, self._packed, src, self._bia, out, self._workspace, self.threads)
+            with self._turn:
+                if self.threads == 1:
+                    self.algorithm.run(*run)
+                else:
+                    with threading.limited_to(self.threads):
+                        self.algorithm.run(*run)
         return out
 
     def poison(self) -> None:
@@ -137,7 +146,7 @@ def plan(
     return Plan(problem, chosen, weight, bias, threading.resolve(threads))
 
 
-def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: np.dtype | str) -> np.ndarray:
     array = np.asarray(value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
@@ -146,11 +155,11 @@ def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: str) -
     return np.ascontiguousarray(array)
 
 
-def _check_out(out: np.ndarray, src: np.ndarray, problem: Conv2dProblem) -> None:
-    if out.shape != problem.output_shape:
-        raise ValueError(f"out has shape {out.shape}, expected {problem.output_shape}")
-    if out.dtype != problem.dtype:
-        raise ValueError(f"out has dtype {out.dtype}, expected {problem.dtype}")
+def _check_out(out: np.ndarray, src: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, expected {shape}")
+    if out.dtype != dtype:
+        raise ValueError(f"out has dtype {out.dtype}, expected {dtype}")
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError("out is not a writeable C-contiguous array, expected one")
     if np.may_share_memory(out, src):

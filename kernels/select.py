@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kernels.machine.blocking import cache_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Algorithm, get_algorithm
 
@@ -14,14 +15,26 @@ def choose(problem: Conv2dProblem) -> Algorithm:
     if icg == 1 and get_algorithm("depthwise_stencil").unsupported(problem) is None:
         return get_algorithm("depthwise_stencil")
     if ocg < 4:
-        # A block of output channels that is mostly empty wastes its vectors.
-        return get_algorithm("direct_naive")
+        # Vectors of output channels would be mostly empty: here they are of pixels.
+        return get_algorithm("im2col_gemm")
     # Fewer multiplications pay where there are channels to spread the transforms over; on
     # small maps the 6x6 tiles of F(4, 3) overhang more than they save.
     winograd = get_algorithm("winograd_f4x3" if problem.oh * problem.ow >= 100 else "winograd_f2x3")
     if min(icg, ocg) >= 16 and winograd.unsupported(problem) is None:
         return winograd
-    if problem.kh == problem.kw == problem.sh == problem.sw == 1:
-        # The source already is the matrix of columns, and nothing is transposed on the way out.
+    if _is_small_product(problem):
         return get_algorithm("im2col_gemm")
     return get_algorithm("direct_tiled")
+
+
+def _is_small_product(problem: Conv2dProblem) -> bool:
+    """Whether the source already is the matrix of columns, its pixels fill vectors, and sums are short.
+
+    Of short sums the transposing store of `direct_tiled` takes a share. Where the source does
+    not stay near L2 that one is faster all the same: it asks for its next pixels ahead.
+    """
+    p = problem
+    if (p.kh, p.kw, p.sh, p.sw) != (1, 1, 1, 1) or p.padded_shape != (p.ih, p.iw):
+        return False
+    source = p.ic * p.ih * p.iw * p.itemsize
+    return p.ic // p.g <= 128 and p.oh * p.ow >= 400 and source <= 2 * cache_bytes(2)

@@ -22,7 +22,7 @@ import pandas as pd
 import kernels
 from suite import probes
 
-__all__ = ["Limits", "Machine", "measure_limits", "this_machine"]
+__all__ = ["Limits", "Machine", "evicting_bytes", "measure_limits", "this_machine"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -168,6 +168,11 @@ def measure_limits(threads: Iterable[int], dtypes: Iterable[str] = ("float32",))
         {dtype: {n: probes.measure_fma(dtype, n) for n in counts} for dtype in sorted(set(dtypes))},
         {n: probes.measure_bandwidth(n, nbytes) for n in counts},
     )
+
+
+def evicting_bytes() -> int:
+    """How much must be written to before no cache holds anything else, within reason on the largest machines."""
+    return min(2 * max([2**24, *this_machine().caches.values()]), 2**28)
 
 
 def _cpu_model() -> str:

@@ -11,12 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.timer import resolution
-
-__all__ = ["Evictor", "Sample", "calls_per_sample", "take_sample"]
+__all__ = ["Evictor", "Sample", "calls_per_sample", "resolution", "slowed", "take_sample"]
 
 #: A sample has at least so many seconds, and so many steps of the clock.
 _LEAST_SAMPLE_S, _TICKS = 1e-3, 10
+
+#: Samples that a slowdown is calibrated by.
+_CALIBRATION = 5
+
+
+def resolution(clock: Callable[[], float] = time.perf_counter) -> float:
+    """The smallest step that the clock is seen to make, in seconds."""
+    steps = []
+    for _ in range(5):
+        start = clock()
+        while (now := clock()) == start:
+            pass
+        steps.append(now - start)
+    return min(steps)
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,25 @@ def calls_per_sample(call: Callable[[], object], evict: Callable[[], object] | N
     while take_sample(call, calls, evict).wall_s < least_s:
         calls *= 2
     return calls
+
+
+def slowed(
+    call: Callable[[], object], slowdown: float, evict: Callable[[], object] | None = None
+) -> Callable[[], object]:
+    """The same call, then idle turns for a fraction of its own time: a slowdown whose size is known."""
+    calls = calls_per_sample(call, evict)
+    own_s = float(np.median([take_sample(call, calls, evict).seconds for _ in range(_CALIBRATION)]))
+    extra_s = slowdown * own_s
+
+    def longer() -> object:
+        result = call()
+        # Turning, not sleeping: a sleeping thread would be taken for one that was disturbed.
+        end = time.perf_counter() + extra_s
+        while time.perf_counter() < end:
+            pass
+        return result
+
+    return longer
 
 
 def _stretch(call: Callable[[], object], calls: int) -> Sample:

@@ -8,15 +8,19 @@ from typing import Annotated
 import typer
 
 __all__ = [
-    "Algorithms",
     "Asv",
     "Batch",
+    "Cache",
+    "Contenders",
     "Every",
     "Json",
     "Networks",
+    "Ours",
     "Output",
     "Problems",
+    "Processes",
     "PytestBenchmark",
+    "Reference",
     "Results",
     "Resume",
     "RunName",
@@ -26,24 +30,39 @@ __all__ = [
 ]
 
 Networks = Annotated[
-    list[str] | None, typer.Option("--network", "-n", metavar="NAME", help="A network; may be given again.")
+    list[str] | None,
+    typer.Option("--network", "--workload", "-n", metavar="NAME", help="A network; may be given again."),
 ]
 Every = Annotated[bool, typer.Option("--all", help="All networks.")]
 Problems = Annotated[
     list[str] | None,
     typer.Option("--problem", "-p", metavar="TEXT", help="A problem, like ic64ih56oc64kh3ph1; may be given again."),
 ]
-Algorithms = Annotated[
+Ours = Annotated[
     list[str] | None,
     typer.Option("--algorithm", "-a", metavar="NAME", help="An algorithm instead of all; may be given again."),
 ]
+Contenders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--contender", "--algorithm", "-c", "-a", metavar="NAME",
+        help="Who is timed: an algorithm, a library, or all, ours (the default), peers; may be given again.",
+    ),
+]  # fmt: skip
 Batch = Annotated[
     str, typer.Option("--mb", metavar="N", help="Batch of the networks' layers, or 'listed' for what the files state.")
 ]
 Threads = Annotated[
-    list[int] | None, typer.Option("--threads", "-t", metavar="N", help="Number of threads; may be given again.")
+    list[str] | None, typer.Option("--threads", "-t", metavar="N[,N]", help="Numbers of threads; may be given again.")
 ]
 Seconds = Annotated[float, typer.Option("--seconds", metavar="S", help="Seconds of samples a row.")]
+Processes = Annotated[int, typer.Option("--processes", metavar="N", help="Fresh processes a contender.")]
+Cache = Annotated[
+    str, typer.Option("--cache", metavar="KIND", help="Caches before a call: warm, cold (emptied), or warm,cold.")
+]
+Reference = Annotated[
+    str, typer.Option("--reference", metavar="NAME", help="Whom ratios are stated to; else each layer's best peer.")
+]
 Resume = Annotated[
     str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run, or with the 'latest'.")
 ]

@@ -35,12 +35,15 @@ class WorkerError(Exception):
     """A contender's process raised, crashed or hung; the message says which."""
 
 
-def worker_environment(threads: int, compiled: Path | None = None) -> dict[str, str]:
-    """Variables for a worker with ``threads`` threads; our compiled code is kept in ``compiled`` where given."""
+def worker_environment(threads: int, compiled: Path | None = None, sources: Path = _ROOT) -> dict[str, str]:
+    """Variables for a worker with ``threads`` threads and the packages below ``sources``.
+
+    Our compiled code is kept in ``compiled`` where that is given.
+    """
     # A worker that a test starts must not take part in that test's own collection and timing.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     # These sources, whatever else is installed under the same names.
-    path = os.pathsep.join(part for part in (str(_ROOT), kept.get("PYTHONPATH")) if part)
+    path = os.pathsep.join(part for part in (str(sources), kept.get("PYTHONPATH")) if part)
     pools = dict.fromkeys(_POOLS, str(threads))
     ours = {} if compiled is None else {"CONVMARK_CACHE_DIR": str(compiled.resolve())}
     return {**kept, **pools, **ours, "PYTHONPATH": path}
@@ -81,10 +84,20 @@ class Worker:
         Where our kernels' compiled code is kept.
     patience_s : float
         Seconds after which an answer counts as never coming.
+    sources : Path
+        Folder of the packages ``kernels`` and ``suite``.
+    python : str
+        The interpreter.
     """
 
     def __init__(
-        self, contender: str, threads: int, compiled: Path | None = None, patience_s: float = _PATIENCE_S
+        self,
+        contender: str,
+        threads: int,
+        compiled: Path | None = None,
+        patience_s: float = _PATIENCE_S,
+        sources: Path = _ROOT,
+        python: str = sys.executable,
     ) -> None:
         self.contender = contender
         self.threads = threads
@@ -92,9 +105,9 @@ class Worker:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
         with _pinned(measuring_cpus(threads)):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "suite.worker", str(os.getpid())],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
-                env=worker_environment(threads, compiled),
+                [python, "-m", "suite.worker", str(os.getpid())],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, cwd=sources,
+                env=worker_environment(threads, compiled, sources),
             )  # fmt: skip
 
     @property

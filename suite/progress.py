@@ -1,38 +1,42 @@
-"""What is seen while a run goes on: a bar with the time left, or a line a layer where nobody watches."""
+"""What is seen while something goes on: a bar with the time left, or a line a layer where nobody watches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
+from suite.catalogue import Layer
 from suite.report.units import span
 from suite.rows import Row
-from suite.selection import Task
 
-__all__ = ["Watch"]
+__all__ = ["Tally", "Watch"]
 
-#: Seconds over which the time left is estimated: rows take from milliseconds to seconds.
+#: Seconds over which the time left is estimated: steps take from milliseconds to seconds.
 _ESTIMATE_S = 120
 
 
 class Watch:
-    """Shows which task is on its way and how many are left.
+    """Shows what is on its way and how much is left; used in a ``with`` block.
 
     Parameters
     ----------
     console : Console
         Usually of stderr, so that stdout stays what was asked for.
     total : int
+        Steps.
+    done : int
+        Steps that are done already.
     """
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, done: int = 0) -> None:
         self._console = console
         self._total = total
-        self._count = 0
-        self._layer: tuple[str, str] | None = None
+        self._count = done
+        self._where: tuple[str, ...] | None = None
         self._rows: list[Row] = []
         self._bar = Progress(
             SpinnerColumn(),
@@ -46,40 +50,80 @@ class Watch:
             transient=True,
             speed_estimate_period=_ESTIMATE_S,
         )
-        self._line = self._bar.add_task("", total=total)
+        self._line = self._bar.add_task("", total=total, completed=done)
 
-    def before(self, task: Task) -> None:
-        """A task starts."""
-        self._bar.update(self._line, description=f"{task.layer.network}/{task.layer.name} {task.algorithm.name}")
+    def at(self, layer: Layer, contender: str) -> None:
+        """Something starts."""
+        self._bar.update(self._line, description=f"{layer.network}/{layer.name} {contender}")
 
-    def follow(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Pass rows on, and show each."""
-        if not self._console.is_terminal:
-            for row in rows:
-                yield row
-                self._note(row)
-            self._say()
+    def done_with(self, where: tuple[str, ...], rows: Sequence[Row]) -> None:
+        """A step is done: what came of it, by status and time."""
+        self._bar.advance(self._line)
+        if self._console.is_terminal:
             return
-        with self._bar:
-            for row in rows:
-                yield row
-                self._bar.advance(self._line)
-
-    def _note(self, row: Row) -> None:
-        layer = row["network"], row["layer"]
-        if layer != self._layer:
+        # Steps of one layer share a line.
+        if where != self._where:
             self._say()
-            self._layer, self._rows = layer, []
+            self._where, self._rows = where, []
         self._count += 1
-        self._rows.append(row)
+        self._rows += rows
 
     def _say(self) -> None:
-        """One line on a layer that is done."""
-        if self._layer is None:
+        """One line on what is done."""
+        if self._where is None:
             return
         states = [row["status"] for row in self._rows]
         counts = ", ".join(f"{states.count(name)} {name}" for name in dict.fromkeys(states))
         timed = [row for row in self._rows if row["time_s"] is not None]
         best = min(timed, key=lambda row: float(row["time_s"]), default=None)
         fastest = f", fastest {best['algorithm']} {span(best['time_s'])}" if best else ""
-        self._console.print(f"[{self._count}/{self._total}] {'/'.join(self._layer)}: {counts}{fastest}", markup=False)
+        self._console.print(
+            f"[{self._count}/{self._total}] {'/'.join(self._where)}: {counts}{fastest}", markup=False, soft_wrap=True
+        )
+
+    def __enter__(self) -> Watch:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop() if self._console.is_terminal else self._say()
+
+
+class Tally:
+    """Shows how many of something are done where their order is not known before; used in a ``with`` block.
+
+    Parameters
+    ----------
+    console : Console
+    total : int
+    word : str
+        What being done is called.
+    """
+
+    def __init__(self, console: Console, total: int, word: str) -> None:
+        self._console = console
+        self._total, self._word = total, word
+        self._said = ""
+        self._bar = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
+            TextColumn(word), TimeElapsedColumn(), console=console, transient=True,
+        )  # fmt: skip
+        self._line = self._bar.add_task("", total=total)
+
+    def at(self, words: str, done: int) -> None:
+        """Something starts; so many are done."""
+        self._bar.update(self._line, description=words, completed=done)
+        head = words.partition(":")[0]
+        if not self._console.is_terminal and head != self._said:
+            self._said = head
+            self._console.print(f"[{done}/{self._total} {self._word}] {head}", markup=False, soft_wrap=True)
+
+    def __enter__(self) -> Tally:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()

@@ -1,18 +1,26 @@
-"""What a row is: one algorithm on one layer with one number of threads."""
+"""What a row is: one contender on one layer with one number of threads, caches warm or cold."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["COLUMNS", "KEY", "MEASURED", "Row", "key_of"]
+__all__ = ["COLUMNS", "KEY", "LATER_COLUMNS", "MEASURED", "Row", "key_of"]
 
 #: A row as it is stored: one value a column, ``None`` where there is none.
 Row = dict[str, Any]
 
-#: Every column in the order in which it is printed, and the kind of its values. Speeds are
-#: in GFLOP/s of two operations a multiply-add: ``useful`` leaves out taps that fall on
-#: padding, ``nominal`` is the formula. ``pct_of_peak`` is useful speed against the measured
-#: limit of as many threads; an algorithm that needs fewer multiplications can pass 100.
+#: Every column in the order in which it is printed, and the kind of its values. Times are
+#: those of one call: ``time_s`` is the median over processes of each process's median,
+#: ``time_min_s`` the least sample of all, ``time_spread`` the distance between the quartiles
+#: of the processes' medians as a fraction of the median. ``compile_s`` is what the first
+#: call ever took beyond a later one (compiling; nothing where an earlier layer needed the same
+#: code), ``reload_s`` the same in a later process (loading compiled code from the disk).
+#: ``ratio`` is this time by the time of ``reference``, pair by pair of processes, with its
+#: 95 % interval; ``speedup_vs_best_peer`` is above 1 where this one is faster than every
+#: peer. Speeds are in GFLOP/s of two operations a multiply-add: ``useful`` leaves out taps
+#: that fall on padding, ``nominal`` is the formula. ``pct_of_peak`` is useful speed against
+#: the measured limit of as many threads; an algorithm that needs fewer multiplications can
+#: pass 100.
 COLUMNS: dict[str, type] = {
     "run": str,
     "machine": str,
@@ -22,14 +30,25 @@ COLUMNS: dict[str, type] = {
     "problem": str,
     "algorithm": str,
     "family": str,
+    "library": str,
+    "version": str,
     "threads": int,
+    "cache": str,
     "status": str,
     "reason": str,
     "time_s": float,
     "time_min_s": float,
     "time_spread": float,
+    "processes": int,
     "samples": int,
+    "reference": str,
+    "ratio": float,
+    "ratio_low": float,
+    "ratio_high": float,
+    "speedup_vs_best_peer": float,
     "compile_s": float,
+    "reload_s": float,
+    "first_call_s": float,
     "prepare_s": float,
     "workspace_bytes": int,
     "useful_gflops": float,
@@ -41,8 +60,19 @@ COLUMNS: dict[str, type] = {
 #: Columns that a row has only once it was run; ``None`` before.
 MEASURED = tuple(COLUMNS)[tuple(COLUMNS).index("time_s") :]
 
+#: Columns that rows of earlier versions do not have, and what those rows mean by that.
+LATER_COLUMNS: Row = {
+    "library": "convmark",
+    "version": "",
+    "cache": "warm",
+    **dict.fromkeys(
+        ("processes", "reference", "ratio", "ratio_low", "ratio_high", "speedup_vs_best_peer", "reload_s",
+         "first_call_s")
+    ),
+}  # fmt: skip
+
 #: Columns that say what was asked for; no run has two rows that agree in all of them.
-KEY = ("network", "layer", "problem", "algorithm", "threads")
+KEY = ("network", "layer", "problem", "algorithm", "threads", "cache")
 
 
 def key_of(row: Row) -> tuple[Any, ...]:

@@ -1,135 +1,147 @@
-"""Tasks -> rows: verified first, timed only when right, and nothing dropped silently."""
+"""Bouts -> takes: generation by generation, everything that was asked for and is not stored yet.
+
+A generation is one fresh process of every contender and number of threads, which meets on
+all layers. So many processes are measured as is asked for, and starting them is paid for
+once a generation, not once a layer.
+"""
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Iterable, Iterator
-
-import numpy as np
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from kernels import Conv2dProblem
-from suite.environment import Limits
-from suite.rows import MEASURED, Row
-from suite.selection import Task
-from suite.timer import measure
+from suite.company import Company, Start
+from suite.contenders import absence
+from suite.interleave import LONGEST_REASON, Entrant, Schedule, admit, take_turns
+from suite.load import LoadGuard
+from suite.outcome import Take
+from suite.process import Worker, WorkerError
+from suite.selection import Bout, Task, bouts_of
 from suite.verify import Referee
 
-__all__ = ["run_tasks", "verify_tasks"]
+__all__ = ["Ledger", "run_bouts"]
 
-#: Compilers explain themselves over pages; a row keeps the beginning.
-_LONGEST_REASON = 500
+#: Layers whose expected results are kept for the next generation.
+_REMEMBERED = 32
 
 
-def run_tasks(
+@dataclass
+class Ledger:
+    """The takes that there are, by bout and generation: a take of each contender, by its name."""
+
+    takes: dict[Bout, dict[int, dict[str, Take]]] = field(default_factory=dict)
+
+    def add(self, bout: Bout, generation: int, found: Mapping[str, Take]) -> None:
+        """Note what came of one bout in one generation."""
+        self.takes.setdefault(bout, {})[generation] = dict(found)
+
+    def of(self, bout: Bout, contender: str) -> list[Take]:
+        """A contender's takes, in the order of generations."""
+        generations = self.takes.get(bout, {})
+        return [generations[n][contender] for n in sorted(generations) if contender in generations[n]]
+
+    def has(self, bout: Bout, generation: int, tasks: Iterable[Task]) -> bool:
+        """Whether every one of these tasks has its take in a generation."""
+        found = self.takes.get(bout, {}).get(generation, {})
+        return all(task.contender.name in found for task in tasks)
+
+
+def run_bouts(
     tasks: Iterable[Task],
-    limits: Limits,
+    ledger: Ledger,
     *,
-    budget_s: float,
-    before: Callable[[Task], None] = lambda task: None,
-) -> Iterator[Row]:
-    """Verify and time, one row a task, in their order.
-
-    Neighbouring tasks of the same problem share its inputs, result and oracle.
+    processes: int,
+    schedule: Callable[[Bout], Schedule],
+    store: Callable[[Bout, int, dict[str, Take]], None],
+    compiled: Path | None = None,
+    before: Callable[[Bout, int, str], None] = lambda bout, generation, contender: None,
+    start: Start = Worker,
+    guard: Callable[[int], LoadGuard] = LoadGuard,
+) -> None:
+    """Verify and time; what the ledger has already is not done again.
 
     Parameters
     ----------
     tasks : iterable of Task
-    limits : Limits
-        What ``pct_of_peak`` is stated against.
-    budget_s : float
-        Seconds of samples a row.
+    ledger : Ledger
+        Is added to.
+    processes : int
+        Generations.
+    schedule : callable
+        How much to measure in a bout.
+    store : callable
+        Given every new take, bout by bout, before the next begins.
+    compiled : Path, optional
+        Where our kernels' compiled code is kept; empty at first, the first process compiles.
     before : callable
-        Told of each task before it starts.
-
-    Yields
-    ------
-    Row
-        All of `suite.rows.COLUMNS` but ``run`` and ``machine``. Its status is ``ok``,
-        ``skipped`` (the algorithm's own reason), ``wrong`` (never timed) or ``failed``
-        (the exception's text).
+        Told of bout, generation and contender before each step.
+    start, guard : callable
+        Make a worker; make a load guard for a number of threads.
     """
-    for _, group in itertools.groupby(tasks, key=lambda task: task.layer.problem):
-        bench: _Bench | None = None
-        for task in group:
-            before(task)
-            bench = bench or _Bench(task.layer.problem)
-            yield bench.row(task, limits, budget_s)
+    bouts = bouts_of(tasks)
+    referee = functools.lru_cache(maxsize=_REMEMBERED)(Referee)
+    for generation in range(processes):
+        for threads in dict.fromkeys(bout.threads for bout in bouts):
+            due = {
+                bout: own
+                for bout, own in bouts.items()
+                if bout.threads == threads and not ledger.has(bout, generation, own)
+            }
+            with Company(threads, compiled, start) as company:
+                for bout, own in due.items():
+                    stage = _Stage(bout, generation, company, guard(threads), before)
+                    found = stage.play(own, ledger, schedule(bout), referee)
+                    ledger.add(bout, generation, found)
+                    store(bout, generation, found)
 
 
-def verify_tasks(tasks: Iterable[Task], before: Callable[[Task], None] = lambda task: None) -> Iterator[Row]:
-    """Verify without timing: the same rows as `run_tasks`, without times and speeds.
+@dataclass
+class _Stage:
+    bout: Bout
+    generation: int
+    company: Company
+    guard: LoadGuard
+    before: Callable[[Bout, int, str], None]
 
-    What networks have in common is judged once.
-    """
-    known: dict[tuple[Conv2dProblem, str, int], Row] = {}
-    for problem, group in itertools.groupby(tasks, key=lambda task: task.layer.problem):
-        bench: _Bench | None = None
-        for task in group:
-            before(task)
-            key = problem, task.algorithm.name, task.threads
-            if key not in known:
-                bench = bench or _Bench(problem)
-                known[key] = bench.row(task, None, 0.0)
-            yield {**known[key], **_identity(task)}
-
-
-def _identity(task: Task) -> Row:
-    layer, algorithm = task.layer, task.algorithm
-    return {
-        "network": layer.network,
-        "layer": layer.name,
-        "occurs": layer.occurs,
-        "problem": str(layer.problem),
-        "algorithm": algorithm.name,
-        "family": algorithm.family,
-        "threads": task.threads,
-    }
-
-
-class _Bench:
-    """The arrays of one problem, the same ones for every algorithm: placement in memory is no difference."""
-
-    def __init__(self, problem: Conv2dProblem) -> None:
-        self.problem = problem
-        self.referee = Referee(problem)
-        self.dst = np.empty(problem.output_shape, problem.dtype)
-
-    def row(self, task: Task, limits: Limits | None, budget_s: float) -> Row:
-        """Measure one task; without limits, only verify it."""
-        row: Row = {**_identity(task), "status": "", "reason": "", **dict.fromkeys(MEASURED)}
-        try:
-            self._examine(task, limits, budget_s, row)
-        # Whatever one contender raises is its own row's status; the others go on.
-        except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
-            row.update(status="failed", reason=text[:_LONGEST_REASON])
-        return row
-
-    def _examine(self, task: Task, limits: Limits | None, budget_s: float, row: Row) -> None:
-        examination = self.referee.examine(task.algorithm, task.threads)
-        check, bound = examination.check, examination.plan
-        row.update(status=check.status, reason=check.reason)
-        if not math.isnan(check.rel_error):
-            row["rel_error"] = check.rel_error
-        if check.status != "ok" or bound is None or limits is None:
-            return
-        inputs, _ = self.referee.normal
-        timing = measure(lambda: bound(inputs.src, out=self.dst), budget_s=budget_s)
-        useful, nominal = (
-            2e-9 * macs / timing.time_s for macs in (self.problem.macs_useful, self.problem.macs_nominal)
-        )
-        row.update(
-            time_s=timing.time_s,
-            time_min_s=timing.time_min_s,
-            time_spread=timing.time_spread,
-            samples=timing.samples,
-            # What the first preparation and call took beyond later ones: compiling, or loading
-            # from the disk cache. Nothing where an earlier layer needed the same code.
-            compile_s=max(0.0, examination.first_s - bound.prepare_s - timing.time_s),
-            prepare_s=bound.prepare_s,
-            workspace_bytes=bound.workspace_bytes,
-            useful_gflops=useful,
-            nominal_gflops=nominal,
-            pct_of_peak=100 * useful / limits.fma_gflops[self.problem.dtype][task.threads],
-        )
+    def play(
+        self, tasks: list[Task], ledger: Ledger, schedule: Schedule, referee: Callable[[Conv2dProblem], Referee]
+    ) -> dict[str, Take]:
+        """One bout in one generation."""
+        found: dict[str, Take] = {}
+        entrants: list[Entrant] = []
+        problem = self.bout.layer.problem
+        for task in tasks:
+            contender = task.contender
+            earlier = ledger.of(self.bout, contender.name)
+            refusal = absence(contender) or contender.unsupported(problem, self.bout.threads)
+            if refusal is not None:
+                found[contender.name] = Take("skipped", refusal, contender.version() or "")
+            elif earlier and earlier[0].status != "ok":
+                # What was wrong once is not timed again.
+                found[contender.name] = earlier[0]
+            else:
+                found[contender.name] = Take(version=contender.version() or "")
+        # All have loaded before the first prepares: that is timed as well.
+        for task in tasks:
+            name, take = task.contender.name, found[task.contender.name]
+            if take.status != "ok":
+                continue
+            self.before(self.bout, self.generation, name)
+            try:
+                entrants.append(Entrant(task.contender, self.company.hire(name), take))
+            except WorkerError as error:
+                take.status, take.reason = "failed", str(error)[:LONGEST_REASON]
+        for entrant in entrants:
+            self.before(self.bout, self.generation, entrant.contender.name)
+            admit(entrant, problem, referee(problem), integers=self.generation == 0)
+        take_turns(
+            entrants, schedule, self.guard, backwards=self.generation % 2 == 1,
+            before=lambda entrant: self.before(self.bout, self.generation, entrant.contender.name),
+        )  # fmt: skip
+        for entrant in entrants:
+            if entrant.take.status == "failed":
+                self.company.dismiss(entrant.contender.name)
+        return found

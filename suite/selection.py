@@ -7,31 +7,64 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kernels import Algorithm, Conv2dProblem, get_algorithm
+from kernels import Conv2dProblem
 from suite.catalogue import Layer, layers, networks
+from suite.contenders import Contender, select_contenders
 from suite.probes import resolve_threads
 
-__all__ = ["DEFAULT_NETWORKS", "Request", "Task", "select_layers", "select_networks"]
+__all__ = ["CACHES", "DEFAULT_NETWORKS", "Bout", "Request", "Task", "bouts_of", "select_layers", "select_networks"]
 
 #: Where nothing is asked for: first steps, and the network that everyone knows.
 DEFAULT_NETWORKS = ("basics", "resnet50")
+
+#: Whether inputs and weights are in the caches when a call begins.
+CACHES = ("warm", "cold")
 
 #: The network's name of problems that were given as text.
 _TEXT_NETWORK = "text"
 
 
 @dataclass(frozen=True)
-class Task:
-    """One algorithm on one layer with one number of threads: what becomes a row."""
+class Bout:
+    """One layer with one number of threads, caches warm or cold: who meets on it can be compared."""
 
     layer: Layer
-    algorithm: Algorithm
     threads: int
+    cache: str
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from others, in types that JSON knows."""
+        return self.layer.network, self.layer.name, str(self.layer.problem), self.threads, self.cache
+
+
+@dataclass(frozen=True)
+class Task:
+    """One contender in one bout: what becomes a row."""
+
+    layer: Layer
+    contender: Contender
+    threads: int
+    cache: str = "warm"
+
+    @property
+    def bout(self) -> Bout:
+        """The bout that it is part of."""
+        return Bout(self.layer, self.threads, self.cache)
 
     @property
     def key(self) -> tuple[Any, ...]:
         """What `suite.rows.key_of` says of the row."""
-        return self.layer.network, self.layer.name, str(self.layer.problem), self.algorithm.name, self.threads
+        layer = self.layer
+        return layer.network, layer.name, str(layer.problem), self.contender.name, self.threads, self.cache
+
+
+def bouts_of(tasks: Iterable[Task]) -> dict[Bout, list[Task]]:
+    """Tasks by their bout, in the order of their first."""
+    found: dict[Bout, list[Task]] = {}
+    for task in tasks:
+        found.setdefault(task.bout, []).append(task)
+    return found
 
 
 def select_networks(
@@ -72,33 +105,43 @@ class Request:
 
     Attributes
     ----------
-    networks, problems, algorithms : tuple of str
+    networks, problems, contenders : tuple of str
     mb : int or None
         Batch of the networks' layers; ``None`` keeps what the files state.
     threads : tuple of int
     budget_s : float
-        Seconds of samples a row.
+        Seconds of samples a row, all its processes together.
+    processes : int
+        Fresh processes a contender.
+    caches : tuple of {"warm", "cold"}
+    reference : str
+        Contender that ratios are stated to; empty for the fastest peer of each layer.
     """
 
     networks: tuple[str, ...]
     problems: tuple[str, ...]
-    algorithms: tuple[str, ...]
+    contenders: tuple[str, ...]
     mb: int | None
     threads: tuple[int, ...]
     budget_s: float
+    processes: int = 3
+    caches: tuple[str, ...] = ("warm",)
+    reference: str = ""
 
     def tasks(self) -> list[Task]:
-        """Every task, those of a layer together, so that they share its oracle.
+        """Every task, those of a bout together.
 
         Raises
         ------
-        UnknownNetwork, UnknownAlgorithm, ProblemError, ValueError
+        UnknownNetwork, UnknownContender, ProblemError, ValueError
             Something is asked for that there is not.
         """
         counts = [resolve_threads(n) for n in dict.fromkeys(self.threads)]
-        chosen = [get_algorithm(name) for name in dict.fromkeys(self.algorithms)]
+        chosen = select_contenders(self.contenders)
         wanted = select_layers(self.networks, self.problems, mb=self.mb)
-        return [Task(layer, each, n) for layer in wanted for n in counts for each in chosen]
+        return [
+            Task(layer, each, n, cache) for layer in wanted for n in counts for cache in self.caches for each in chosen
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Every attribute, in types that JSON knows."""
@@ -108,4 +151,9 @@ class Request:
     def from_dict(cls, values: dict[str, Any]) -> Request:
         """The inverse of `as_dict`, lists of JSON included."""
         lists: dict[str, Any] = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return cls(**{**values, **lists})
+        found = {**values, **lists}
+        # Runs of the first version knew only algorithms of our own, timed in one process.
+        if "algorithms" in found:
+            found = {**found, "contenders": found["algorithms"], "processes": 1}
+            del found["algorithms"]
+        return cls(**found)

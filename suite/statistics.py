@@ -13,7 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-__all__ = ["LOOKS", "Verdict", "gate", "paired_log_ratios", "ratio_interval", "ratio_of", "spread"]
+__all__ = [
+    "LOOKS",
+    "Verdict",
+    "decide",
+    "decide_each",
+    "gate",
+    "paired_log_ratios",
+    "ratio_interval",
+    "ratio_of",
+    "spread",
+]
 
 #: Numbers of pairs at which the gate looks: a screen of three, which most benchmarks do not get
 #: beyond, and then the fewest with which a test can be sure (eight of one sign: 1 in 256).
@@ -67,13 +77,23 @@ def ratio_of(logs: np.ndarray) -> float:
 
 
 def ratio_interval(logs: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of `ratio_of`, bootstrapped over pairs; NaN with fewer than two.
+    """Confidence interval of `ratio_of`; NaN with fewer than two pairs.
 
-    The percentile method: bias correction needs more pairs than a run has, and is undefined
-    where most resamples have the same median.
+    Bootstrapped over pairs by the percentile method: bias correction needs more pairs than a
+    run has, and is undefined where most resamples have the same median. A bootstrap of the
+    median never goes beyond the least and the largest pair, between which the truth lies with
+    probability 1 - 2**(1 - pairs) only: with too few pairs for the confidence, Student's t
+    on the logarithms takes its place, which is wider.
     """
-    if len(logs) < 2:
+    count = len(logs)
+    if count < 2:
         return float("nan"), float("nan")
+    if 2.0 ** (1 - count) > 1 - confidence:
+        middle, reach = (
+            float(np.mean(logs)),
+            float(stats.sem(logs)) * float(stats.t.ppf((1 + confidence) / 2, count - 1)),
+        )
+        return float(np.exp(middle - reach)), float(np.exp(middle + reach))
     found = stats.bootstrap(
         (np.asarray(logs),), np.median, confidence_level=confidence, n_resamples=_RESAMPLES,
         method="percentile", vectorized=True, rng=np.random.default_rng(0),
@@ -112,28 +132,65 @@ def gate(logs: np.ndarray, *, margin: float = 0.05, risk: float = 0.01) -> Verdi
     ValueError
         A number is out of range.
     """
-    if not margin > 0:
-        raise ValueError(f"margin is {margin}, expected more than 0")
-    if not 0 < risk < 1:
-        raise ValueError(f"risk is {risk}, expected a number between 0 and 1")
     every = np.asarray(logs, np.float64)
-    if not np.all(np.isfinite(every)):
-        raise ValueError(f"log ratios are {every.tolist()}, expected finite numbers")
-    verdict, pairs = _first_decision(every, margin, risk)
+    verdict, pairs = decide(every, margin=margin, risk=risk)
     used = every[:pairs]
     ratio = ratio_of(used) if pairs else float("nan")
     return Verdict(verdict, ratio, *ratio_interval(used), pairs)
 
 
-def _first_decision(logs: np.ndarray, margin: float, risk: float) -> tuple[str, int]:
+def decide(logs: np.ndarray, *, margin: float = 0.05, risk: float = 0.01) -> tuple[str, int]:
+    """The verdict of `gate`, and how many pairs it took, without ratio and interval.
+
+    Raises
+    ------
+    ValueError
+        A number is out of range.
+    """
+    [verdict], [pairs] = decide_each(np.asarray(logs, np.float64)[None], margin=margin, risk=risk)
+    return str(verdict), int(pairs)
+
+
+def decide_each(logs: np.ndarray, *, margin: float = 0.05, risk: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    """`decide` for many benchmarks at once.
+
+    Parameters
+    ----------
+    logs : ndarray, shape (benchmarks, pairs)
+        A row of one that has fewer pairs than others ends in NaN.
+
+    Returns
+    -------
+    verdicts : ndarray of str, shape (benchmarks,)
+    pairs : ndarray of int, shape (benchmarks,)
+
+    Raises
+    ------
+    ValueError
+        A number is out of range.
+    """
+    if not margin > 0:
+        raise ValueError(f"margin is {margin}, expected more than 0")
+    if not 0 < risk < 1:
+        raise ValueError(f"risk is {risk}, expected a number between 0 and 1")
+    present = np.isfinite(logs)
+    counts = present.sum(axis=1)
+    if np.isinf(logs).any() or not np.array_equal(present, np.arange(logs.shape[1]) < counts[:, None]):
+        raise ValueError(f"log ratios are {logs.tolist()}, expected finite numbers")
+    verdicts, used = np.full(len(logs), "undecided", "<U9"), counts.copy()
     for look, pairs in enumerate(LOOKS):
-        if pairs > len(logs):
+        [rows] = np.nonzero((verdicts == "undecided") & (counts >= pairs))
+        if not rows.size:
             break
-        seen = logs[:pairs]
-        middle = float(np.median(seen))
-        if abs(middle) < np.log1p(margin) / 2:
-            return "same", pairs
+        seen = logs[rows, :pairs]
+        middle = np.median(seen, axis=1)
+        same = np.abs(middle) < np.log1p(margin) / 2
+        verdicts[rows[same]], used[rows[same]] = "same", pairs
         # Three pairs cannot be sure of anything: the first look only screens.
-        if look and stats.wilcoxon(np.sign(middle) * seen, alternative="greater").pvalue <= risk / 2**look:
-            return ("slower" if middle > 0 else "faster"), pairs
-    return "undecided", len(logs)
+        rows, seen, middle = rows[~same], seen[~same], middle[~same]
+        if look and rows.size:
+            signed = np.sign(middle)[:, None] * seen
+            sure = stats.wilcoxon(signed, alternative="greater", axis=1, method="exact").pvalue <= risk / 2**look
+            verdicts[rows[sure]] = np.where(middle[sure] > 0, "slower", "faster")
+            used[rows[sure]] = pairs
+    return verdicts, used

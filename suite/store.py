@@ -1,15 +1,15 @@
 """Rows on disk: appended one by one while a run goes on, tables when it is done.
 
 A run is a folder: ``machine.json`` (stamp and limits), ``request.json`` (what was asked
-for), ``rows.jsonl`` (a line a row, on the disk before the next task starts), and once it
-is finished ``rows.csv`` and ``rows.parquet``. What a run has stored is never rewritten: a
-line cut off by a killed process stays where it is, and its row is measured again.
+for), ``takes.jsonl`` (a line for each bout in each generation of processes, every sample in
+it, on the disk before the next begins), ``rows.jsonl`` (a line a row), and once it is
+finished ``rows.csv`` and ``rows.parquet``. What a run has stored is never rewritten: a
+line cut off by a killed process stays where it is, and what it held is measured again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import tempfile
 import time
@@ -20,10 +20,25 @@ from typing import Any
 import pandas as pd
 
 from suite.environment import Limits, Machine
-from suite.rows import COLUMNS, Row, key_of
-from suite.selection import Request
+from suite.lines import append_line, read_lines, replace_file
+from suite.outcome import Take
+from suite.rows import COLUMNS, LATER_COLUMNS, Row, key_of
+from suite.runner import Ledger
+from suite.selection import Bout, Request, bouts_of
 
-__all__ = ["Run", "StoreError", "frame_of", "open_run", "require_writable", "run_names", "start_run", "unwritable"]
+__all__ = [
+    "Run",
+    "StoreError",
+    "frame_of",
+    "latest_of",
+    "open_run",
+    "require_writable",
+    "run_names",
+    "start_run",
+    "unwritable",
+]
+
+_TAKES, _ROWS = "takes.jsonl", "rows.jsonl"
 
 #: Kinds of columns in pandas; each of them has a value for 'none'.
 _KINDS = {str: "string", int: "Int64", float: "Float64"}
@@ -97,19 +112,52 @@ class Run:
         """
         stamped = {"run": self.name, "machine": self.machine.stamp, **row}
         whole = {name: stamped[name] for name in COLUMNS}
-        path = self.folder / "rows.jsonl"
+        self._append(_ROWS, whole)
+        self.rows.append(whole)
+
+    def append_takes(self, bout: Bout, generation: int, takes: dict[str, Take]) -> None:
+        """Store what came of one bout in one generation; it is on the disk when this returns.
+
+        Raises
+        ------
+        StoreError
+            The file cannot be written.
+        """
+        found = {name: take.as_dict() for name, take in takes.items()}
+        self._append(_TAKES, {"bout": bout.key, "generation": generation, "takes": found})
+
+    def _append(self, name: str, value: object) -> None:
+        path = self.folder / name
         try:
-            with path.open("ab+") as file:
-                line = json.dumps(whole).encode() + b"\n"
-                # After a line that was cut off, start a new one rather than glue this row to it.
-                if file.tell() and not _ends_with_newline(file):
-                    line = b"\n" + line
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            append_line(path, value)
         except OSError as error:
             raise unwritable(path, error) from error
-        self.rows.append(whole)
+
+    def ledger(self, warn: Callable[[str], None]) -> Ledger:
+        """The takes that are stored, without those of contenders that failed: they are tried again.
+
+        Parameters
+        ----------
+        warn : callable
+            Told, in a sentence, of each line that is not whole.
+        """
+        bouts = {bout.key: bout for bout in bouts_of(self.request.tasks())}
+        found = Ledger()
+        for line in read_lines(self.folder / _TAKES, warn):
+            try:
+                bout, generation = bouts.get(tuple(line["bout"])), int(line["generation"])
+                takes = {name: Take(**take) for name, take in line["takes"].items()}
+            except (KeyError, TypeError, ValueError, AttributeError):
+                warn(f"{self.folder / _TAKES} has a line that is no take and is left out, expected a run's own")
+                continue
+            if bout is not None:
+                found.add(bout, generation, takes)
+        for generations in found.takes.values():
+            failed = {name for takes in generations.values() for name, take in takes.items() if take.status == "failed"}
+            for takes in generations.values():
+                for name in failed & takes.keys():
+                    del takes[name]
+        return found
 
     def finish(self) -> None:
         """Write ``rows.csv`` and ``rows.parquet`` of everything that is stored.
@@ -121,17 +169,22 @@ class Run:
         """
         frame = frame_of(self.rows)
         try:
-            _replace(self.folder / "rows.csv", lambda path: frame.to_csv(path, index=False))
-            _replace(self.folder / "rows.parquet", lambda path: frame.to_parquet(path, index=False))
+            replace_file(self.folder / "rows.csv", lambda path: frame.to_csv(path, index=False))
+            replace_file(self.folder / "rows.parquet", lambda path: frame.to_parquet(path, index=False))
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
 
+def latest_of(rows: list[Row]) -> list[Row]:
+    """Of a task that a run measured twice, the last row."""
+    return [*{(row["run"], key_of(row)): row for row in rows}.values()]
+
+
 def frame_of(rows: list[Row]) -> pd.DataFrame:
-    """Rows as a table: a column each of `suite.rows.COLUMNS`; of a task that a run measured twice, the last row."""
-    latest = {(row["run"], key_of(row)): row for row in rows}
+    """`latest_of` rows as a table: a column each of `suite.rows.COLUMNS`."""
+    latest = latest_of(rows)
     columns = {
-        name: pd.array([row[name] for row in latest.values()], dtype=_KINDS[kind])  # type: ignore[call-overload]
+        name: pd.array([row[name] for row in latest], dtype=_KINDS[kind])  # type: ignore[call-overload]
         for name, kind in COLUMNS.items()
     }
     return pd.DataFrame(columns)
@@ -171,7 +224,7 @@ def start_run(results: Path, machine: Machine, limits: Limits, request: Request,
         described = {"stamp": machine.stamp, "machine": machine.as_dict(), "limits": limits.as_dict()}
         _write_json(folder / "machine.json", described)
         _write_json(folder / "request.json", {"tasks": expected, "asked": request.as_dict()})
-        (folder / "rows.jsonl").touch()
+        (folder / _ROWS).touch()
     except OSError as error:
         raise unwritable(folder, error) from error
     return Run(folder, machine, limits, request, expected, [])
@@ -211,41 +264,27 @@ def open_run(results: Path, name: str, warn: Callable[[str], None]) -> Run:
         machine, limits = Machine.from_dict(described["machine"]), Limits.from_dict(described["limits"])
         wanted = json.loads((folder / "request.json").read_text(encoding="utf-8"))
         request, expected = Request.from_dict(wanted["asked"]), int(wanted["tasks"])
-        text = (folder / "rows.jsonl").read_bytes()
+        rows = _rows(folder / _ROWS, warn)
     except OSError as error:
         raise StoreError(f"cannot read {error.filename}: {error.strerror}, expected a run's file") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(f"{folder} has a damaged machine.json or request.json, expected a run's own") from error
-    return Run(folder, machine, limits, request, expected, _parse(text, folder / "rows.jsonl", warn))
+    return Run(folder, machine, limits, request, expected, rows)
 
 
-def _parse(text: bytes, path: Path, warn: Callable[[str], None]) -> list[Row]:
+def _rows(path: Path, warn: Callable[[str], None]) -> list[Row]:
     rows: list[Row] = []
-    for number, line in enumerate(text.split(b"\n"), 1):
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
+    for line in read_lines(path, warn):
+        row = {**LATER_COLUMNS, **line}
+        if set(COLUMNS) <= set(row):
             rows.append({name: row[name] for name in COLUMNS})
-        except (ValueError, TypeError, KeyError):
-            warn(f"{path} line {number} is not a whole row and is left out, expected one JSON object a line")
+        else:
+            warn(f"{path} has a row without {min(set(COLUMNS) - set(row))!r}, which is left out, expected all columns")
     return rows
 
 
-def _ends_with_newline(file: Any) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return bool(file.read(1) == b"\n")
-
-
 def _write_json(path: Path, value: object) -> None:
-    _replace(path, lambda part: part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8"))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the file and move over it: nobody ever reads half of it."""
-    part = path.with_name(f"{path.name}.part")
-    write(part)
-    part.replace(path)
+    replace_file(path, lambda part: part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8"))
 
 
 def unwritable(path: Path, error: OSError) -> StoreError:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from kernels import Algorithm, Conv2dProblem, Plan, conv2d_reference, plan
+from kernels import Algorithm, Conv2dProblem, conv2d_reference, plan
 from suite.inputs import Inputs, make_inputs
 
-__all__ = ["Check", "Examination", "Judge", "Referee", "Standard", "verify"]
+__all__ = ["Check", "Judge", "Referee", "Standard", "verify"]
 
 #: NumPy's own error can be nearly nothing on few taps; the yardstick is at least one rounding.
 _LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -58,24 +56,6 @@ class Standard:
     def of(cls, algorithm: Algorithm) -> Standard:
         """What an algorithm promises at its registration."""
         return cls("exact" if algorithm.exact_on_integers else "rounded", algorithm.error_factor)
-
-
-@dataclass(frozen=True)
-class Examination:
-    """What a `Referee` found, and what a timer needs to go on.
-
-    Attributes
-    ----------
-    check : Check
-    first_s : float
-        Seconds of the first preparation and call: compilation, where there was any, is in them.
-    plan : Plan or None
-        The plan that was judged on normal values; none where the problem is refused.
-    """
-
-    check: Check
-    first_s: float
-    plan: Plan | None
 
 
 class Judge:
@@ -189,39 +169,27 @@ class Referee:
         Check
             ``skipped`` with the algorithm's own reason where it refuses the problem.
         """
-        return self.examine(algorithm, threads).check
-
-    def examine(self, algorithm: Algorithm, threads: int = 1) -> Examination:
-        """`check`, and what it leaves to a timer: the plan that was judged, and the first call's seconds."""
         refusal = algorithm.unsupported(self.problem)
         if refusal is not None:
-            return Examination(Check("skipped", float("nan"), refusal), 0.0, None)
-        first = self._one("integer", algorithm, threads)
-        if first.check.status == "wrong":
-            return first
-        return dataclasses.replace(self._one("normal", algorithm, threads), first_s=first.first_s)
+            return Check("skipped", float("nan"), refusal)
+        check = self._one("integer", algorithm, threads)
+        return check if check.status == "wrong" else self._one("normal", algorithm, threads)
 
-    def _one(self, fill: str, algorithm: Algorithm, threads: int) -> Examination:
+    def _one(self, fill: str, algorithm: Algorithm, threads: int) -> Check:
         """Judge one run, on condition that it left its inputs as they were."""
         inputs, _ = self.integer if fill == "integer" else self.normal
         given = [None if each is None else each.copy() for each in (inputs.src, inputs.wei, inputs.bia)]
         src, wei, bia = given
         assert src is not None and wei is not None
-        dst = np.full(self.problem.output_shape, np.nan, self.problem.dtype)
-        start = time.perf_counter()
         bound = plan(self.problem, wei, bia, algorithm=algorithm.name, threads=threads)
-        prepared = time.perf_counter()
         bound.poison()
-        poisoned = time.perf_counter()
-        dst = bound(src, out=dst)
-        first_s = prepared - start + time.perf_counter() - poisoned
-        check = self.judge(Standard.of(algorithm), fill, dst)
+        dst = bound(src, out=np.full(self.problem.output_shape, np.nan, self.problem.dtype))
         for name, before, after in zip(
             ("input", "weight", "bias"), (inputs.src, inputs.wei, inputs.bia), given, strict=True
         ):
             if before is not None and after is not None and not np.array_equal(before, after):
-                check = Check("wrong", float("nan"), f"{name} was written to, expected to be only read")
-        return Examination(check, first_s, bound)
+                return Check("wrong", float("nan"), f"{name} was written to, expected to be only read")
+        return self.judge(Standard.of(algorithm), fill, dst)
 
 
 def verify(problem: Conv2dProblem, algorithm: Algorithm, threads: int = 1) -> Check:

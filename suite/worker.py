@@ -6,10 +6,11 @@ goes to stderr. The worker ends when its stdin does, and where the system can do
 killed with its parent: nobody measures for a dead runner.
 
 requests:
-  load     contender, threads                 import the library  -> load_s, version
-  prepare  problem, fill                      get ready, twice    -> first_s, first_call_s, prepare_s, ...
-  result                                      one call            -> shape, dtype, touched, bytes
-  time     budget_s, least, most, cold_bytes  samples             -> samples, own_s
+  load     contender, threads          import the library  -> load_s, version
+  offers   problems                    our algorithms      -> algorithms: name -> refusals, standard
+  prepare  contender, problem, fill    get ready, twice    -> first_s, first_call_s, prepare_s, ...
+  result                               one call            -> shape, dtype, touched, bytes
+  time     budget_s, least, most, ...  samples             -> samples, own_s
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from kernels import Conv2dProblem
-from suite.contenders import Contender, Prepared, get_contender
+from kernels import Conv2dProblem, algorithms
+from suite.contenders import Prepared, get_contender
 from suite.inputs import Inputs, make_inputs
-from suite.meter import Evictor, Sample, calls_per_sample, take_sample
+from suite.meter import Evictor, Sample, calls_per_sample, slowed, take_sample
+from suite.verify import Standard
 
 __all__ = ["Desk", "main"]
 
@@ -42,7 +44,6 @@ class Desk:
     """Answers requests, one after the other."""
 
     def __init__(self) -> None:
-        self._contender: Contender | None = None
         self._threads = 1
         self._problem: Conv2dProblem | None = None
         self._fill = "normal"
@@ -56,6 +57,7 @@ class Desk:
         rest = {name: value for name, value in request.items() if name != "do"}
         kinds: dict[str, Callable[..., tuple[dict[str, Any], np.ndarray | None]]] = {
             "load": self._load,
+            "offers": self._offers,
             "prepare": self._prepare,
             "result": self._result,
             "time": self._time,
@@ -64,24 +66,38 @@ class Desk:
 
     def _load(self, contender: str, threads: int) -> tuple[dict[str, Any], None]:
         start = time.perf_counter()
-        self._contender, self._threads = get_contender(contender), threads
-        self._contender.load(threads)
-        return {"load_s": time.perf_counter() - start, "version": self._contender.version()}, None
+        found, self._threads = get_contender(contender), threads
+        found.load(threads)
+        return {"load_s": time.perf_counter() - start, "version": found.version()}, None
 
-    def _prepare(self, problem: str, fill: str) -> tuple[dict[str, Any], None]:
+    def _offers(self, problems: list[str]) -> tuple[dict[str, Any], None]:
+        """Why each algorithm refuses each problem, ``None`` where it does not, and what it promises."""
+        parsed = [Conv2dProblem.parse(text) for text in problems]
+        return {
+            "algorithms": {
+                each.name: {
+                    "refusals": [each.unsupported(problem) for problem in parsed],
+                    "standard": asdict(Standard.of(each)),
+                }
+                for each in algorithms()
+            }
+        }, None
+
+    def _prepare(self, contender: str, problem: str, fill: str) -> tuple[dict[str, Any], None]:
         """The first time compiles or loads compiled code; what is left the second time is preparing."""
-        assert self._contender is not None
+        # What the last one held goes first: two of a large problem need not fit into memory.
+        self._prepared, found = None, get_contender(contender)
         self._problem, self._fill = Conv2dProblem.parse(problem), fill
         self._inputs = make_inputs(self._problem, fill)
         start = time.perf_counter()
         # Kept while it is called: what is bound to an array does not always keep the array.
-        first_prepared = self._contender.prepare(self._problem, self._inputs, self._threads)
+        first_prepared = found.prepare(self._problem, self._inputs, self._threads)
         called = time.perf_counter()
         first_prepared.call()
         first = time.perf_counter()
         del first_prepared
         released = time.perf_counter()
-        self._prepared = self._contender.prepare(self._problem, self._inputs, self._threads)
+        self._prepared = found.prepare(self._problem, self._inputs, self._threads)
         prepared = time.perf_counter()
         self._calls = {}
         return {
@@ -103,13 +119,17 @@ class Desk:
         ]
         return {"shape": result.shape, "dtype": result.dtype.name, "touched": touched}, result
 
-    def _time(self, budget_s: float, least: int, most: int, cold_bytes: int) -> tuple[dict[str, Any], None]:
+    def _time(
+        self, budget_s: float, least: int, most: int, cold_bytes: int = 0, slowdown: float = 0.0
+    ) -> tuple[dict[str, Any], None]:
         assert self._prepared is not None
         begun, call = time.process_time(), self._prepared.call
         if cold_bytes and self._evict is None:
             self._evict = Evictor(cold_bytes)
         evict = self._evict if cold_bytes else None
         call()
+        if slowdown:
+            call = slowed(call, slowdown, evict)
         calls = self._calls.get(cold_bytes) or calls_per_sample(call, evict)
         self._calls[cold_bytes] = calls
         samples: list[Sample] = []

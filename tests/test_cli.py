@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import json
 import os
 import signal
@@ -11,41 +13,61 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from troupe import Troupe, quiet_guard
 
 import kernels
 from kernels import Conv2dProblem, ProblemError, algorithms, get_algorithm, registry
 from suite import cli
 from suite.catalogue import networks
-from suite.environment import Limits
+from suite.commands import listing
+from suite.environment import Limits, this_machine
+from suite.meter import Sample
+from suite.runner import run_bouts
+
+#: The module; the package's name ``run`` is one of its functions.
+run_module = importlib.import_module("suite.commands.run")
 
 _ROOT = Path(__file__).parent.parent
 
 _TEXT = "ic3ih6oc4kh2ph1"
-_RUN = ("run", "-p", _TEXT, "-a", "direct_naive", "-a", "winograd_f2x3", "--seconds", "0")
+_RUN = ("run", "-p", _TEXT, "-a", "direct_naive", "-a", "winograd_f2x3", "--seconds", "0", "--processes", "2")
 
 Convmark = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def convmark(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Convmark:
-    """Run the command line in a folder of its own, with limits that need no probe."""
+def troupe() -> Troupe:
+    """Whose played workers are measured."""
+    return Troupe()
+
+
+@pytest.fixture
+def convmark(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, troupe: Troupe
+) -> Convmark:
+    """Run the command line in a folder of its own, with limits that need no probe, and played workers."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        cli,
-        "measure_limits",
-        lambda threads, dtypes: Limits({d: dict.fromkeys(threads, 100.0) for d in dtypes}, dict.fromkeys(threads, 9.0)),
-    )
+    for module in (listing, run_module):
+        monkeypatch.setattr(
+            module,
+            "measure_limits",
+            lambda threads, dtypes: Limits(
+                {d: dict.fromkeys(threads, 100.0) for d in dtypes}, dict.fromkeys(threads, 9.0)
+            ),
+        )
+    played = functools.partial(run_bouts, start=troupe.start, guard=quiet_guard)
+    monkeypatch.setattr(run_module, "run_bouts", played)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
             cli.main(arguments)
         said = capsys.readouterr()
+        assert troupe.open == 0
         return int(exit_.value.code or 0), said.out, said.err
 
     return run
@@ -63,6 +85,13 @@ def _zeros(problem, packed, src, bia, dst, workspace, threads) -> None:  # type:
 def _rows_file() -> Path:
     [path] = Path("results/runs").glob("*/rows.jsonl")
     return path
+
+
+def _statuses() -> dict[tuple[str, str], str]:
+    """Status by layer and contender, of the rows that are stored."""
+    rows = [json.loads(line) for line in _rows_file().read_text().splitlines()]
+    assert len({(row["layer"], row["algorithm"]) for row in rows}) == len(rows)
+    return {(row["layer"], row["algorithm"]): row["status"] for row in rows}
 
 
 # -- what it does ---------------------------------------------------------------------
@@ -100,17 +129,31 @@ def test_wrong_results_make_the_exit_code_non_zero(convmark: Convmark, monkeypat
     _fake(monkeypatch, _zeros)
     code, out, _ = convmark("verify", "-p", _TEXT, "-a", "made_up")
     assert code == 1 and f"wrong made_up on text/{_TEXT}" in out
-    code, out, _ = convmark("run", "-p", _TEXT, "-a", "made_up", "-a", "direct_naive", "--seconds", "0")
-    assert code == 1 and "wrong" in out and "differ from the exact integers" in out
+
+
+@pytest.mark.parametrize(("status", "expected"), [("wrong", 1), ("failed", 1), ("mistrusted", 0)])
+def test_the_exit_code_says_whether_all_was_measured_and_right(
+    convmark: Convmark, troupe: Troupe, status: str, expected: int
+) -> None:
+    if status == "wrong":
+        troupe.spoil["direct_naive"] = np.zeros_like
+    elif status == "failed":
+        troupe.raises["direct_naive"] = "prepare"
+    else:
+        troupe.samples = lambda name, process: [Sample(1, 4.0, 1.0, 3.0)] * 2
+    code, out, _ = convmark(*_RUN)
+    assert code == expected and status in out
+    assert _statuses() == {(_TEXT, "direct_naive"): status, (_TEXT, "winograd_f2x3"): "skipped"}
+    assert convmark("report")[0] == expected
 
 
 def test_a_run_is_measured_stored_and_reported(convmark: Convmark) -> None:
     code, out, err = convmark(*_RUN)
     assert code == 0
     assert "* direct_naive" in out and "winograd_f2x3: " in out and "report.md" in out
-    assert f"[2/2] text/{_TEXT}: 1 ok, 1 skipped, fastest direct_naive" in err
+    assert f"[2/2] process 2 of 2, text/{_TEXT}, 1 thread: 1 ok, 1 skipped, fastest direct_naive" in err
     folder = _rows_file().parent
-    assert {"machine.json", "request.json", "rows.csv", "rows.parquet", "report.md", "text-1t.png"} <= {
+    assert {"machine.json", "request.json", "takes.jsonl", "rows.csv", "rows.parquet", "report.md", "text-1t.png"} <= {
         path.name for path in folder.iterdir()
     }
     frame = pd.read_parquet(folder / "rows.parquet")
@@ -126,37 +169,86 @@ def test_run_and_report_speak_json(convmark: Convmark) -> None:
     assert code == 0 and [row["algorithm"] for row in json.loads(out)["rows"]] == ["direct_naive", "winograd_f2x3"]
 
 
-def test_an_interrupted_run_keeps_its_rows_and_resumes(convmark: Convmark, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = cli.run_tasks
+def test_threads_caches_and_peers_meet_in_one_run(convmark: Convmark) -> None:
+    if this_machine().threads < 2:
+        pytest.skip("one thread: two cannot be asked for")
+    text = "ic1ih6oc1kh2ph1"
+    code, out, _ = convmark("run", "-p", text, "-c", "direct_naive", "-c", "scipy", "--threads", "1,2",
+                            "--cache", "warm,cold", "--processes", "2", "--seconds", "0", "--json")  # fmt: skip
+    rows = json.loads(out)["rows"]
+    assert code == 0 and len(rows) == 8
+    assert {(row["threads"], row["cache"]) for row in rows} == {(n, c) for n in (1, 2) for c in ("warm", "cold")}
+    ours = [row for row in rows if row["algorithm"] == "direct_naive"]
+    assert [(row["threads"], row["reference"], row["ratio"], row["speedup_vs_best_peer"]) for row in ours] == [
+        (1, "scipy", 1.0, 1.0), (1, "scipy", 1.0, 1.0), (2, "direct_naive", 1.0, None), (2, "direct_naive", 1.0, None),
+    ]  # fmt: skip
+    assert [row["reason"] for row in rows if row["status"] == "skipped"] == ["there are 2 threads, expected 1"] * 2
+    assert {path.name for path in _rows_file().parent.glob("*.png")} == {
+        "text-1t.png", "text-1t-cold.png", "text-2t.png", "text-2t-cold.png",
+    }  # fmt: skip
 
-    def interrupted(tasks: Any, *arguments: Any, **rest: Any):  # type: ignore[no-untyped-def]
-        yield from honest(tasks[:1], *arguments, **rest)
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_tasks", interrupted)
-    code, _, err = convmark(*_RUN)
+def test_an_interrupted_run_keeps_what_is_whole_and_resumes(convmark: Convmark, troupe: Troupe) -> None:
+    asked = (*_RUN, "-p", "ic3ih5oc4kh2")
+
+    def interrupted(do: str, name: str) -> None:
+        # In the second process of the second layer.
+        if troupe.timed.count("direct_naive") == 8:
+            raise KeyboardInterrupt
+
+    troupe.asked = interrupted
+    code, _, err = convmark(*asked)
     name = _rows_file().parent.name
     assert code == 130
-    assert f"interrupted with 1 of 2 rows stored; go on with: convmark run --resume {name}" in err
-    stored = _rows_file().read_bytes()
+    assert f"interrupted with 2 of 4 rows stored; go on with: convmark run --resume {name}" in err
+    takes = _rows_file().with_name("takes.jsonl")
+    stored = takes.read_bytes(), _rows_file().read_bytes()
+    assert [line.count(b"\n") for line in stored] == [3, 2]
     code, out, err = convmark("report")
-    assert code == 1 and f"1 of 2 rows are missing in run {name}" in err and "direct_naive" in out
+    assert code == 1 and f"2 of 4 rows are missing in run {name}" in err and "direct_naive" in out
 
-    asked: list[str] = []
-    monkeypatch.setattr(
-        cli, "run_tasks", lambda tasks, *a, **k: asked.extend(t.algorithm.name for t in tasks) or honest(tasks, *a, **k)
-    )
+    troupe.asked, troupe.log[:] = lambda do, name: None, []
     code, _, _ = convmark("run", "--resume", "latest")
-    assert code == 0 and asked == ["winograd_f2x3"]
+    assert code == 0 and len(troupe.timed) == 2
+    assert takes.read_bytes().startswith(stored[0]) and _rows_file().read_bytes().startswith(stored[1])
+    assert [*_statuses().values()] == ["ok", "skipped"] * 2
+    whole = takes.read_bytes(), _rows_file().read_bytes()
+    assert convmark("run", "--resume", name)[0] == 0 and len(troupe.timed) == 2
+    assert (takes.read_bytes(), _rows_file().read_bytes()) == whole
+
+
+def test_rows_that_were_not_written_any_more_are_made_of_the_takes(convmark: Convmark, troupe: Troupe) -> None:
+    convmark(*_RUN)
+    path = _rows_file()
+    first, second = path.read_bytes().splitlines(keepends=True)
+    for stays in (b"", first):
+        path.write_bytes(stays)
+        troupe.log.clear()
+        assert convmark("run", "--resume", "latest")[0] == 0
+        assert troupe.log == [] and path.read_bytes() == first + second
+
+
+def test_who_failed_is_tried_again_beside_the_others_whose_rows_stay(convmark: Convmark, troupe: Troupe) -> None:
+    troupe.raises["scipy"] = "time"
+    text = "ic1ih6oc1kh2ph1"
+    code, _, _ = convmark("run", "-p", text, "-c", "direct_naive", "-c", "scipy", "--processes", "2", "--seconds", "0")
+    assert code == 1 and _statuses() == {(text, "direct_naive"): "ok", (text, "scipy"): "failed"}
+    stored = _rows_file().read_bytes()
+    troupe.raises.clear()
+    code, out, _ = convmark("run", "--resume", "latest", "--json")
+    assert code == 0 and json.loads(out)["counts"] == {"ok": 2}
     assert _rows_file().read_bytes().startswith(stored)
-    asked.clear()
-    assert convmark("run", "--resume", name)[0] == 0 and asked == []
+    rows = [json.loads(line) for line in _rows_file().read_text().splitlines()]
+    assert [(row["algorithm"], row["status"]) for row in rows] == [
+        ("direct_naive", "ok"), ("scipy", "failed"), ("scipy", "ok"),
+    ]  # fmt: skip
+    assert convmark("report")[0] == 0
 
 
 def test_a_signal_ends_the_process_with_130(tmp_path: Path) -> None:
-    # The first row is skipped at once; the second is sampled until the signal comes.
-    script = "import suite.timer as t; t.measure.__kwdefaults__['most'] = 10**9; import suite.cli; suite.cli.main()"
-    asked = ("run", "-p", _TEXT, "-a", "winograd_f2x3", "-a", "direct_naive", "--seconds", "1e9")
+    # The first layer is refused at once; the second is sampled until the signal comes.
+    script = "import suite.interleave as i; i._MOST = 10**9; import suite.cli; suite.cli.main()"
+    asked = ("run", "-p", _TEXT, "-p", "ic3ih6oc4kh3", "-a", "winograd_f2x3", "--seconds", "1e9", "--processes", "1")
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", script, *asked], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
@@ -219,6 +311,16 @@ def test_other_tools_results_are_reported(convmark: Convmark, tmp_path: Path) ->
         (("verify", "-t", "0"), "threads is 0, expected a whole number from 1 to "),
         (("machine", "-t", "9999"), "threads is 9999, expected a whole number from 1 to "),
         (("run", "--resume", "latest", "-n", "vgg19"), "--resume goes on with what its run was asked for"),
+        (("run", "--resume", "latest", "--cache", "cold"), "--resume goes on with what its run was asked for"),
+        (("run", "-c", "direct_tilde"), "unknown contender 'direct_tilde', did you mean direct_tiled"),
+        (("run", "--processes", "0"), "--processes is 0, expected at least 1"),
+        (("run", "--cache", "tepid"), "--cache is 'tepid', expected warm or cold or both with a comma"),
+        (("run", "--threads", "1,x"), "threads is 'x', expected a whole number from 1 to "),
+        (("run", "--reference", "nobody"), "unknown contender 'nobody', expected all, ours, peers, "),
+        (
+            ("run", "-c", "direct_naive", "--reference", "scipy"),
+            "--reference is 'scipy', expected one of those that are timed: direct_naive",
+        ),
         (("run", "--resume", "latest"), "no run 'latest' below results/runs, expected a run there"),
         (("report", "yesterday"), "no run 'yesterday' below results/runs, expected a run there"),
         (("report", "--asv", "nowhere"), "no asv results in nowhere, expected a folder with MACHINE/COMMIT-ENV.json"),
@@ -240,7 +342,7 @@ def test_an_unknown_option_is_a_usage_error(convmark: Convmark) -> None:
 def test_an_unwritable_results_folder_is_found_out_before_anything_is_measured(
     convmark: Convmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "run_tasks", lambda *a, **k: pytest.fail("measured before the folder was tried"))
+    monkeypatch.setattr(run_module, "run_bouts", lambda *a, **k: pytest.fail("measured before the folder was tried"))
     Path("taken").write_text("a file")
     code, out, err = convmark(*_RUN, "--results", "taken")
     assert (code, out) == (2, "")
@@ -262,10 +364,10 @@ def test_a_results_folder_that_becomes_unwritable_is_one_sentence(
     def full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("suite.store.os.fsync", full)
+    monkeypatch.setattr("suite.lines.os.fsync", full)
     code, _, err = convmark(*_RUN)
     assert code == 2 and "Traceback" not in err
-    assert "rows.jsonl: No space left on device, expected a folder that can be written to" in err
+    assert "takes.jsonl: No space left on device, expected a folder that can be written to" in err
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.99])

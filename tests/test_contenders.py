@@ -90,7 +90,7 @@ def test_an_installed_peer_is_right_on_every_edge_or_refuses(peer: Peer) -> None
             problem = Conv2dProblem.parse(text)
             if peer.unsupported(problem):
                 continue
-            worker.ask("prepare", problem=text, fill="normal")
+            worker.ask("prepare", contender=peer.name, problem=text, fill="normal")
             result = worker.ask("result")
             assert result["touched"] == []
             check = Referee(problem).judge(peer.standard(problem, ""), "normal", result["array"])

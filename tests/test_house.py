@@ -1,4 +1,4 @@
-"""Imports point downwards: kernels never knows suite, suite knows the public face of kernels."""
+"""Imports point downwards: kernels never knows suite, what measures knows no report, a report no command."""
 
 from __future__ import annotations
 
@@ -39,3 +39,45 @@ def test_suite_imports_kernels_only_through_its_public_face(path: Path) -> None:
     behind = {name for name in _imports(path) if name.startswith("kernels.")}
     # The one exception, which its header explains: limits are probed with the kernels' own tile.
     assert not behind or path.name == "probes.py"
+
+
+#: Floors of the suite from the top down; a module outside of them is below all. History reads what
+#: is stored, as reports do.
+_FLOORS = (
+    ("suite.cli",),
+    ("suite.commands",),
+    ("suite.report", "suite.history", "suite.history_store", "suite.history_plot"),
+)
+
+#: Wording that is no report: how a time is written.
+_WORDING = "suite.report.units"
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _floor(module: str) -> int:
+    for i, rooms in enumerate(_FLOORS):
+        if any(module == room or module.startswith(f"{room}.") for room in rooms):
+            return i
+    return len(_FLOORS)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted((_ROOT / "suite").rglob("*.py")) if path.name != "__main__.py"],
+    ids=lambda p: _module(p),
+)
+def test_what_measures_knows_no_report_and_a_report_no_command(path: Path) -> None:
+    above = {name for name in _imports(path) if _floor(name) < _floor(_module(path)) and name != _WORDING}
+    assert above == set()
+
+
+def test_no_two_modules_of_the_suite_need_each_other() -> None:
+    paths = {_module(path): path for path in (_ROOT / "suite").rglob("*.py")}
+    needs = {module: _imports(path) & paths.keys() - {module} for module, path in paths.items()}
+    # Those that need nothing that is left are taken away, until nobody is left or those in a ring are.
+    while free := {module for module, needed in needs.items() if not needed & needs.keys()}:
+        needs = {module: needed for module, needed in needs.items() if module not in free}
+    assert sorted(needs) == []

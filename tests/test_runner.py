@@ -1,202 +1,205 @@
-"""Every task becomes a row, and its status says what happened."""
+"""Generations of processes: kept over all layers, all ended at the end, and nothing is done twice."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from troupe import Actor, Troupe, quiet_guard
 
-from kernels import Algorithm, Conv2dProblem, ProblemError, UnknownAlgorithm, get_algorithm, registry
 from suite import runner
-from suite.catalogue import Layer, UnknownNetwork
-from suite.environment import Limits, this_machine
-from suite.rows import COLUMNS, MEASURED, Row, key_of
-from suite.selection import Request, Task, select_layers, select_networks
-from suite.timer import measure
+from suite.company import Company
+from suite.contenders import Peer
+from suite.interleave import Schedule
+from suite.outcome import Take
+from suite.process import WorkerError
+from suite.runner import Ledger, run_bouts
+from suite.selection import Bout, Request, Task, bouts_of
 
-_TEXT = "ic3ih6oc4kh2ph1"
-_LIMITS = Limits({"float32": {1: 100.0, 2: 150.0}}, {1: 10.0})
+_TEXTS = ("ic1ih6oc1kh3ph1", "ic1ih5oc1kh2")
+_NAMES = ("direct_naive", "scipy")
 
 
 def _request(**changes: Any) -> Request:
-    values: dict[str, Any] = {
-        "networks": (),
-        "problems": (_TEXT,),
-        "algorithms": ("direct_naive",),
-        "mb": 1,
-        "threads": (1,),
-        "budget_s": 0.0,
-    }
+    values: dict[str, Any] = {"networks": (), "problems": _TEXTS, "contenders": _NAMES, "mb": 1, "threads": (1,),
+                              "budget_s": 0.0, "processes": 2}  # fmt: skip
     return Request(**{**values, **changes})
 
 
-def _rows(tasks: list[Task]) -> list[Row]:
-    return list(runner.run_tasks(tasks, _LIMITS, budget_s=0.0))
+def _run(
+    troupe: Troupe, tasks: list[Task], ledger: Ledger | None = None, processes: int = 2, **rest: Any
+) -> list[tuple[Bout, int, dict[str, Take]]]:
+    stored: list[tuple[Bout, int, dict[str, Take]]] = []
+    run_bouts(
+        tasks, Ledger() if ledger is None else ledger, processes=processes, start=troupe.start, guard=quiet_guard,
+        schedule=lambda bout: Schedule(0.0, settle_s=0.0), store=lambda *each: stored.append(each), **rest,
+    )  # fmt: skip
+    assert troupe.open == 0
+    return stored
 
 
-def _registered(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Algorithm:
-    made = dataclasses.replace(get_algorithm("direct_naive"), name="made_up", **changes)
-    monkeypatch.setitem(registry._REGISTRY, "made_up", made)
-    return made
-
-
-def test_a_right_result_is_timed_and_its_columns_agree() -> None:
-    [row] = _rows(_request().tasks())
-    problem = Conv2dProblem.parse(_TEXT)
-    assert set(row) == set(COLUMNS) - {"run", "machine"}
-    assert (row["status"], row["reason"], row["problem"], row["occurs"]) == ("ok", "", str(problem), 1)
-    assert 0 < row["time_min_s"] <= row["time_s"] and row["samples"] >= 5
-    assert row["useful_gflops"] == pytest.approx(2e-9 * problem.macs_useful / row["time_s"])
-    assert row["nominal_gflops"] / row["useful_gflops"] == pytest.approx(problem.macs_nominal / problem.macs_useful)
-    assert row["pct_of_peak"] == pytest.approx(row["useful_gflops"])
-    assert 0 < row["rel_error"] < 1e-6 and row["compile_s"] >= 0 and row["prepare_s"] >= 0
-
-
-@pytest.mark.parametrize("name", [name for name in COLUMNS if name not in ("run", "machine")])
-def test_values_have_the_columns_kind(name: str) -> None:
-    [row] = _rows(_request().tasks())
-    assert type(row[name]) is COLUMNS[name]
-
-
-def test_pct_of_peak_is_against_as_many_threads() -> None:
-    if this_machine().threads < 2:
-        pytest.skip("one thread: nothing to compare with")
-    rows = _rows(_request(threads=(1, 2)).tasks())
-    assert [row["threads"] for row in rows] == [1, 2]
-    assert rows[1]["pct_of_peak"] == pytest.approx(100 * rows[1]["useful_gflops"] / 150)
-
-
-def test_a_refusal_is_skipped_with_its_reason() -> None:
-    [row] = _rows(_request(algorithms=("winograd_f4x3",)).tasks())
-    assert (row["status"], row["reason"]) == ("skipped", "the kernel is 2x2, expected 3x3")
-    assert all(row[name] is None for name in MEASURED)
-
-
-def test_a_wrong_result_is_never_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def zeros(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
-        dst[:] = 0
-
-    _registered(monkeypatch, run=zeros)
-    monkeypatch.setattr(runner, "measure", lambda *args, **rest: pytest.fail("a wrong result was timed"))
-    [row] = _rows(_request(algorithms=("made_up",)).tasks())
-    assert row["status"] == "wrong" and "differ from the exact integers" in row["reason"]
-    assert row["time_s"] is None
-
-
-def test_a_wrong_result_keeps_its_measured_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = get_algorithm("direct_naive").run
-
-    def rough(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
-        honest(problem, packed, src, bia, dst, workspace, threads)
-        dst *= np.float32(1 + 1e-5)
-
-    _registered(monkeypatch, run=rough, exact_on_integers=False)
-    [row] = _rows(_request(algorithms=("made_up",)).tasks())
-    assert row["status"] == "wrong" and row["rel_error"] == pytest.approx(1e-5, rel=0.1)
-
-
-def test_an_exception_is_that_rows_status_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def boom(*arguments: object) -> None:
-        raise RuntimeError("first line\n  second line")
-
-    _registered(monkeypatch, run=boom)
-    rows = _rows(_request(algorithms=("made_up", "direct_naive")).tasks())
-    assert [row["status"] for row in rows] == ["failed", "ok"]
-    assert rows[0]["reason"] == "RuntimeError: first line second line"
-
-
-def test_an_interrupt_is_nobodys_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    _registered(monkeypatch, run=interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        _rows(_request(algorithms=("made_up",)).tasks())
-
-
-def test_each_task_is_announced_and_its_row_has_its_key() -> None:
-    tasks = _request(problems=(_TEXT, "ic2ih4oc2kh1"), algorithms=("direct_naive", "im2col_gemm")).tasks()
-    seen: list[Task] = []
-    rows = list(runner.run_tasks(tasks, _LIMITS, budget_s=0.0, before=seen.append))
-    assert seen == tasks
-    assert [key_of(row) for row in rows] == [task.key for task in tasks]
-
-
-def test_networks_run_at_the_asked_batch_and_texts_at_their_own() -> None:
-    asked = select_layers(["basics"], ["mb3ic2ih4oc2kh1"])
-    assert {layer.problem.mb for layer in asked[:-1]} == {1}
-    assert (asked[-1].network, asked[-1].problem.mb) == ("text", 3)
-    assert max(layer.problem.mb for layer in select_layers(["basics"], mb=None)) == 64
-
-
-def test_nothing_chosen_means_the_default_and_a_text_alone_means_itself() -> None:
-    assert select_networks() == ("basics", "resnet50")
-    assert select_networks(problems=[_TEXT]) == ()
-    assert select_networks(["vgg19", "vgg19"]) == ("vgg19",)
-    assert set(select_networks(every=True)) > {"basics", "resnet50", "vgg19"}
-    assert [layer.network for layer in select_layers((), [_TEXT, _TEXT])] == ["text"]
-
-
-def test_a_request_survives_json() -> None:
-    request = _request(networks=("basics",), mb=None, threads=(1, 2))
-    assert Request.from_dict(json.loads(json.dumps(request.as_dict()))) == request
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "said"),
-    [
-        ({"networks": ("resnet5",)}, UnknownNetwork, "did you mean resnet50"),
-        ({"algorithms": ("direct_tilde",)}, UnknownAlgorithm, "did you mean direct_tiled"),
-        ({"problems": ("ic3ih2oc1kh3",)}, ProblemError, "kernel extent 3x3 .* larger than the padded input 2x2"),
-        ({"threads": (0,)}, ValueError, "threads is 0, expected a whole number from 1 to"),
-        ({"networks": ("basics",), "mb": -1}, ProblemError, "mb is -1, expected at least 0"),
-    ],
-)
-def test_asking_for_what_there_is_not_is_one_sentence(changes: dict[str, Any], error: type, said: str) -> None:
-    with pytest.raises(error, match=said):
-        _request(**changes).tasks()
-
-
-def test_verifying_alone_gives_the_same_statuses_and_no_times() -> None:
-    tasks = _request(algorithms=("direct_naive", "winograd_f4x3")).tasks()
-    ok, skipped = runner.verify_tasks(tasks)
-    assert (ok["status"], skipped["status"]) == ("ok", "skipped")
-    assert ok["rel_error"] < 1e-6 and ok["time_s"] is None
-
-
-def test_what_networks_have_in_common_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, judged = Conv2dProblem.parse(_TEXT), []
-    honest = runner.Referee.examine
-    monkeypatch.setattr(runner.Referee, "examine", lambda self, *rest: judged.append(rest) or honest(self, *rest))
-    other = Conv2dProblem.parse("ic1ih2oc1kh1")
-    layers = [Layer("a", "x", problem, 1), Layer("a", "y", other, 1), Layer("b", "z", problem, 4)]
-    rows = list(runner.verify_tasks([Task(layer, get_algorithm("direct_naive"), 1) for layer in layers]))
-    assert [(row["network"], row["layer"], row["occurs"]) for row in rows] == [
-        ("a", "x", 1),
-        ("a", "y", 1),
-        ("b", "z", 4),
+def test_a_process_is_kept_over_all_layers_and_a_generation_has_fresh_ones() -> None:
+    troupe = Troupe()
+    stored = _run(troupe, _request().tasks())
+    assert troupe.started == {"direct_naive": 2, "scipy": 2}
+    assert [(bout.layer.name, generation, list(found)) for bout, generation, found in stored] == [
+        (text, generation, [*_NAMES]) for generation in (0, 1) for text in _TEXTS
     ]
-    assert len(judged) == 2
+    assert all(take.quiet and take.version for _, _, found in stored for take in found.values())
 
 
-def test_the_plan_that_is_timed_is_the_one_that_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged, timed = [], []
-    honest = runner.Referee.examine
+def test_each_number_of_threads_has_processes_of_its_own_and_each_cache_has_not() -> None:
+    troupe = Troupe()
+    tasks = _request(caches=("warm", "cold"), contenders=("direct_naive",)).tasks()
+    _run(troupe, tasks, processes=1)
+    assert troupe.started == {"direct_naive": 1} and len(bouts_of(tasks)) == 4
+    threads: list[int] = []
+    many = [Task(task.layer, task.contender, n) for n in (1, 2) for task in tasks[:1]]
+    troupe = Troupe()
+    run_bouts(
+        many, Ledger(), processes=1, guard=quiet_guard, schedule=lambda bout: Schedule(0.0, settle_s=0.0),
+        start=lambda name, n, compiled: threads.append(n) or troupe.start(name, n, compiled),
+        store=lambda *each: None,
+    )  # fmt: skip
+    assert threads == [1, 2] and troupe.open == 0
 
-    def examine(self, *rest):  # type: ignore[no-untyped-def]
-        judged.append(honest(self, *rest))
-        return judged[-1]
 
-    def timing(call, **rest):  # type: ignore[no-untyped-def]
-        timed.append(call.__closure__)
-        return measure(call, **rest)
+def test_all_have_loaded_before_one_prepares_and_all_are_ready_before_one_is_timed() -> None:
+    troupe = Troupe()
+    _run(troupe, _request(problems=_TEXTS[:1]).tasks(), processes=1)
+    kinds = [do for do, _ in troupe.log]
+    assert kinds[:2] == ["load"] * 2
+    assert "prepare" not in kinds[kinds.index("time") :]
 
-    monkeypatch.setattr(runner.Referee, "examine", examine)
-    monkeypatch.setattr(runner, "measure", timing)
-    [row] = _rows(_request().tasks())
-    assert judged[0].plan in [cell.cell_contents for cell in timed[0]]
-    assert row["prepare_s"] == judged[0].plan.prepare_s
-    assert row["compile_s"] == pytest.approx(max(0.0, judged[0].first_s - row["prepare_s"] - row["time_s"]))
+
+def test_every_other_generation_begins_with_the_last() -> None:
+    troupe = Troupe()
+    _run(troupe, _request(problems=_TEXTS[:1]).tasks())
+    a, b = _NAMES
+    assert troupe.timed == [a, b, b, a, b, a, a, b]
+
+
+def test_whole_numbers_are_asked_for_in_the_first_generation() -> None:
+    troupe = Troupe()
+    _run(troupe, _request(problems=_TEXTS[:1]).tasks(), processes=3)
+    assert troupe.log.count(("prepare", "direct_naive")) == 4
+
+
+def test_after_a_crash_the_next_layer_has_a_new_process() -> None:
+    troupe = Troupe()
+    crashed: list[str] = []
+
+    def asked(do: str, name: str) -> None:
+        if do == "time" and name == "scipy" and not crashed:
+            crashed.append(name)
+            raise WorkerError("its process was ended by SIGSEGV at 'time'")
+
+    troupe.asked = asked
+    (_, _, first), (_, _, second) = _run(troupe, _request().tasks(), processes=1)
+    assert (first["scipy"].status, second["scipy"].status) == ("failed", "ok")
+    assert troupe.started == {"direct_naive": 1, "scipy": 2}
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("step", ["load", "prepare", "time"])
+def test_all_processes_are_ended_whatever_is_raised(raised: type[BaseException], step: str) -> None:
+    troupe = Troupe()
+
+    def asked(do: str, name: str) -> None:
+        if do == step and name == "scipy":
+            raise raised
+
+    troupe.asked = asked
+    with pytest.raises(raised):
+        _run(troupe, _request().tasks())
+    assert troupe.started["direct_naive"] == 1 and troupe.open == 0
+
+
+def test_a_library_that_does_not_load_leaves_no_process_and_is_tried_anew() -> None:
+    troupe = Troupe(raises={"scipy": "load"})
+    with Company(1, None, troupe.start) as company:
+        for _ in range(2):
+            with pytest.raises(WorkerError, match="SIGSEGV at 'load'"):
+                company.hire("scipy")
+        assert troupe.open == 0 and troupe.started == {"scipy": 2}
+        kept = company.hire("direct_naive")
+        assert isinstance(kept, Actor) and company.hire("direct_naive") is kept
+        company.dismiss("direct_naive")
+        company.dismiss("direct_naive")
+        assert company.hire("direct_naive") is not kept
+    assert troupe.open == 0
+
+
+def test_refused_and_missing_contenders_have_no_process() -> None:
+    troupe = Troupe()
+    task = _request(contenders=("scipy", "direct_naive")).tasks()[0]
+    gone = Peer("gone", "Gone", ("no-such-distribution",))
+    [(_, _, refused)] = _run(troupe, [Task(task.layer, task.contender, 2), Task(task.layer, gone, 2)], processes=1)
+    assert (refused["scipy"].status, refused["scipy"].reason) == ("skipped", "there are 2 threads, expected 1")
+    assert refused["gone"].status == "skipped" and "pip install no-such-distribution" in refused["gone"].reason
+    assert troupe.started == {}
+
+
+def test_what_was_wrong_once_is_not_tried_in_the_next_generation() -> None:
+    troupe = Troupe(spoil={"scipy": np.zeros_like})
+    stored = _run(troupe, _request(problems=_TEXTS[:1]).tasks())
+    assert [found["scipy"].status for _, _, found in stored] == ["wrong", "wrong"]
+    assert troupe.log.count(("prepare", "scipy")) == 1
+
+
+def test_what_the_ledger_has_is_not_done_again() -> None:
+    tasks = _request().tasks()
+    first, second = bouts_of(tasks)
+    ledger = Ledger()
+    for bout, generation in ((first, 0), (second, 0), (first, 1)):
+        ledger.add(bout, generation, {name: Take(seconds=[1.0]) for name in _NAMES})
+    troupe = Troupe()
+    stored = _run(troupe, tasks, ledger)
+    assert [(bout, generation) for bout, generation, _ in stored] == [(second, 1)]
+    assert troupe.started == dict.fromkeys(_NAMES, 1)
+    assert _run(Troupe(), tasks, ledger) == []
+    assert [take.seconds for take in ledger.of(second, "scipy")] == [[1.0], [1.0] * 4]
+
+
+def test_a_contender_without_its_take_has_its_bout_measured_anew_for_all() -> None:
+    tasks = _request(problems=_TEXTS[:1]).tasks()
+    [bout] = bouts_of(tasks)
+    ledger = Ledger()
+    ledger.add(bout, 0, {"direct_naive": Take(seconds=[9.0])})
+    assert not ledger.has(bout, 0, tasks) and not ledger.has(bout, 1, tasks)
+    [(_, generation, found)] = _run(Troupe(), tasks, ledger, processes=1)
+    # Alone, the missing one would have nobody to be compared with.
+    assert generation == 0 and [take.seconds for take in found.values()] == [[1.0] * 4] * 2
+
+
+def test_each_step_is_announced() -> None:
+    seen: list[tuple[str, int, str]] = []
+    tasks = _request(problems=_TEXTS[:1]).tasks()
+    _run(Troupe(), tasks, processes=1, before=lambda bout, number, name: seen.append((bout.layer.name, number, name)))
+    a, b = _NAMES
+    assert [name for _, _, name in seen] == [a, b, a, b, a, b, b, a]
+    assert {each[:2] for each in seen} == {(_TEXTS[0], 0)}
+
+
+def test_the_oracle_of_a_layer_is_made_once_for_all_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    honest = runner.Referee
+    monkeypatch.setattr(runner, "Referee", lambda problem: made.append(problem) or honest(problem))
+    _run(Troupe(), _request().tasks(), processes=3)
+    assert len(made) == 2
+
+
+def test_real_processes_end_to_end(tmp_path: Path) -> None:
+    stored: list[dict[str, Take]] = []
+    run_bouts(
+        _request(problems=_TEXTS[:1]).tasks(), Ledger(), processes=2, compiled=tmp_path,
+        schedule=lambda bout: Schedule(0.0, retries=0, settle_s=0.0), store=lambda b, g, found: stored.append(found),
+    )  # fmt: skip
+    assert [list(found) for found in stored] == [[*_NAMES]] * 2
+    for take in (take for found in stored for take in found.values()):
+        assert take.status == "ok" and len(take.seconds) >= 2 and take.version
+        assert 0 < take.rel_error < 1e-6 and take.first_s >= take.first_call_s > 0  # type: ignore[operator]
+    # The second process finds compiled code on the disk.
+    assert any(tmp_path.rglob("*.nbi"))

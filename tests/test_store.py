@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from suite.environment import Limits, Machine, this_machine
-from suite.rows import COLUMNS, Row
-from suite.selection import Request
+from suite.outcome import Take
+from suite.rows import COLUMNS, LATER_COLUMNS, Row
+from suite.selection import Bout, Request, bouts_of
 from suite.store import Run, StoreError, frame_of, open_run, run_names, start_run
 
 _LIMITS = Limits({"float32": {1: 100.0}}, {1: 10.0})
@@ -167,3 +168,108 @@ def test_another_machines_rows_are_refused(tmp_path: Path) -> None:
     other = Machine.from_dict({**this_machine().as_dict(), "numba": "0.1"})
     with pytest.raises(StoreError, match=r"was made with numba '.*', expected the same, not '0\.1'"):
         run.require(other)
+
+
+# -- takes ----------------------------------------------------------------------------
+
+
+def _bout() -> Bout:
+    [bout] = bouts_of(_REQUEST.tasks())
+    return bout
+
+
+def test_takes_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    run, bout = _started(tmp_path), _bout()
+    assert run.ledger(_no_warning).takes == {}
+    first = {"direct_naive": Take(seconds=[1.0, 2.0], rel_error=1e-7, chosen="x"), "scipy": Take("skipped", "why")}
+    second = {"direct_naive": Take(seconds=[3.0], disturbed="load"), "scipy": Take("skipped", "why")}
+    run.append_takes(bout, 0, first)
+    run.append_takes(bout, 1, second)
+    found = open_run(tmp_path, run.name, _no_warning).ledger(_no_warning)
+    assert found.takes == {bout: {0: first, 1: second}}
+    assert found.of(bout, "direct_naive") == [first["direct_naive"], second["direct_naive"]]
+    assert found.of(bout, "nobody") == []
+
+
+def test_takes_of_who_failed_are_tried_again_and_the_line_stays(tmp_path: Path) -> None:
+    run, bout = _started(tmp_path), _bout()
+    run.append_takes(bout, 0, {"direct_naive": Take(seconds=[1.0])})
+    run.append_takes(bout, 1, {"direct_naive": Take("failed", "SIGSEGV")})
+    before = (run.folder / "takes.jsonl").read_bytes()
+    # All its generations: a process that crashed puts the others in doubt.
+    ledger = run.ledger(_no_warning)
+    assert not any(ledger.has(bout, n, _REQUEST.tasks()) for n in (0, 1))
+    run.append_takes(bout, 1, {"direct_naive": Take(seconds=[2.0])})
+    assert (run.folder / "takes.jsonl").read_bytes().startswith(before)
+    assert [take.seconds for take in run.ledger(_no_warning).of(bout, "direct_naive")] == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("cut", [1, 40, -2])
+def test_a_cut_take_is_measured_again_and_costs_only_itself(tmp_path: Path, cut: int) -> None:
+    run, bout = _started(tmp_path), _bout()
+    run.append_takes(bout, 0, {"direct_naive": Take(seconds=[1.0])})
+    path = run.folder / "takes.jsonl"
+    whole = path.read_bytes()
+    run.append_takes(bout, 1, {"direct_naive": Take(seconds=[2.0])})
+    end = path.read_bytes()[len(whole) :]
+    path.write_bytes(whole + end[:cut])
+    said: list[str] = []
+    ledger = run.ledger(said.append)
+    assert [ledger.has(bout, n, _REQUEST.tasks()) for n in (0, 1)] == [True, False]
+    assert len(said) == 1 and f"{path} line 2 is not a whole row" in said[0]
+    run.append_takes(bout, 1, {"direct_naive": Take(seconds=[3.0])})
+    assert path.read_bytes().startswith(whole + end[:cut] + b"\n")
+    assert [take.seconds for take in run.ledger(said.append).of(bout, "direct_naive")] == [[1.0], [3.0]]
+
+
+@pytest.mark.parametrize(
+    "line", ['{"bout": 3}', '{"bout": [], "generation": 0, "takes": {"a": {"stray": 1}}}', '{"generation": 0}']
+)
+def test_a_line_that_is_no_take_is_warned_of(tmp_path: Path, line: str) -> None:
+    run = _started(tmp_path)
+    (run.folder / "takes.jsonl").write_text(line + "\n")
+    said: list[str] = []
+    assert run.ledger(said.append).takes == {}
+    assert len(said) == 1 and "has a line that is no take and is left out" in said[0]
+
+
+def test_takes_of_what_was_not_asked_for_are_no_part_of_the_ledger(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    [other] = bouts_of(Request((), ("ic2ih2oc2kh1",), ("direct_naive",), None, (1,), 0.0).tasks())
+    run.append_takes(other, 0, {"direct_naive": Take(seconds=[1.0])})
+    assert run.ledger(_no_warning).takes == {}
+
+
+# -- runs of earlier versions -----------------------------------------------------------
+
+
+def test_rows_without_the_later_columns_still_open(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    old = {name: value for name, value in _row("a").items() if name not in LATER_COLUMNS}
+    line = json.dumps({"run": run.name, "machine": "m", **old})
+    (run.folder / "rows.jsonl").write_text(line + "\n" + json.dumps({"layer": "b"}) + "\n")
+    (run.folder / "request.json").write_text(
+        json.dumps(
+            {
+                "tasks": 1,
+                "asked": {"networks": [], "problems": ["ic1ih1oc1kh1"], "algorithms": ["direct_naive"], "mb": None,
+                          "threads": [1], "budget_s": 0.2},
+            }
+        )
+    )  # fmt: skip
+    said: list[str] = []
+    again = open_run(tmp_path, run.name, said.append)
+    [row] = again.rows
+    assert {name: row[name] for name in LATER_COLUMNS} == LATER_COLUMNS
+    assert (row["cache"], row["library"], row["time_s"], row["ratio"]) == ("warm", "convmark", 0.5, None)
+    assert len(said) == 1 and "has a row without 'algorithm', which is left out" in said[0]
+    assert (again.request.contenders, again.request.processes) == (("direct_naive",), 1)
+    frame = frame_of(again.rows)
+    assert list(frame.columns) == list(COLUMNS) and frame["ratio"].isna().all()
+
+
+def test_cold_and_warm_rows_are_two(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    run.append(_row("a", cache="warm"))
+    run.append(_row("a", cache="cold"))
+    assert run.missing == 1 and frame_of(run.rows)["cache"].tolist() == ["warm", "cold"]

@@ -9,16 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from kernels import Conv2dProblem
-from suite import meter
-from suite.meter import Evictor, calls_per_sample, take_sample
+from kernels import Conv2dProblem, algorithms, get_algorithm
 from suite.process import Worker, WorkerError, measuring_cpus, worker_environment
-from suite.verify import Referee
+from suite.verify import Referee, Standard
 
 _ROOT = Path(__file__).parent.parent
 _TEXT = "mb2ic1ih9oc1kh3ph1b1"
@@ -49,7 +45,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="th
 
 def test_a_worker_prepares_computes_and_times(worker: Worker) -> None:
     assert worker.ask("load", contender="direct_naive", threads=1)["load_s"] >= 0
-    reply = worker.ask("prepare", problem=_TEXT, fill="normal")
+    reply = worker.ask("prepare", contender="direct_naive", problem=_TEXT, fill="normal")
     assert reply["first_s"] >= reply["first_call_s"] > 0 and reply["prepare_s"] > 0 and reply["chosen"] == ""
     result = worker.ask("result")
     problem = Conv2dProblem.parse(_TEXT)
@@ -64,21 +60,21 @@ def test_a_worker_prepares_computes_and_times(worker: Worker) -> None:
 def test_auto_says_what_it_chose() -> None:
     with Worker("auto", 1) as worker:
         worker.ask("load", contender="auto", threads=1)
-        assert worker.ask("prepare", problem="ic4ih6oc4kh1", fill="integer")["chosen"]
+        assert worker.ask("prepare", contender="auto", problem="ic4ih6oc4kh1", fill="integer")["chosen"]
 
 
 def test_what_a_contender_raises_is_the_reply_and_the_worker_goes_on(worker: Worker) -> None:
     worker.ask("load", contender="direct_naive", threads=1)
     with pytest.raises(WorkerError, match="ProblemError: malformed problem text 'nonsense'"):
-        worker.ask("prepare", problem="nonsense", fill="normal")
-    assert worker.ask("prepare", problem=_TEXT, fill="integer")["prepare_s"] > 0
+        worker.ask("prepare", contender="direct_naive", problem="nonsense", fill="normal")
+    assert worker.ask("prepare", contender="direct_naive", problem=_TEXT, fill="integer")["prepare_s"] > 0
 
 
 def test_a_crash_is_named(worker: Worker) -> None:
     worker.ask("load", contender="direct_naive", threads=1)
     os.kill(worker.pid, signal.SIGSEGV)
     with pytest.raises(WorkerError, match="its process was ended by SIGSEGV at 'prepare'"):
-        worker.ask("prepare", problem=_TEXT, fill="normal")
+        worker.ask("prepare", contender="direct_naive", problem=_TEXT, fill="normal")
 
 
 def test_a_hang_is_not_waited_for() -> None:
@@ -86,6 +82,14 @@ def test_a_hang_is_not_waited_for() -> None:
         os.kill(worker.pid, signal.SIGSTOP)
         with pytest.raises(WorkerError, match=r"no answer to 'load' within 0.2 s, expected one"):
             worker.ask("load", contender="direct_naive", threads=1)
+
+
+def test_a_worker_says_what_its_sources_offer(worker: Worker) -> None:
+    offered = worker.ask("offers", problems=[_TEXT, "ic4ih6oc4kh1"])["algorithms"]
+    assert [*offered] == [each.name for each in algorithms()]
+    assert offered["direct_naive"]["refusals"] == [None, None]
+    assert "expected 3x3" in offered["winograd_f4x3"]["refusals"][1]
+    assert Standard(**offered["direct_naive"]["standard"]) == Standard.of(get_algorithm("direct_naive"))
 
 
 @needs_proc
@@ -107,7 +111,7 @@ def test_a_worker_does_not_outlive_a_parent_that_was_killed() -> None:
         "import suite.process, sys, time\n"
         "worker = suite.process.Worker('direct_naive', 1)\n"
         "worker.ask('load', contender='direct_naive', threads=1)\n"
-        f"worker.ask('prepare', problem='{_TEXT}', fill='normal')\n"
+        f"worker.ask('prepare', contender='direct_naive', problem='{_TEXT}', fill='normal')\n"
         "print(worker.pid, flush=True)\n"
         "worker.ask('time', budget_s=1e9, least=1, most=10**9, cold_bytes=0)\n"
     )
@@ -136,54 +140,3 @@ def test_pools_are_sized_before_the_start_and_nothing_of_pytest_gets_in(monkeypa
     assert not [name for name in environment if name.startswith("PYTEST_")]
     assert Path(environment["CONVMARK_CACHE_DIR"]) == Path("there").resolve()
     assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(_ROOT)
-
-
-class _Clock:
-    """Stands for the module ``time``: moves when work is done."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    process_time = perf_counter
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
-    made = _Clock()
-    monkeypatch.setattr(meter, "time", made)
-    monkeypatch.setattr(meter, "resolution", lambda: 1e-4)
-    return made
-
-
-def _spend(clock: _Clock, seconds: float, log: list[str], word: str) -> Any:
-    def call() -> None:
-        clock.now += seconds
-        log.append(word)
-
-    return call
-
-
-def test_a_sample_is_many_ticks_long(clock: _Clock) -> None:
-    assert calls_per_sample(_spend(clock, 3e-4, [], "call")) == 4
-    assert calls_per_sample(_spend(clock, 3e-2, [], "call")) == 1
-
-
-def test_eviction_is_before_every_call_and_in_no_sample(clock: _Clock) -> None:
-    log: list[str] = []
-    sample = take_sample(_spend(clock, 0.5, log, "call"), 3, _spend(clock, 100.0, log, "evict"))
-    assert log == ["evict", "call"] * 3
-    assert (sample.seconds, sample.wall_s, sample.cpu_s) == (0.5, 1.5, 1.5)
-
-
-def test_the_evictor_writes_to_all_of_its_buffer_on_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[np.ndarray] = []
-    honest = np.zeros
-    monkeypatch.setattr(meter.np, "zeros", lambda shape: made.append(honest(shape)) or made[-1])
-    evict = Evictor(800)
-    evict()
-    evict()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    assert [buffer.tolist() for buffer in made] == [[2.0] * 100] * cores

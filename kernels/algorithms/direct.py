@@ -16,15 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from kernels.machine.blocking import TileShape, lanes_of, pick_tile
-from kernels.machine.jit import kernel, parallel_kernel, share_of
-from kernels.machine.packing import (
-    fill_bias_blocks,
-    pack_weight_blocks,
-    pad_source,
-    tap_offsets,
-)
-from kernels.machine.simd import tile_load, tile_rank1, tile_rows, tile_store, tile_store_transposed
+from kernels.machine.blocking import TileShape, cache_bytes, lanes_of, pixel_tile, strip_blocks
+from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
+from kernels.machine.launch import Launch
+from kernels.machine.packing import fill_bias, pack_weight_blocks, pad_source
+from kernels.machine.reduction import Clip, clip_table, tile_sum
+from kernels.machine.simd import tile_load, tile_rows, tile_store, tile_store_transposed
 from kernels.machine.static import static
 from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
@@ -94,25 +91,31 @@ def direct_naive(
 
 # -- direct_tiled ---------------------------------------------------------------------
 #
-# Layout: source padded once, flat [mb][ic][HP][WP]; weights [g][oc / NR][ic][kh][kw][NR].
-# Tile: MR neighbouring output pixels of a row (broadcast) x NR output channels (vectors).
-# Loops, outside in: image, group, block of NR channels, strip of output rows; then block of
-# KC taps, row, tile of pixels, tap. A tap (ic, kh, kw) is an offset into the source, read
-# from a table: one loop around the multiply-adds, for 1x1 and for 7x7 alike. The source
-# rows under a tile stay in L1 for a block of taps, its weights in L2; the sums of a strip
-# wait in scratch between blocks.
+# Layout: source as it is; weights [g][oc / NR][ic / KC][kw][kh][KC][NR].
+# Tile: MR neighbouring output pixels of a row (broadcast) x NR output channels (vectors). A
+# 1x1 kernel without stride and padding sees a plane as one row.
+# Loops, outside in: image, group, share of the channel blocks, strip of tiles (these four
+# number the items that threads take); block of KC input channels, block of NR output
+# channels, tile, kw, then (kh, ic) as one loop over a table of offsets. With kw outside,
+# what is left out at the left and right edge is the same for all of that loop (`Clip`); rows
+# above and below are left out by where it begins and ends.
+# Caches: the source under a strip, KC channels deep, and the weights of one block stay in
+# L2, with the tile's own lines of both in L1 where they fit. The sums of a strip wait in
+# scratch between blocks of input channels.
 
-#: Bytes of source under one tile that a block of input channels may take: two thirds of a 48 KB L1.
-_SOURCE_BYTES = 48 * 1024
-#: Tiles a strip aims at: 16 of 14 x 32 floats are 28 KB.
-_STRIP_TILES = 16
+#: Items a thread that make shares even enough.
+_ITEMS = 16
+#: Clips worth a loop of their own each; a problem that needs more gets a padded copy.
+_MOST_CLIPS = 24
 
 
 class _Codes(NamedTuple):
     """What the kernels are specialised by."""
 
     shape: TileShape
+    clips: tuple[Clip, ...]
     step: int  # from one pixel of the tile to the next
+    NR: int
 
 
 class _Sizes(NamedTuple):
@@ -122,96 +125,153 @@ class _Sizes(NamedTuple):
     ICG: int
     OCG: int
     BLOCKS: int  # blocks of output channels a group
-    K: int  # taps: input channels a group x kernel rows x kernel columns
-    KC: int  # taps a block
+    SHARES: int  # parts that the blocks are shared out in
+    KC: int  # input channels a block
+    KH: int
+    KW: int
     SH: int
     SW: int
-    HP: int
-    WP: int
+    DH: int
+    DW: int
+    PH: int
+    PW: int
+    IH: int
+    IW: int
     OH: int
     OW: int
-    R: int  # output rows a strip
+    ACROSS: int  # tiles a row
+    TILES: int  # tiles a strip
     STRIPS: int
     MR: int
     NR: int
-    COPIED: bool  # whether the source is read from a padded copy
+    AHEAD: int  # from a tile to the last pixel of the next, which is asked for ahead; 0 where all of it stays in L2
+
+
+@inner
+def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
+    """Items ``begin`` to ``end``, numbered over (image, group, share of the blocks, strip)."""
+    OHW = z.OH * z.OW
+    for item in range(begin, end):
+        strip = item % z.STRIPS
+        share = item // z.STRIPS % z.SHARES
+        g = item // (z.SHARES * z.STRIPS) % z.G
+        n = item // (z.SHARES * z.STRIPS * z.G)
+        origin = (n * z.G + g) * z.ICG * z.IH * z.IW
+        for c0 in range(0, z.ICG, z.KC):
+            C = min(z.KC, z.ICG - c0)
+            slot = 0
+            for block in range(share * z.BLOCKS // z.SHARES, (share + 1) * z.BLOCKS // z.SHARES):
+                live = min(z.NR, z.OCG - block * z.NR)
+                out = (n * z.G * z.OCG + g * z.OCG + block * z.NR) * OHW
+                panel = ((g * z.BLOCKS + block) * z.ICG + c0) * z.KH * z.KW
+                first, last = strip * z.TILES, min((strip + 1) * z.TILES, z.OH * z.ACROSS)
+                for oh in range(first // z.ACROSS, (last + z.ACROSS - 1) // z.ACROSS):
+                    top = oh * z.SH - z.PH
+                    low = max(0, (-top + z.DH - 1) // z.DH)
+                    high = min(z.KH, (z.IH - 1 - top) // z.DH + 1)
+                    for across in range(max(0, first - oh * z.ACROSS), min(z.ACROSS, last - oh * z.ACROSS)):
+                        if c0 == 0:
+                            tile = tile_rows(codes.shape, bia, (g * z.BLOCKS + block) * z.NR)
+                        else:
+                            tile = tile_load(codes.shape, sums, slot, z.NR)
+                        ow = across * z.MR
+                        corner = origin + top * z.IW + ow * z.SW - z.PW
+                        # From this tile to the last pixel of the next one, which is in the next row at the end of one.
+                        ahead = z.AHEAD
+                        if ahead and across == z.ACROSS - 1:
+                            ahead += z.SH * z.IW - z.ACROSS * z.MR * z.SW
+                        chosen = ((block == z.BLOCKS - 1) * z.ACROSS + across) * z.KW
+                        for kw in range(z.KW):
+                            tile = tile_sum(
+                                codes.clips, clips[chosen + kw], tile, src, corner + kw * z.DW, codes.step, taps,
+                                c0 * z.KH + low * C, c0 * z.KH + high * C, wei, (panel + (kw * z.KH + low) * C) * z.NR,
+                                codes.NR, ahead,
+                            )  # fmt: skip
+                        if c0 + C == z.ICG:
+                            to = out + oh * z.OW + ow
+                            tile_store_transposed(tile, dst, to, OHW, min(z.MR, z.OW - ow), live)
+                        else:
+                            tile_store(tile, sums, slot, z.NR)
+                        slot += z.MR * z.NR
 
 
 @kernel
-def _tiled_strips(codes, z, begin, end, src, taps, wei, bia, dst, sums):
-    """Strips ``begin`` to ``end``, numbered over (image, group, channel block, strip)."""
-    OHW = z.OH * z.OW
-    for item in range(begin, end):
-        first = item % z.STRIPS * z.R
-        block = item // z.STRIPS % z.BLOCKS
-        g = item // (z.STRIPS * z.BLOCKS) % z.G
-        n = item // (z.STRIPS * z.BLOCKS * z.G)
-        live = min(z.NR, z.OCG - block * z.NR)
-        out = (n * z.G * z.OCG + g * z.OCG + block * z.NR) * OHW
-        for k0 in range(0, z.K, z.KC):
-            k1 = min(k0 + z.KC, z.K)
-            slot = 0
-            for oh in range(first, min(first + z.R, z.OH)):
-                for column in range(0, z.OW, z.MR):
-                    # The last tile of a row reaches back, so that it never reads past the row.
-                    ow = max(0, min(column, z.OW - z.MR))
-                    if k0 == 0:
-                        tile = tile_rows(codes.shape, bia, (g * z.BLOCKS + block) * z.NR)
-                    else:
-                        tile = tile_load(codes.shape, sums, slot, z.NR)
-                    si = ((n * z.G + g) * z.ICG * z.HP + oh * z.SH) * z.WP + ow * z.SW
-                    wi = ((g * z.BLOCKS + block) * z.K + k0) * z.NR
-                    for k in range(k0, k1):
-                        tile = tile_rank1(tile, src, si + taps[k], codes.step, wei, wi)
-                        wi += z.NR
-                    if k1 == z.K:
-                        tile_store_transposed(tile, dst, out + oh * z.OW + ow, OHW, min(z.MR, z.OW - ow), live)
-                    else:
-                        tile_store(tile, sums, slot, z.NR)
-                    slot += z.MR * z.NR
+def _tiled_serial(codes, z, parts, items, src, taps, clips, wei, bia, dst, bias, sums):
+    fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
+    _tiled_strips(codes, z, 0, items, src.reshape(-1), taps, clips, wei, bias, dst.reshape(-1), sums[0])
 
 
 @parallel_kernel
-def _tiled_parallel(codes, z, parts, items, src, taps, wei, bia, dst, sums):
+def _tiled_parallel(codes, z, parts, items, src, taps, clips, wei, bia, dst, bias, sums):
+    fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
+    source, result = src.reshape(-1), dst.reshape(-1)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _tiled_strips(codes, z, begin, end, src, taps, wei, bia, dst, sums[part])
+        _tiled_strips(codes, z, begin, end, source, taps, clips, wei, bias, result, sums[part])
+
+
+def _as_read(p: Conv2dProblem) -> Conv2dProblem:
+    """The same sums over the source that the loops read: a plane as one row, or a padded copy."""
+    if p.kh == p.kw == p.sh == p.sw == 1 and p.padded_shape == (p.ih, p.iw):
+        return p.replace(ih=1, iw=p.ih * p.iw)
+    shape = pixel_tile(p.ow, p.oc // p.g, lanes_of(p.dtype))
+    if len(clip_table(p, shape)[0]) > _MOST_CLIPS:
+        return p.replace(ih=p.padded_shape[0], iw=p.padded_shape[1], ph=0, pw=0, pb=0, pr=0)
+    return p
 
 
 @functools.lru_cache(maxsize=1024)
-def _tiled_sizes(p: Conv2dProblem) -> tuple[_Sizes, TileShape]:
-    shape = pick_tile(p.ow, p.oc // p.g, lanes_of(p.dtype))
-    across = -(-p.ow // shape.MR)
-    # Strips of equal length, so that the last one is not nearly empty.
-    STRIPS = -(-p.oh // max(1, _STRIP_TILES // across))
-    R = -(-p.oh // STRIPS)
-    # Cache lines under one tile, a row of the kernel at a time; a whole number of input channels a block.
-    lines = p.kh * (((shape.MR - 1) * p.sw + p.kernel_extent[1]) * p.itemsize // 64 + 1)
-    ICG = p.ic // p.g
-    blocks = -(-ICG // max(1, _SOURCE_BYTES // (lines * 64)))
-    KC = -(-ICG // blocks) * p.kh * p.kw
-    HP, WP = p.padded_shape
+def _tiled_sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
+    q = _as_read(p)
+    ICG, OCG = q.ic // q.g, q.oc // q.g
+    shape = pixel_tile(q.ow, OCG, lanes_of(q.dtype))
+    BLOCKS, ACROSS = -(-OCG // shape.NR), -(-q.ow // shape.MR)
+    KC, TILES = strip_blocks(q, shape)
+    STRIPS, SHARES = -(-q.oh * ACROSS // TILES), 1
+    # The sums depend on KC alone: strips and shares may follow the number of threads. Where
+    # there are few strips, threads take channel blocks, and of the block in the middle a part.
+    wanted = _ITEMS * threads if threads > 1 else 1
+    if q.mb * q.g * STRIPS < wanted:
+        SHARES = BLOCKS
+        TILES = max(1, q.oh * ACROSS // max(STRIPS, -(-wanted // max(1, q.mb * q.g * SHARES))))
+        STRIPS = -(-q.oh * ACROSS // TILES)
     sizes = _Sizes(
-        G=p.g, ICG=ICG, OCG=p.oc // p.g, BLOCKS=-(-(p.oc // p.g) // shape.NR), K=ICG * p.kh * p.kw,
-        KC=KC, SH=p.sh, SW=p.sw, HP=HP, WP=WP, OH=p.oh, OW=p.ow, R=R, STRIPS=-(-p.oh // R), MR=shape.MR,
-        NR=shape.NR, COPIED=p.padded_shape != (p.ih, p.iw) or p.ow < shape.MR,
+        G=q.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=SHARES, KC=KC,
+        KH=q.kh, KW=q.kw, SH=q.sh, SW=q.sw, DH=q.dh, DW=q.dw, PH=q.ph, PW=q.pw, IH=q.ih, IW=q.iw, OH=q.oh, OW=q.ow,
+        ACROSS=ACROSS, TILES=TILES, STRIPS=STRIPS, MR=shape.MR, NR=shape.NR,
+        AHEAD=(2 * shape.MR - 1) * q.sw if 2 * q.ic * q.ih * q.iw * q.itemsize > cache_bytes(2) else 0,
     )  # fmt: skip
     return sizes, shape
 
 
 def _tiled_scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
-    z, _ = _tiled_sizes(p)
+    z, _ = _tiled_sizes(p, threads)
+    waiting = -(-z.BLOCKS // z.SHARES) * z.TILES * z.MR * z.NR
     return {
-        # With room for the reach of the last tile: read, multiplied and thrown away.
-        "padded": (p.mb * p.ic * z.HP * z.WP + z.MR * z.SW if z.COPIED else 0,),
-        "bias": (z.G, z.BLOCKS * z.NR),
-        "sums": (threads, z.R * -(-z.OW // z.MR) * z.MR * z.NR if z.KC < z.K else 0),
+        "padded": (p.mb if p.ih * p.iw < z.IH * z.IW else 0, p.ic, z.IH, z.IW),
+        "bias": (z.G * z.BLOCKS * z.NR,),
+        "sums": (threads, waiting if z.KC < z.ICG else 0),
     }
 
 
+def _tiled_bound(p: Conv2dProblem, workspace: np.ndarray, threads: int) -> Any:
+    z, _ = _tiled_sizes(p, threads)
+    scratch = carve(workspace, _tiled_scratch(p, threads), p.dtype)
+    return z, p.mb * z.G * z.STRIPS * z.SHARES, scratch["padded"], scratch["bias"], scratch["sums"]
+
+
 def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
-    z, shape = _tiled_sizes(p)
-    return static(_Codes(shape, p.sw)), tap_offsets(p, z.HP * z.WP, z.WP), pack_weight_blocks(wei, p.g, z.NR)
+    q = _as_read(p)
+    z, shape = _tiled_sizes(p, 1)
+    clips, table = clip_table(q, shape)
+    kh, ic = np.meshgrid(np.arange(z.KH), np.arange(z.ICG), indexing="ij")
+    offsets = kh * z.DH * z.IW + ic * z.IH * z.IW
+    panels = pack_weight_blocks(wei, p.g, z.NR).reshape(z.G, z.BLOCKS, z.ICG, z.KH, z.KW, z.NR)
+    panels = panels.transpose(0, 1, 4, 3, 2, 5)
+    cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
+    taps = np.concatenate([offsets[:, cut].reshape(-1) for cut in cuts]).astype(np.intp)
+    packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
+    return static(_Codes(shape, clips, p.sw, shape.NR)), taps, table.reshape(-1), packed.reshape(-1), Launch()
 
 
 def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:
@@ -235,21 +295,12 @@ def direct_tiled(
     workspace: np.ndarray,
     threads: int,
 ) -> None:
-    """A register tile of pixels x channels over the padded source."""
-    p = problem
-    codes, taps, wei = packed
-    z, _ = _tiled_sizes(p)
-    scratch = carve(workspace, _tiled_scratch(p, threads), p.dtype)
-    padded, bias, sums = scratch["padded"], scratch["bias"], scratch["sums"]
-    fill_bias_blocks(bia, bias)
-    if z.COPIED:
-        padded[-z.MR * z.SW :] = 0
-        pad_source(p, src, padded, threads)
-    else:
-        padded = src.reshape(-1)
-    items = p.mb * z.G * z.BLOCKS * z.STRIPS
-    arrays: Any = (padded, taps, wei, bias.reshape(-1), dst.reshape(-1))
-    if threads == 1:
-        _tiled_strips(codes, z, 0, items, *arrays, sums[0])
-    else:
-        _tiled_parallel(codes, z, threads, items, *arrays, sums)
+    """A register tile of pixels x channels over the source as it is; padding is left out."""
+    codes, taps, clips, wei, launch = packed
+    z, items, padded, bias, sums = launch.bound(workspace, threads, _tiled_bound, problem, workspace, threads)
+    source = src
+    if padded.size:
+        source = padded
+        pad_source(problem, src, padded.reshape(-1), threads)
+    run = _tiled_serial if threads == 1 else _tiled_parallel
+    launch.call(run, codes, z, threads, items, source, taps, clips, wei, bia, dst, bias, sums)

@@ -6,13 +6,16 @@ High-Performance Matrix Multiplication" (2008).
 
 - ``im2col_gemm``: dst[oc][pixel] = wei[oc][k] x columns[k][pixel], k over ic, kh, kw.
 
-Layout: weights [g][oc / MR][k][MR]; columns [k][NR] of one panel of pixels and one block of
-KC taps, filled by vector copies of runs of pixels: the whole matrix never exists.
+Layout: weights [g][oc / MR][ic / C][kh][kw][C][MR]; columns [kh][kw][C][NR + a vector] of one panel of
+pixels and one block of C input channels: the whole matrix never exists. A run of pixels of
+one output row is copied by masked vectors, which also bring the zeros of the padding.
+Without stride and padding the columns of a 1x1 kernel are the source itself and are read from there.
 Tile: MR output channels (broadcast) x NR pixels (vectors), so that its rows are rows of
-NCHW and nothing is transposed.
-Loops, outside in: image, group, panel of NR pixels; block of KC taps; block of MR channels;
+NCHW and nothing is transposed. Channels and whole vectors past the edge cost nothing.
+Loops, outside in: image, group, panel of NR pixels, share of the channel blocks (these four
+number the items that threads take); block of C input channels; block of MR output channels;
 tap. The columns of a block stay in L1 and L2 while every block of channels passes over
-them; the sums of a panel wait in scratch (L2) between blocks of taps.
+them; the sums of a panel wait in scratch (L2) between blocks of input channels.
 """
 
 from __future__ import annotations
@@ -23,17 +26,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from kernels.machine.blocking import TileShape, lanes_of, pick_tile
-from kernels.machine.jit import kernel, parallel_kernel, share_of
-from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks, pad_source, tap_offsets
+from kernels.machine.blocking import TileShape, channel_tile, column_blocks, lanes_of
+from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
+from kernels.machine.launch import Launch
+from kernels.machine.packing import fill_bias, pack_columns, pack_weight_blocks
+from kernels.machine.reduction import Clip, tile_sum
 from kernels.machine.simd import tile_load, tile_rank1, tile_rows, tile_store, tile_store_partial
 from kernels.machine.static import static
 from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
-#: Taps a block: 256 rows of 48 floats are 48 KB.
-_KC = 256
+#: Planes so many bytes apart fall into the same sets of L1: there, a panel that is used by so
+#: many channel blocks is copied though it could be read from the source.
+_SAME_SETS, _WORTH_COPYING = 4096, 5
 
 
 class _Codes(NamedTuple):
@@ -41,6 +47,9 @@ class _Codes(NamedTuple):
 
     shape: TileShape
     vector: TileShape  # one vector, for copies
+    clips: tuple[Clip, ...]  # [number of vectors - 1][whether the block of channels is the last]
+    step: int  # between source columns of neighbouring pixels
+    one: int
 
 
 class _Sizes(NamedTuple):
@@ -50,108 +59,91 @@ class _Sizes(NamedTuple):
     ICG: int
     OCG: int
     BLOCKS: int  # blocks of output channels a group
-    CHUNKS: int  # work items that share one panel
+    SHARES: int  # parts that the blocks are shared out in
     PANELS: int  # panels of pixels an image and group
-    K: int
-    KC: int
+    KC: int  # input channels a block
+    KH: int
+    KW: int
     SH: int
     SW: int
-    HP: int
-    WP: int
+    DH: int
+    DW: int
+    PH: int
+    PW: int
+    IH: int
+    IW: int
     OH: int
     OW: int
     LANES: int
     MR: int
     NR: int
+    COPIED: bool  # whether every panel is copied, or only one that ends within a vector
 
 
-@kernel
-def _copy_run(codes, z, src, at, columns, out, count):
-    """``count`` pixels in steps of SW; may write up to a vector past the run."""
-    if z.SW == 1 and at + count + z.LANES <= src.size:
-        for j in range(0, count, z.LANES):
-            tile_store(tile_load(codes.vector, src, at + j, 0), columns, out + j, 0)
-    elif z.SW == 2:
-        # A step that the compiler knows becomes shuffles of vectors.
-        for j in range(count):
-            columns[out + j] = src[at + 2 * j]
-    else:
-        for j in range(count):
-            columns[out + j] = src[at + z.SW * j]
-
-
-@kernel
-def _pack_columns(codes, z, src, origin, taps, first, count, columns):
-    """Columns of pixels ``first`` to ``first + count`` for the given taps.
-
-    Rows are a vector longer than NR: a copy that writes past its run is overwritten by the
-    next run or falls between rows.
-    """
-    done = 0
-    while done < count:
-        oh, ow = (first + done) // z.OW, (first + done) % z.OW
-        run = min(count - done, z.OW - ow)
-        at = origin + oh * z.SH * z.WP + ow * z.SW
-        for k in range(taps.size):
-            _copy_run(codes, z, src, at + taps[k], columns, k * (z.NR + z.LANES) + done, run)
-        done += run
-
-
-@kernel
-def _panels(codes, z, begin, end, src, taps, wei, bias, one, dst, columns, sums):
-    """Items ``begin`` to ``end``, numbered over (image, group, panel, chunk of channel blocks)."""
+@inner
+def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, columns, sums):
+    """Items ``begin`` to ``end``, numbered over (image, group, panel, share of the blocks)."""
     OHW = z.OH * z.OW
     for item in range(begin, end):
-        chunk = item % z.CHUNKS
-        panel = item // z.CHUNKS % z.PANELS
-        g = item // (z.CHUNKS * z.PANELS) % z.G
-        n = item // (z.CHUNKS * z.PANELS * z.G)
+        share = item % z.SHARES
+        panel = item // z.SHARES % z.PANELS
+        g = item // (z.SHARES * z.PANELS) % z.G
+        n = item // (z.SHARES * z.PANELS * z.G)
         count = min(z.NR, OHW - panel * z.NR)
-        origin = (n * z.G + g) * z.ICG * z.HP * z.WP
-        for k0 in range(0, z.K, z.KC):
-            k1 = min(k0 + z.KC, z.K)
-            _pack_columns(codes, z, src, origin, taps[k0:k1], panel * z.NR, count, columns)
-            for block in range(chunk * z.BLOCKS // z.CHUNKS, (chunk + 1) * z.BLOCKS // z.CHUNKS):
+        vectors = (count + z.LANES - 1) // z.LANES
+        copied = z.COPIED or count % z.LANES != 0
+        for c0 in range(0, z.ICG, z.KC):
+            C = min(z.KC, z.ICG - c0)
+            plane = (n * z.G + g) * z.ICG + c0
+            K = C * z.KH * z.KW
+            if copied:
+                pack_columns(codes, z, src, plane, C, panel * z.NR, count, columns)
+            for block in range(share * z.BLOCKS // z.SHARES, (share + 1) * z.BLOCKS // z.SHARES):
                 at = (g * z.BLOCKS + block) * z.MR
-                if k0 == 0:
-                    tile = tile_rank1(tile_rows(codes.shape, one, z.NR), bias, at, 1, one, 0)
+                slot = (block - share * z.BLOCKS // z.SHARES) * z.MR * z.NR
+                if c0 == 0:
+                    tile = tile_rank1(tile_rows(codes.shape, one, z.NR), bias, at, codes.one, one, 0)
                 else:
-                    tile = tile_load(codes.shape, sums, block * z.MR * z.NR, z.NR)
-                wi = at * z.K + k0 * z.MR
-                for k in range(k1 - k0):
-                    tile = tile_rank1(tile, wei, wi, 1, columns, k * (z.NR + z.LANES))
-                    wi += z.MR
-                if k1 == z.K:
+                    tile = tile_load(codes.shape, sums, slot, z.NR)
+                clip = 2 * (vectors - 1) + (1 if block == z.BLOCKS - 1 else 0)
+                wi = (at * z.ICG + c0 * z.MR) * z.KH * z.KW
+                b, bi, row = (columns, 0, z.NR + z.LANES) if copied else (src, plane * OHW + panel * z.NR, OHW)
+                tile = tile_sum(codes.clips, clip, tile, wei, wi, codes.one, rows, 0, K, b, bi, row, 0)
+                if c0 + C == z.ICG:
                     out = (n * z.G * z.OCG + g * z.OCG + block * z.MR) * OHW + panel * z.NR
                     tile_store_partial(tile, dst, out, OHW, z.OCG - block * z.MR, count)
                 else:
-                    tile_store(tile, sums, block * z.MR * z.NR, z.NR)
+                    tile_store(tile, sums, slot, z.NR)
+
+
+@kernel
+def _panels_serial(codes, z, parts, items, src, rows, wei, bia, one, dst, bias, columns, sums):
+    fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.MR)
+    _panels(codes, z, 0, items, src.reshape(-1), rows, wei, bias, one, dst.reshape(-1), columns[0], sums[0])
 
 
 @parallel_kernel
-def _panels_parallel(codes, z, parts, items, src, taps, wei, bias, one, dst, columns, sums):
+def _panels_parallel(codes, z, parts, items, src, rows, wei, bia, one, dst, bias, columns, sums):
+    fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.MR)
+    source, result = src.reshape(-1), dst.reshape(-1)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _panels(codes, z, begin, end, src, taps, wei, bias, one, dst, columns[part], sums[part])
-
-
-def _is_padded(p: Conv2dProblem) -> bool:
-    return p.padded_shape != (p.ih, p.iw)
+        _panels(codes, z, begin, end, source, rows, wei, bias, one, result, columns[part], sums[part])
 
 
 @functools.lru_cache(maxsize=1024)
 def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
-    shape = pick_tile(p.oc // p.g, p.oh * p.ow, lanes_of(p.dtype))
     OCG, ICG = p.oc // p.g, p.ic // p.g
+    shape = channel_tile(OCG, p.oh * p.ow, lanes_of(p.dtype))
     BLOCKS, PANELS = -(-OCG // shape.MR), -(-p.oh * p.ow // shape.NR)
     # Few panels leave threads idle: then the channel blocks of a panel are shared out too.
     wanted = -(-4 * threads // max(1, p.mb * p.g * PANELS)) if threads > 1 else 1
-    K = ICG * p.kh * p.kw
-    HP, WP = p.padded_shape
+    is_source = p.kh == p.kw == p.sh == p.sw == 1 and p.padded_shape == (p.ih, p.iw)
     sizes = _Sizes(
-        G=p.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, CHUNKS=min(BLOCKS, wanted), PANELS=PANELS, K=K,
-        KC=-(-K // -(-K // _KC)), SH=p.sh, SW=p.sw, HP=HP, WP=WP, OH=p.oh, OW=p.ow, LANES=shape.lanes, MR=shape.MR,
-        NR=shape.NR,
+        G=p.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=min(BLOCKS, wanted), PANELS=PANELS,
+        KC=column_blocks(p, shape), KH=p.kh, KW=p.kw, SH=p.sh, SW=p.sw, DH=p.dh, DW=p.dw, PH=p.ph, PW=p.pw, IH=p.ih,
+        IW=p.iw, OH=p.oh, OW=p.ow, LANES=shape.lanes, MR=shape.MR, NR=shape.NR,
+        COPIED=not is_source or (p.oh * p.ow * p.itemsize % _SAME_SETS == 0 and BLOCKS >= _WORTH_COPYING),
     )  # fmt: skip
     return sizes, shape
 
@@ -159,19 +151,30 @@ def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
 def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
     z, _ = _sizes(p, threads)
     return {
-        "padded": (p.mb * p.ic * z.HP * z.WP if _is_padded(p) else 0,),
-        "bias": (z.G, z.BLOCKS * z.MR),
-        "columns": (threads, z.KC * (z.NR + z.LANES)),
-        "sums": (threads, z.BLOCKS * z.MR * z.NR if z.KC < z.K else 0),
+        "bias": (z.G * z.BLOCKS * z.MR,),
+        "columns": (threads, z.KC * z.KH * z.KW * (z.NR + z.LANES)),
+        "sums": (threads, -(-z.BLOCKS // z.SHARES) * z.MR * z.NR if z.KC < z.ICG else 0),
     }
+
+
+def _bound(p: Conv2dProblem, workspace: np.ndarray, threads: int) -> Any:
+    z, _ = _sizes(p, threads)
+    scratch = carve(workspace, _scratch(p, threads), p.dtype)
+    return z, p.mb * z.G * z.PANELS * z.SHARES, scratch["bias"], scratch["columns"], scratch["sums"]
 
 
 def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     z, shape = _sizes(p, 1)
     one = np.zeros(2 * z.NR, p.dtype)  # a row of ones, then a row of zeros
     one[: z.NR] = 1
-    codes = static(_Codes(shape, TileShape(1, 1, shape.lanes)))
-    return codes, tap_offsets(p, z.HP * z.WP, z.WP), pack_weight_blocks(wei, p.g, z.MR), one
+    last = z.OCG - (z.BLOCKS - 1) * z.MR
+    clips = tuple(Clip(0, MR, NV) for NV in range(1, shape.NV + 1) for MR in (z.MR, last))
+    codes = static(_Codes(shape, TileShape(1, 1, shape.lanes), clips, p.sw, 1))
+    panels = pack_weight_blocks(wei, p.g, z.MR).reshape(z.G, z.BLOCKS, z.ICG, z.KH, z.KW, z.MR)
+    panels = panels.transpose(0, 1, 3, 4, 2, 5)
+    cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
+    packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
+    return codes, np.arange(z.KC * z.KH * z.KW) * z.MR, packed.reshape(-1), one, Launch()
 
 
 def _workspace(p: Conv2dProblem, threads: int) -> int:
@@ -196,19 +199,7 @@ def im2col_gemm(
     threads: int,
 ) -> None:
     """One matrix product over columns packed panel by panel."""
-    p = problem
-    codes, taps, wei, one = packed
-    z, _ = _sizes(p, threads)
-    scratch = carve(workspace, _scratch(p, threads), p.dtype)
-    bias, columns, sums = scratch["bias"], scratch["columns"], scratch["sums"]
-    fill_bias_blocks(bia, bias)
-    source = src.reshape(-1)
-    if _is_padded(p):
-        source = scratch["padded"]
-        pad_source(p, src, source, threads)
-    items = p.mb * z.G * z.PANELS * z.CHUNKS
-    arrays: Any = (source, taps, wei, bias.reshape(-1), one, dst.reshape(-1))
-    if threads == 1:
-        _panels(codes, z, 0, items, *arrays, columns[0], sums[0])
-    else:
-        _panels_parallel(codes, z, threads, items, *arrays, columns, sums)
+    codes, rows, wei, one, launch = packed
+    z, items, bias, columns, sums = launch.bound(workspace, threads, _bound, problem, workspace, threads)
+    run = _panels_serial if threads == 1 else _panels_parallel
+    launch.call(run, codes, z, threads, items, src, rows, wei, bia, one, dst, bias, columns, sums)

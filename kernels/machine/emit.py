@@ -12,12 +12,15 @@ from kernels.machine.static import StaticType
 
 __all__ = [
     "data_pointer",
+    "element_bytes",
+    "every",
     "first_lanes",
     "fma",
     "index_value",
     "load_vector",
     "masked_load",
     "masked_store",
+    "prefetch",
     "scalar_type",
     "splat",
     "store_vector",
@@ -101,20 +104,72 @@ def masked_load(builder: Any, vector: ir.VectorType, data: ir.Value, offset: ir.
     return builder.call(load, [place, ir.Constant(number, element_bytes(vector)), mask, zeros])
 
 
+def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int) -> ir.Value:
+    """One vector of every ``step``-th element of ``step`` vectors, the first one first."""
+    lanes = vectors[0].type.count
+    result = vectors[0]
+    taken = -(-lanes // step)  # elements of the result that are in place
+    picks = [n * step if n < taken else 0 for n in range(lanes)]
+    if step > 1:
+        result = _picked(builder, result, result, picks)
+    for v, vector in enumerate(vectors[1:], 1):
+        picks = [
+            n if not v * lanes <= n * step < (v + 1) * lanes else lanes + n * step - v * lanes for n in range(lanes)
+        ]
+        result = _picked(builder, result, vector, picks)
+    return result
+
+
+def prefetch(builder: Any, place: ir.Value) -> None:
+    """Ask for the cache line of ``place``, which need not be memory that may be read."""
+    number = ir.IntType(32)
+    fetch = named(builder, "llvm.prefetch.p0", ir.VoidType(), [place.type, number, number, number])
+    builder.call(fetch, [place, number(0), number(3), number(1)])
+
+
 def transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
-    """Transpose a square of vectors by log2(lanes) stages of block swaps."""
+    """Transpose a square of vectors.
+
+    First within the 128-bit parts of the vectors, then the parts as wholes: each step is one
+    instruction of its own kind, where a swap of blocks across parts would be a permutation
+    by a table that has to be loaded.
+    """
     lanes = len(rows)
-    vector = rows[0].type
-    mask_type = ir.VectorType(ir.IntType(32), lanes)
+    part = 16 // element_bytes(rows[0].type)
     span = 1
-    while span < lanes:
-        low = ir.Constant(mask_type, [j if not j & span else lanes + j - span for j in range(lanes)])
-        high = ir.Constant(mask_type, [j + span if not j & span else lanes + j for j in range(lanes)])
-        for i in range(lanes):
-            if not i & span:
-                first, second = rows[i], rows[i + span]
-                rows[i] = builder.shuffle_vector(first, second, low)
-                rows[i + span] = builder.shuffle_vector(first, second, high)
-        span *= 2
-    assert rows[0].type == vector
+    while span < part:
+        # Runs of ``span`` elements alternate: of the lower half of every part, then of the upper half.
+        starts = [at + i for at in range(0, lanes, part) for i in range(0, part // 2, span)]
+        low = [
+            n for start in starts for n in (*range(start, start + span), *range(lanes + start, lanes + start + span))
+        ]
+        high = [n + part // 2 for n in low]
+        merged: list[ir.Value] = []
+        for first in range(0, lanes, 2 * span):
+            for one, other in zip(rows[first : first + span], rows[first + span : first + 2 * span], strict=True):
+                merged += [_picked(builder, one, other, picks) for picks in (low, high)]
+        rows, span = merged, 2 * span
+    columns = list(rows)
+    for j in range(part):
+        columns[j::part] = _transpose_parts(builder, rows[j::part], part)
+    return columns
+
+
+def _transpose_parts(builder: ir.IRBuilder, rows: list[ir.Value], part: int) -> list[ir.Value]:
+    """Transpose 1, 2 or 4 vectors of as many parts of ``part`` elements."""
+
+    def pair(one: ir.Value, other: ir.Value, *parts: int) -> ir.Value:
+        return _picked(builder, one, other, [n * part + e for n in parts for e in range(part)])
+
+    if len(rows) == 4:
+        a, b, c, d = rows
+        upper, lower = ((pair(x, y, 0, 1, 4, 5), pair(x, y, 2, 3, 6, 7)) for x, y in ((a, b), (c, d)))
+        return [pair(x, y, *picks) for x, y in zip(upper, lower, strict=True) for picks in ((0, 2, 4, 6), (1, 3, 5, 7))]
+    if len(rows) == 2:
+        return [pair(*rows, 0, 2), pair(*rows, 1, 3)]
     return rows
+
+
+def _picked(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, picks: list[int]) -> ir.Value:
+    """A vector of elements of two, those of the second counted on from the first."""
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(picks)), picks))

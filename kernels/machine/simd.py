@@ -20,6 +20,7 @@ from numba.extending import intrinsic, register_model
 from kernels.machine.blocking import TileShape
 from kernels.machine.emit import (
     data_pointer,
+    every,
     first_lanes,
     fma,
     index_value,
@@ -36,6 +37,7 @@ from kernels.machine.static import StaticType
 __all__ = [
     "tile_load",
     "tile_load_partial",
+    "tile_load_strided",
     "tile_multiply",
     "tile_rank1",
     "tile_rows",
@@ -122,8 +124,12 @@ def tile_store_transposed(typingctx: Any, tile: Any, c: Any, ci: Any, column_ste
             index_value(context, builder, typ, value)
             for typ, value in zip((ci, column_step, rows, columns), arguments[2:], strict=True)
         )
+        whole = builder.and_(
+            builder.icmp_signed(">=", live_rows, step.type(size.MR)),
+            builder.icmp_signed(">=", live_columns, step.type(size.NV * size.lanes)),
+        )
         for first in range(0, size.MR, size.lanes):
-            mask = first_lanes(builder, builder.sub(live_rows, live_rows.type(first)), size.lanes)
+            rows_here = min(size.lanes, size.MR - first)
             for v in range(size.NV):
                 square = [
                     builder.extract_value(arguments[0], m * size.NV + v)
@@ -131,11 +137,24 @@ def tile_store_transposed(typingctx: Any, tile: Any, c: Any, ci: Any, column_ste
                     else ir.Constant(vector, ir.Undefined)
                     for m in range(first, first + size.lanes)
                 ]
-                for lane, channel in enumerate(transpose(builder, square)):
-                    n = start.type(v * size.lanes + lane)
-                    with builder.if_then(builder.icmp_signed("<", n, live_columns), likely=True):
-                        offset = builder.add(builder.add(start, start.type(first)), builder.mul(n, step))
-                        masked_store(builder, channel, data, offset, mask)
+                channels = transpose(builder, square)
+                place = builder.add(builder.add(start, start.type(first)), builder.mul(step, step.type(v * size.lanes)))
+                # Most tiles are whole: their stores need no test, and a mask that is a constant.
+                with builder.if_else(whole, likely=True) as (then, otherwise):
+                    for branch in (then, otherwise):
+                        with branch:
+                            offset, live = place, step.type(rows_here)
+                            if branch is otherwise:
+                                live = builder.sub(live_rows, live_rows.type(first))
+                            mask = first_lanes(builder, live, size.lanes)
+                            for lane, channel in enumerate(channels):
+                                if branch is then:
+                                    masked_store(builder, channel, data, offset, mask)
+                                else:
+                                    n = start.type(v * size.lanes + lane)
+                                    with builder.if_then(builder.icmp_signed("<", n, live_columns)):
+                                        masked_store(builder, channel, data, offset, mask)
+                                offset = builder.add(offset, step)
         return context.get_dummy_value()
 
     return types.void(tile, c, ci, column_step, rows, columns), codegen
@@ -194,6 +213,38 @@ def tile_load_partial(
 
 
 @intrinsic
+def tile_load_strided(typingctx: Any, shape: Any, step: Any, a: Any, ai: Any, begin: Any, end: Any) -> Any:
+    """``tile_load_strided(shape, step, a, ai, begin, end)``: one vector, MR = NV = 1.
+
+    Element n is ``a[ai + n * step]`` for ``begin <= n < end``, the others are zero, wherever
+    they would lie. Every ``step`` vectors that hold the elements are loaded and shuffled.
+    """
+    if not isinstance(shape, StaticType) or not isinstance(step, StaticType):
+        return None
+    tile = TileType(shape.value, a.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        model, lanes = context.get_value_type(tile), tile.shape.lanes
+        data = data_pointer(context, builder, a, arguments[2])
+        start, low, high = (
+            index_value(context, builder, typ, value)
+            for typ, value in zip((ai, begin, end), arguments[3:], strict=True)
+        )
+        stride = start.type(step.value)
+        first = builder.mul(low, stride)
+        last = builder.add(builder.mul(builder.sub(high, high.type(1)), stride), high.type(1))
+        loaded = []
+        for v in range(step.value):
+            at = start.type(v * lanes)
+            before, inside = (first_lanes(builder, builder.sub(bound, at), lanes) for bound in (first, last))
+            mask = builder.and_(builder.not_(before), inside)
+            loaded.append(masked_load(builder, model.elements[0], data, builder.add(start, at), mask))
+        return builder.insert_value(ir.Constant(model, ir.Undefined), every(builder, loaded, step.value), 0)
+
+    return tile(shape, step, a, ai, begin, end), codegen
+
+
+@intrinsic
 def tile_store(typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any) -> Any:
     """``tile_store(tile, c, ci, row_step)``: row m goes to ``c[ci + m * row_step :][:NR]``."""
 
@@ -229,16 +280,26 @@ def tile_store_partial(typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any
             index_value(context, builder, typ, value)
             for typ, value in zip((ci, row_step, rows, columns), arguments[2:], strict=True)
         )
-        masks = [
-            first_lanes(builder, builder.sub(live_columns, step.type(v * size.lanes)), size.lanes)
-            for v in range(size.NV)
-        ]
-        offsets = _vector_offsets(builder, size, start, step)
-        for m in range(size.MR):
-            places = [next(offsets) for _ in range(size.NV)]
-            with builder.if_then(builder.icmp_signed("<", step.type(m), live_rows), likely=True):
-                for (slot, offset), mask in zip(places, masks, strict=True):
-                    masked_store(builder, builder.extract_value(arguments[0], slot), data, offset, mask)
+        whole = builder.and_(
+            builder.icmp_signed(">=", live_rows, step.type(size.MR)),
+            builder.icmp_signed(">=", live_columns, step.type(size.NV * size.lanes)),
+        )
+        # Most tiles are whole: their stores need neither test nor mask.
+        with builder.if_else(whole, likely=True) as (then, otherwise):
+            with then:
+                for slot, offset in _vector_offsets(builder, size, start, step):
+                    store_vector(builder, builder.extract_value(arguments[0], slot), data, offset)
+            with otherwise:
+                masks = [
+                    first_lanes(builder, builder.sub(live_columns, step.type(v * size.lanes)), size.lanes)
+                    for v in range(size.NV)
+                ]
+                offsets = _vector_offsets(builder, size, start, step)
+                for m in range(size.MR):
+                    places = [next(offsets) for _ in range(size.NV)]
+                    with builder.if_then(builder.icmp_signed("<", step.type(m), live_rows)):
+                        for (slot, offset), mask in zip(places, masks, strict=True):
+                            masked_store(builder, builder.extract_value(arguments[0], slot), data, offset, mask)
         return context.get_dummy_value()
 
     return types.void(tile, c, ci, row_step, rows, columns), codegen

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from suite.report.markdown import markdown
+from suite.report.null import control_facts
 from suite.report.plot import draw_all
 from suite.rows import Row
 from suite.store import Run, frame_of, unwritable
@@ -42,7 +43,12 @@ def write_report(frame: pd.DataFrame, run: Run | None, folder: Path) -> list[Pat
     try:
         folder.mkdir(parents=True, exist_ok=True)
         pictures = draw_all(frame, folder)
-        text = markdown(frame, run.machine if run else None, run.limits if run else None, pictures)
+        if run is None:
+            text = markdown(frame, None, None, pictures)
+        else:
+            # A run lies in the folder of runs of a folder of results.
+            control = control_facts(run.folder.parent.parent, run.machine)
+            text = markdown(frame, run.machine, run.limits, pictures, control)
         page.write_text(text, encoding="utf-8")
         frame.to_csv(csv, index=False)
         frame.to_parquet(parquet, index=False)

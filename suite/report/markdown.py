@@ -8,33 +8,68 @@ from pathlib import Path
 import pandas as pd
 
 from suite.environment import Limits, Machine
-from suite.report.tables import LAYER_HEADINGS, SUMMARY_HEADINGS, layer_tables, summaries
+from suite.report.kinds import kind_tables
+from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
+from suite.report.tables import layer_tables
 from suite.report.terminal import machine_lines
 
 __all__ = ["markdown"]
 
 _HOW_TO_READ = """\
-Time is the median of a warm call. Useful GFLOP/s leave out the taps that fall on padding; % of limit
-is that speed against the measured multiply-add limit of as many threads, so an algorithm that needs
-fewer multiplications can pass 100. Error is the relative L2 error against float64. Compile is what
-the first call took beyond a later one: compiling, or loading from the disk cache. The fastest is **bold**.
+Time is that of one call: the median over fresh processes of each one's median; spread is the distance
+between the quartiles of the processes, min the least sample of all. Caches are warm where it does not
+say cold: then inputs and weights are out of all caches when a call begins. Useful GFLOP/s leave out
+the taps that fall on padding; % of limit is that speed against the measured multiply-add limit of as
+many threads, so an algorithm that needs fewer multiplications can pass 100. Ratio is the time by that
+of the reference, process by process side by side, with its 95 % interval: above 1 is slower. Vs best
+peer is above 1 where it is faster than every other library. Error is the relative L2 error against
+float64. Prepare packs the weights; compile is what the first call ever took beyond that and a later
+call, reload the same in a later process, with compiled code on the disk; first call is that call alone.
+Mistrusted times are of processes that others' load disturbed. The fastest is **bold**.
+"""
+
+_KINDS = """\
+Geometric means over layers, each shape once, of the time of the fastest peer by that of the fastest of
+ours: above 1 is ahead. A library counts by its fastest way to be used.
 """
 
 
-def markdown(frame: pd.DataFrame, machine: Machine | None, limits: Limits | None, pictures: Iterable[Path] = ()) -> str:
-    """The whole report as text; pictures are named relative to it."""
+def markdown(
+    frame: pd.DataFrame,
+    machine: Machine | None,
+    limits: Limits | None,
+    pictures: Iterable[Path] = (),
+    control: Iterable[tuple[str, str]] = (),
+) -> str:
+    """The whole report as text; pictures are named relative to it, ``control`` is what the null control found."""
     parts = ["# Convolution speed", _HOW_TO_READ]
     if machine is not None:
-        parts.append(_table(("machine", ""), machine_lines(machine, limits)))
+        parts.append(_table(("machine", ""), [*machine_lines(machine, limits), *control]))
+    versions = version_lines(frame)
+    if versions:
+        parts.append(_table(VERSION_HEADINGS, versions))
     parts += [f"![{path.stem}]({path.name})" for path in pictures]
-    for summary in summaries(frame):
-        parts.append(f"## {summary.network}, {summary.threads} thread{'' if summary.threads == 1 else 's'}")
-        parts += [_table(SUMMARY_HEADINGS, summary.lines), f"{summary.total[0].upper()}{summary.total[1:]}."]
+    for kinds in kind_tables(frame):
+        parts += [f"## {kinds.title}", _KINDS, _table(kinds.headings, kinds.lines)]
+    for summary, total in summaries(frame):
+        parts += [f"## {summary.title}", _table(summary.headings, summary.lines)]
+        parts += [_sentence(note) for note in summary.notes]
+        if total.lines:
+            parts.append(_table(TOTAL_HEADINGS, total.lines))
+        if total.lacking:
+            parts.append(_sentence(total.lacking))
     parts.append("## Every layer")
     for layer in layer_tables(frame):
-        lines = [(f"**{line.cells[0]}**" if line.fastest else line.cells[0], *line.cells[1:]) for line in layer.lines]
-        parts += [f"### {layer.title}", _table(LAYER_HEADINGS, lines)]
+        lines = []
+        for line in layer.lines:
+            first, *others = (line.cells[name] for name in layer.headings)
+            lines.append((f"**{first}**" if line.fastest else first, *others))
+        parts += [f"### {layer.title}", _table(layer.headings, lines)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Pictures: one a network and number of threads, a point an algorithm on each layer."""
+"""Pictures: one a network, number of threads and state of the caches, a point a contender on each layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from suite.report.tables import display_name
+from suite.report.groups import CIRCUMSTANCES, circumstances, display_name
 
 __all__ = ["draw", "draw_all"]
 
@@ -16,7 +16,7 @@ _MARKERS = "osD^vP*Xph<>"
 
 
 def draw_all(frame: pd.DataFrame, folder: Path) -> list[Path]:
-    """Draw a PNG for each network and number of threads that has a right result.
+    """Draw a PNG for each network, number of threads and state of the caches that has a right result.
 
     Returns
     -------
@@ -24,19 +24,20 @@ def draw_all(frame: pd.DataFrame, folder: Path) -> list[Path]:
     """
     written, order = [], list(dict.fromkeys(_names(frame)))
     right = frame[frame["status"] == "ok"]
-    for (network, threads), part in right.groupby(["network", "threads"], sort=False):
-        path = folder / f"{network}-{threads}t.png"
-        title = f"{network}, {threads} thread{'' if threads == 1 else 's'}"
+    for _, part in right.groupby(CIRCUMSTANCES, sort=False):
+        network, threads, cache = (part.iloc[0][name] for name in CIRCUMSTANCES)
+        path = folder / f"{network}-{threads}t{'-cold' if cache == 'cold' else ''}.png"
+        title = f"{network}, {circumstances(threads, cache)}"
         FigureCanvasAgg(draw(part, title, order)).print_png(path)
         written.append(path)
     return written
 
 
 def draw(part: pd.DataFrame, title: str, order: list[str]) -> Figure:
-    """Speed of every algorithm, layers from top to bottom.
+    """Speed of every contender, layers from top to bottom; those of other libraries are hollow.
 
     In % of the limit where every row has one, in GFLOP/s otherwise: rows that were read
-    from elsewhere come without a limit. ``order`` is of all algorithms of the report, so that
+    from elsewhere come without a limit. ``order`` is of all contenders of the report, so that
     each has the same colour in every picture.
     """
     column, label = "pct_of_peak", "useful speed, % of the measured multiply-add limit"
@@ -56,6 +57,7 @@ def draw(part: pd.DataFrame, title: str, order: list[str]) -> Figure:
             linestyle="none",
             marker=_MARKERS[i % len(_MARKERS)],
             color=f"C{i % 10}",
+            markerfacecolor="none" if (rows["family"] == "peer").all() else None,
             alpha=0.85,
             label=name,
         )

@@ -1,149 +1,99 @@
-"""The tables that every form of the report shows: a line an algorithm, a table a layer, a summary a network."""
+"""A table a layer: every contender on it, with all that was found out about it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
-from suite.report.units import number, percent, scientific, size, span
+from suite.report.groups import LAYER, circumstances, groups, is_peer, name_of
+from suite.report.units import factor, interval, number, percent, ratio, scientific, size, span
+from suite.rows import Row
 
-__all__ = [
-    "LAYER_HEADINGS",
-    "SUMMARY_HEADINGS",
-    "LayerTable",
-    "Line",
-    "Summary",
-    "display_name",
-    "layer_tables",
-    "summaries",
-]
+__all__ = ["LayerTable", "Line", "layer_tables"]
 
-LAYER_HEADINGS = (
-    "algorithm", "status", "time", "useful GFLOP/s", "% of limit", "error", "workspace", "compile", "reason",
-)  # fmt: skip
-SUMMARY_HEADINGS = ("layer", "occurs", "fastest", "time", "useful GFLOP/s", "% of limit", "ahead of next")
-
-_LAYER = ["network", "layer", "problem", "threads"]
+#: Every column by its heading: how a row's cell is made.
+_CELLS: dict[str, Callable[[Row], str]] = {
+    "algorithm": name_of,
+    "version": lambda row: (row["version"] or "") if is_peer(row) else "",
+    "status": lambda row: row["status"],
+    "time": lambda row: span(row["time_s"]),
+    "min": lambda row: span(row["time_min_s"]),
+    "spread": lambda row: "" if row["time_spread"] is None else f"{100 * row['time_spread']:.1f} %",
+    "useful GFLOP/s": lambda row: number(row["useful_gflops"]),
+    "% of limit": lambda row: percent(row["pct_of_peak"]),
+    "ratio": lambda row: ratio(row["ratio"]),
+    "95 % interval": lambda row: (
+        "" if row["algorithm"] == row["reference"] else interval(row["ratio_low"], row["ratio_high"])
+    ),
+    "vs best peer": lambda row: factor(row["speedup_vs_best_peer"]),
+    "error": lambda row: scientific(row["rel_error"]),
+    "workspace": lambda row: size(row["workspace_bytes"]),
+    "prepare": lambda row: span(row["prepare_s"]),
+    "compile": lambda row: span(row["compile_s"]),
+    "reload": lambda row: span(row["reload_s"]),
+    "first call": lambda row: span(row["first_call_s"]),
+    "processes": lambda row: "" if row["processes"] is None else str(row["processes"]),
+    "reason": lambda row: row["reason"] or "",
+}
 
 
 @dataclass(frozen=True)
 class Line:
-    """One algorithm on one layer: a cell each of `LAYER_HEADINGS`."""
+    """One contender on one layer: its cells by heading, empty ones included."""
 
-    cells: tuple[str, ...]
+    cells: dict[str, str]
     status: str
     fastest: bool
 
 
 @dataclass(frozen=True)
 class LayerTable:
-    """All algorithms on one layer with one number of threads, the fastest first."""
+    """All contenders on one layer with one number of threads and one state of the caches, the fastest first.
+
+    ``reference`` is whom ratios are stated to, empty where there are no ratios.
+    """
 
     network: str
     layer: str
     problem: str
     threads: int
+    cache: str
     occurs: int
+    reference: str
     lines: tuple[Line, ...]
 
     @property
     def title(self) -> str:
         """One line that names it."""
-        plural = "" if self.threads == 1 else "s"
-        return f"{self.network} / {self.layer}  {self.problem}  {self.threads} thread{plural}, occurs {self.occurs}x"
+        # A problem that was given as text is its layer's name already.
+        problem = "" if self.problem == self.layer else f"  {self.problem}"
+        ratios = f", ratios to {self.reference}" if self.reference else ""
+        return (
+            f"{self.network} / {self.layer}{problem}  "
+            f"{circumstances(self.threads, self.cache)}, occurs {self.occurs}x{ratios}"
+        )
 
-
-@dataclass(frozen=True)
-class Summary:
-    """The fastest algorithm of each layer of one network: a cell each of `SUMMARY_HEADINGS`."""
-
-    network: str
-    threads: int
-    lines: tuple[tuple[str, ...], ...]
-    total: str
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """Columns in which some line has something, in their order."""
+        return tuple(name for name in _CELLS if any(line.cells[name] for line in self.lines))
 
 
 def layer_tables(frame: pd.DataFrame) -> list[LayerTable]:
-    """A table for each layer and number of threads, in the order of the rows."""
+    """A table for each layer, number of threads and state of the caches, in the order of the rows."""
     found = []
-    for rows in _groups(frame, _LAYER):
-        best = rows[0] if rows[0]["status"] == "ok" else None
-        head = rows[0]
-        lines = tuple(Line(_cells(row), row["status"], row is best) for row in rows)
-        found.append(
-            LayerTable(head["network"], head["layer"], head["problem"], head["threads"], head["occurs"], lines)
+    for rows in groups(frame, LAYER):
+        head, best = rows[0], rows[0] if rows[0]["status"] == "ok" else None
+        lines = tuple(
+            Line({name: cell(row) for name, cell in _CELLS.items()}, row["status"], row is best) for row in rows
         )
-    return found
-
-
-def summaries(frame: pd.DataFrame) -> list[Summary]:
-    """A summary for each network and number of threads, in the order of the rows."""
-    found = []
-    for _, part in frame.groupby(["network", "threads"], sort=False):
-        lines, total, missing = [], 0.0, 0
-        for rows in _groups(part, _LAYER):
-            right = [row for row in rows if row["status"] == "ok"]
-            if not right:
-                missing += 1
-                lines.append((rows[0]["layer"], str(rows[0]["occurs"]), "none is right", *[""] * 4))
-                continue
-            best = right[0]
-            total += best["occurs"] * best["time_s"]
-            lines.append(
-                (
-                    best["layer"],
-                    str(best["occurs"]),
-                    _name(best),
-                    span(best["time_s"]),
-                    number(best["useful_gflops"]),
-                    percent(best["pct_of_peak"]),
-                    f"{right[1]['time_s'] / best['time_s']:.2f}x" if len(right) > 1 else "",
-                )
+        references = dict.fromkeys(row["reference"] for row in rows if row["ratio"] is not None)
+        found.append(
+            LayerTable(
+                head["network"], head["layer"], head["problem"], head["threads"], head["cache"], head["occurs"],
+                ", ".join(references), lines,
             )
-        first = part.iloc[0]
-        text = f"all layers as often as they occur, each by its fastest: {span(total)}"
-        if missing:
-            text += f" without the {missing} that no algorithm computed"
-        found.append(Summary(str(first["network"]), int(first["threads"]), tuple(lines), text))
+        )  # fmt: skip
     return found
-
-
-def _groups(frame: pd.DataFrame, by: list[str]) -> Iterator[list[dict[str, Any]]]:
-    """Rows as dictionaries with ``None`` for 'no value', right ones first and by time."""
-    for _, part in frame.groupby(by, sort=False):
-        rows = [
-            {str(name): None if pd.isna(value) else value for name, value in row.items()}
-            for row in part.to_dict("records")
-        ]
-        yield sorted(rows, key=_rank)
-
-
-def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    # Right ones by time; then what is skipped, wrong or failed, those of one reason together.
-    return row["status"] != "ok", row["time_s"] or 0.0, row["status"], row["reason"] or ""
-
-
-def display_name(algorithm: str, source: str, run: str) -> str:
-    """An algorithm, and where its row comes from if not from a run of our own."""
-    return algorithm if source == "convmark" else f"{algorithm} ({source} {run})"
-
-
-def _name(row: dict[str, Any]) -> str:
-    return display_name(row["algorithm"], row["source"], row["run"])
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        _name(row),
-        row["status"],
-        span(row["time_s"]),
-        number(row["useful_gflops"]),
-        percent(row["pct_of_peak"]),
-        scientific(row["rel_error"]),
-        size(row["workspace_bytes"]),
-        span(row["compile_s"]),
-        row["reason"] or "",
-    )

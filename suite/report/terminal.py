@@ -12,39 +12,86 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.environment import Limits, Machine
-from suite.report.tables import LAYER_HEADINGS, SUMMARY_HEADINGS, layer_tables, summaries
+from suite.report.groups import circumstances
+from suite.report.kinds import kind_tables
+from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
+from suite.report.tables import LayerTable, layer_tables
 from suite.report.units import number, size
 
 __all__ = ["machine_lines", "print_report"]
 
-_STYLES = {"ok": "", "skipped": "dim", "wrong": "bold red", "failed": "bold red"}
+_STYLES = {"ok": "", "mistrusted": "yellow", "skipped": "dim", "wrong": "bold red", "failed": "bold red"}
 
 #: Headings whose cells are text; the others are numbers and stand to the right.
-_WORDS = {"algorithm", "status", "layer", "fastest"}
+_WORDS = {
+    "algorithm",
+    "status",
+    "layer",
+    "fastest",
+    "fastest of ours",
+    "best peer",
+    "kind of layer",
+    "where",
+    *VERSION_HEADINGS,
+}
+
+#: Columns of a layer that only files show.
+_IN_FILES = {"version", "min", "prepare", "reload", "first call", "processes", "reason"}
+
+#: Columns that a narrow terminal goes without, in this order: of layers, and of summaries.
+_GIVEN_UP = (
+    "workspace", "compile", "spread", "95 % interval", "error", "vs best peer", "ratio", "useful GFLOP/s", "% of limit",
+)  # fmt: skip
+_SUMMARY_GIVEN_UP = ("useful GFLOP/s", "occurs", "% of limit", "its time", "time")
+
+#: Headings that are narrower in two lines.
+_BROKEN = {
+    "useful GFLOP/s": "useful\nGFLOP/s", "% of limit": "% of\nlimit", "vs best peer": "vs best\npeer",
+    "fastest of ours": "fastest\nof ours", "ahead of next": "ahead of\nnext",
+}  # fmt: skip
+
+#: A width that no table has.
+_ANY = 10_000
 
 
 def print_report(console: Console, frame: pd.DataFrame) -> None:
-    """Print a table a layer, then a summary a network; the fastest algorithm has a star."""
+    """Print a table a layer, then what each network comes to; the fastest contender has a star."""
     for layer in layer_tables(frame):
-        # Reasons stand below: as a column they would squeeze the numbers out of a narrow terminal.
-        table = _table(layer.title, LAYER_HEADINGS[:-1])
-        for line in layer.lines:
-            style = "bold green" if line.fastest else _STYLES.get(line.status, "")
-            mark = "* " if line.fastest else "  "
-            table.add_row(*(Text(cell) for cell in (mark + line.cells[0], *line.cells[1:-1])), style=style)
-        console.print(table)
-        for (status, reason), lines in itertools.groupby(layer.lines, key=lambda line: (line.status, line.cells[-1])):
-            if reason:
-                names = ", ".join(line.cells[0] for line in lines)
-                console.print(Text(f"  {names}: {reason}", style=_STYLES.get(status, "")))
+        _print_layer(console, layer)
+    for summary, total in summaries(frame):
+        title = f"{summary.title}: fastest per layer"
+        _print_table(console, title, summary.headings, _plain(summary.lines), _SUMMARY_GIVEN_UP)
+        for note in summary.notes:
+            console.print(Text(f"  {note}"))
         console.print()
-    for summary in summaries(frame):
-        plural = "" if summary.threads == 1 else "s"
-        table = _table(f"{summary.network}: fastest per layer, {summary.threads} thread{plural}", SUMMARY_HEADINGS)
-        for cells in summary.lines:
-            table.add_row(*(Text(cell) for cell in cells))
-        console.print(table)
-        console.print(Text(f"  {summary.total}\n"))
+        if total.lines:
+            title = f"{summary.title}: all layers as often as they occur"
+            _print_table(console, title, TOTAL_HEADINGS, _plain(total.lines))
+        if total.lacking:
+            console.print(Text(f"  {total.lacking}", style="dim"))
+        console.print()
+    for kinds in kind_tables(frame):
+        _print_table(console, kinds.title, kinds.headings, _plain(kinds.lines), ("where",))
+        console.print()
+    versions = version_lines(frame)
+    if versions:
+        _print_table(console, "Libraries", VERSION_HEADINGS, _plain(versions))
+
+
+def _print_layer(console: Console, layer: LayerTable) -> None:
+    # Reasons stand below: as a column they would squeeze the numbers out of a narrow terminal.
+    headings = [name for name in layer.headings if name not in _IN_FILES]
+    lines = []
+    for line in layer.lines:
+        first, *others = (line.cells[name] for name in headings)
+        style = "bold green" if line.fastest else _STYLES.get(line.status, "")
+        lines.append(((("* " if line.fastest else "  ") + first, *others), style))
+    _print_table(console, layer.title, headings, lines, _GIVEN_UP)
+    for (status, reason), group in itertools.groupby(layer.lines, key=lambda line: (line.status, line.cells["reason"])):
+        if reason:
+            names = ", ".join(line.cells["algorithm"] for line in group)
+            console.print(Text(f"  {names}: {reason}", style=_STYLES.get(status, "")))
+    console.print()
 
 
 def machine_lines(machine: Machine, limits: Limits | None) -> list[tuple[str, str]]:
@@ -65,20 +112,41 @@ def machine_lines(machine: Machine, limits: Limits | None) -> list[tuple[str, st
         ("stamp", machine.stamp),
     ]
     for dtype, rates in (limits.fma_gflops if limits else {}).items():
-        lines += [(f"FMA limit {dtype}, {_threads(n)}", f"{number(rate)} GFLOP/s") for n, rate in rates.items()]
+        lines += [
+            (f"FMA limit {dtype}, {circumstances(n, 'warm')}", f"{number(rate)} GFLOP/s") for n, rate in rates.items()
+        ]
     for n, rate in (limits.bandwidth_gb_s if limits else {}).items():
-        lines.append((f"memory bandwidth, {_threads(n)}", f"{number(rate)} GB/s"))
+        lines.append((f"memory bandwidth, {circumstances(n, 'warm')}", f"{number(rate)} GB/s"))
     return lines
 
 
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
+def _plain(lines: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], str]]:
+    """Lines without a style of their own."""
+    return [(cells, "") for cells in lines]
 
 
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in headings:
-        # Two lines where that makes a narrower column.
-        text = name.replace(" GFLOP/s", "\nGFLOP/s").replace("% of ", "% of\n").replace("ahead of ", "ahead of\n")
-        table.add_column(text, justify="left" if name in _WORDS else "right", no_wrap=True)
-    return table
+def _print_table(
+    console: Console,
+    title: str,
+    headings: Sequence[str],
+    lines: Sequence[tuple[tuple[str, ...], str]],
+    given_up: Sequence[str] = (),
+) -> None:
+    """Print lines of cells and style, without as many of ``given_up`` as the width demands."""
+    for count in range(len(given_up) + 1):
+        kept = [i for i, name in enumerate(headings) if name not in given_up[:count]]
+        table = Table(
+            title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
+        for i in kept:
+            table.add_column(
+                _BROKEN.get(headings[i], headings[i]),
+                justify="left" if headings[i] in _WORDS else "right",
+                overflow="fold",
+                no_wrap=bool(given_up),
+            )
+        for cells, style in lines:
+            table.add_row(*(Text(cells[i]) for i in kept), style=style)
+        if console.measure(table, options=console.options.update(width=_ANY)).maximum <= console.width:
+            break
+    console.print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["number", "percent", "scientific", "size", "span"]
+__all__ = ["factor", "interval", "number", "percent", "ratio", "scientific", "size", "span"]
 
 
 def span(seconds: float | None) -> str:
@@ -39,6 +39,21 @@ def number(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """A percentage without its sign."""
     return "" if value is None else f"{value:.1f}"
+
+
+def ratio(value: float | None) -> str:
+    """A ratio of times, fine enough for a few percent."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Both ends of a `ratio`'s interval."""
+    return "" if low is None or high is None else f"{low:.3f} .. {high:.3f}"
+
+
+def factor(value: float | None) -> str:
+    """How many times as fast."""
+    return "" if value is None else f"{value:.2f}x"
 
 
 def scientific(value: float | None) -> str:

@@ -1,0 +1,150 @@
+"""``convmark aa``: what is the gate worth on this machine?"""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from suite import options
+from suite.commands.asked import threads_of
+from suite.commands.gate import NETWORK, RISK
+from suite.console import fail, print_json, stderr, stdout, warn
+from suite.environment import this_machine
+from suite.gate.duel import BASE, HEAD, Duel
+from suite.gate.findings import Benchmark
+from suite.gate.null import Null, judge_null
+from suite.gate.revisions import WORKING_TREE, RevisionError, workshop
+from suite.gate.session import SCHEDULE, line_up, offers_of
+from suite.lines import append_line, read_lines, replace_file
+from suite.outcome import Take
+from suite.process import WorkerError
+from suite.progress import Tally
+from suite.report.null import print_rates, rates_markdown
+from suite.selection import select_layers
+from suite.store import require_writable, unwritable
+
+__all__ = ["EXIT_CODES", "aa"]
+
+#: Slowdowns that are put into calls, fractions of their time.
+_SLOWDOWNS = (0.05, 0.10, 0.20)
+
+#: The gate's default, which the control is a control of.
+_MARGIN = 0.05
+
+#: More false alarms than this, or fewer detections of 10 %, and the gate is not to be trusted here.
+_MOST_ALARMS, _LEAST_DETECTION = 0.01, 0.98
+
+EXIT_CODES = """
+\b
+Exit codes:
+  0    the gate keeps its promise on this machine
+  1    it does not
+  2    too little could be measured; one sentence on stderr says why
+  130  interrupted; go on with --resume
+"""
+
+
+def aa(
+    network: options.Networks = None,
+    problem: options.Problems = None,
+    threads: options.Threads = None,
+    generations: Annotated[int, typer.Option(metavar="N", help="Pairs of fresh processes.")] = 30,
+    runs: Annotated[int, typer.Option(metavar="N", help="Runs of the gate that are resampled from them.")] = 1000,
+    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with, or only judge, this folder.")] = None,
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
+) -> None:
+    """Measure the same code as both sides, with and without slowdowns of known size.
+
+    Prints how often the gate would raise a false alarm, and how often it would find a slowdown of 5, 10 and 20 %.
+    """
+    if generations < 3 or runs < 1:
+        fail(f"--generations is {generations} and --runs {runs}, expected at least 3 and 1")
+    require_writable(results)
+    folder = resume or results / "aa" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = folder / "pairs.jsonl"
+    lines = list(read_lines(pairs, warn))
+    sources = this_machine().sources
+    for line in lines:
+        if line.get("sources", sources) != sources:
+            fail(f"{folder} has pairs of sources {line['sources']!r}, expected the same, not {sources!r}")
+    seen = {int(line["generation"]) for line in lines if line.get("done")}
+    try:
+        with workshop(Path.cwd()) as here:
+            same = here.build(WORKING_TREE, own_environment=False)
+            sides = {BASE: same, HEAD: same}
+            offers = offers_of(sides, [str(layer.problem) for layer in layers])
+            benchmarks, _ = line_up(layers, threads_of(threads) or (1,), offers)
+            duel = partial(Duel, revisions=sides, offers=offers, schedule=SCHEDULE)
+            with Tally(stderr(), generations, "generations") as tally:
+                for number in [n for n in range(generations) if n not in seen]:
+                    _generation(duel(number), benchmarks, pairs, tally)
+    except (RevisionError, WorkerError) as error:
+        fail(str(error))
+    try:
+        rates = judge_null(_null_of(pairs), margin=_MARGIN, risk=RISK, runs=runs)
+    except ValueError as error:
+        fail(str(error))
+    stored = {
+        "machine": this_machine().as_dict(), "stamp": this_machine().stamp, "margin": _MARGIN, "risk": RISK,
+        **rates.as_dict(),
+    }  # fmt: skip
+    replace_file(folder / "rates.json", lambda path: path.write_text(json.dumps(stored, indent=2) + "\n"))
+    replace_file(
+        folder / "rates.md", lambda path: path.write_text(rates_markdown(rates, this_machine(), _MARGIN, RISK))
+    )
+    if as_json:
+        print_json({"folder": str(folder), **stored})
+    else:
+        print_rates(stdout(), rates, _MARGIN, RISK)
+        stdout().print(f"Files: {folder}", soft_wrap=True, markup=False)
+    ten = next((each.detection for each in rates.powers if each.slowdown == 0.10), 0.0)
+    raise typer.Exit(0 if rates.false_alarm <= _MOST_ALARMS and ten >= _LEAST_DETECTION else 1)
+
+
+def _generation(duel: Duel, benchmarks: list[Benchmark], pairs: Path, tally: Tally) -> None:
+    with duel:
+        for benchmark in benchmarks:
+            tally.at(f"generation {duel.number + 1}: {benchmark.layer} {benchmark.algorithm}", duel.number)
+            takes = duel.play(benchmark, slowdowns=_SLOWDOWNS)
+            line = {"generation": duel.number, "benchmark": benchmark.name}
+            if all(side in takes for side in (BASE, HEAD)):
+                times = zip((BASE, "0", *map(str, _SLOWDOWNS)), (takes[BASE][0], *takes[HEAD]), strict=False)
+                line |= {name: _seconds(take) for name, take in times}
+            _store(pairs, line)
+        _store(pairs, {"generation": duel.number, "done": True, "sources": this_machine().sources})
+
+
+def _seconds(take: Take) -> float | None:
+    return take.median_s if take.quiet else None
+
+
+def _store(pairs: Path, line: dict[str, object]) -> None:
+    try:
+        append_line(pairs, line)
+    except OSError as error:
+        raise unwritable(pairs, error) from error
+
+
+def _null_of(pairs: Path) -> Null:
+    lines = {(line["benchmark"], line["generation"]): line for line in read_lines(pairs, warn) if "benchmark" in line}
+    benchmarks = [*dict.fromkeys(name for name, _ in lines)]
+    generations = sorted({number for _, number in lines})
+    logs = {}
+    for slowdown in (0.0, *_SLOWDOWNS):
+        name = "0" if slowdown == 0 else str(slowdown)
+        logs[slowdown] = np.full((len(benchmarks), len(generations)), np.nan)
+        for i, benchmark in enumerate(benchmarks):
+            for j, number in enumerate(generations):
+                line = lines.get((benchmark, number), {})
+                if line.get(BASE) and line.get(name):
+                    logs[slowdown][i, j] = np.log(line[name] / line[BASE])
+    return Null(benchmarks, logs)

@@ -1,0 +1,80 @@
+"""What the options of several commands come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from suite.console import fail
+from suite.contenders import get_contender, select_contenders
+from suite.probes import resolve_threads
+from suite.rows import Row
+from suite.selection import CACHES, Request, select_networks
+
+__all__ = ["all_right", "caches_of", "counts", "request_of", "threads_of"]
+
+
+def request_of(
+    network: list[str] | None,
+    every: bool,
+    contender: list[str] | None,
+    problem: list[str] | None,
+    mb: str,
+    threads: list[str] | None,
+    *,
+    seconds: float = 0.0,
+    processes: int = 1,
+    cache: str = "warm",
+    reference: str = "",
+) -> Request:
+    """A request, or one sentence and exit code 2."""
+    if mb != "listed" and not mb.isdecimal():
+        fail(f"--mb is {mb!r}, expected a whole number or 'listed'")
+    if not seconds >= 0:
+        fail(f"--seconds is {seconds}, expected at least 0")
+    if not processes >= 1:
+        fail(f"--processes is {processes}, expected at least 1")
+    chosen = tuple(each.name for each in select_contenders(contender or ("ours",)))
+    if reference and get_contender(reference).name not in chosen:
+        fail(f"--reference is {reference!r}, expected one of those that are timed: {', '.join(chosen)}")
+    return Request(
+        networks=select_networks(network or (), problem or (), every=every),
+        problems=tuple(problem or ()),
+        contenders=chosen,
+        mb=None if mb == "listed" else int(mb),
+        threads=threads_of(threads) or (1,),
+        budget_s=seconds,
+        processes=processes,
+        caches=caches_of(cache),
+        reference=reference,
+    )
+
+
+def threads_of(asked: Iterable[str] | None) -> tuple[int, ...]:
+    """Numbers of threads, of texts like ``1,2``."""
+    found = []
+    for word in (word.strip() for text in asked or () for word in text.split(",")):
+        try:
+            found.append(resolve_threads(int(word) if word.removeprefix("-").isdecimal() else word))  # type: ignore[arg-type]
+        except ValueError as error:
+            fail(str(error))
+    return tuple(dict.fromkeys(found))
+
+
+def caches_of(asked: str) -> tuple[str, ...]:
+    """Kinds of caches, of a text like ``warm,cold``."""
+    found = tuple(dict.fromkeys(word.strip() for word in asked.split(",")))
+    for word in found:
+        if word not in CACHES:
+            fail(f"--cache is {asked!r}, expected {' or '.join(CACHES)} or both with a comma")
+    return found
+
+
+def all_right(statuses: Iterable[str]) -> bool:
+    """Whether everything was measured and right, as far as it was not refused."""
+    return set(statuses) <= {"ok", "skipped", "mistrusted"}
+
+
+def counts(rows: Iterable[Row]) -> dict[str, int]:
+    """How many rows have each status."""
+    states = [row["status"] for row in rows]
+    return {name: states.count(name) for name in dict.fromkeys(states)}

@@ -1,0 +1,150 @@
+"""``convmark gate``: did a change make anything slower?"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kernels import get_algorithm
+from suite import options
+from suite.commands.asked import threads_of
+from suite.console import fail, print_json, stderr, stdout, warn
+from suite.environment import this_machine
+from suite.gate.duel import BASE, CONTROL, HEAD, Duel
+from suite.gate.findings import UNMEASURED, Benchmark, Findings
+from suite.gate.outputs import announce, write_outputs
+from suite.gate.revisions import WORKING_TREE, RevisionError, workshop
+from suite.gate.session import SCHEDULE, line_up, offers_of
+from suite.gate.trial import Trial
+from suite.lines import append_line
+from suite.process import WorkerError
+from suite.progress import Tally
+from suite.report.gate import print_findings
+from suite.selection import select_layers
+from suite.store import StoreError, unwritable
+
+__all__ = ["EXIT_CODES", "NETWORK", "RISK", "gate"]
+
+#: What is measured where nothing is asked for.
+NETWORK = "quick"
+
+#: How often a run of the gate may call slower what did not change.
+RISK = 0.01
+
+EXIT_CODES = """
+\b
+Exit codes:
+  0    none is slower
+  1    one is slower, or is no longer right
+  2    not everything could be measured or decided; one sentence on stderr says why
+  3    the control is dirty: base differs from itself on this machine
+  130  interrupted
+"""
+
+
+def gate(
+    base: Annotated[str, typer.Option("--base", metavar="REV", help="What head is compared with: any git revision.")],
+    head: Annotated[
+        str, typer.Option("--head", metavar="REV", help="A git revision, or the files as they are.")
+    ] = WORKING_TREE,
+    network: options.Networks = None,
+    problem: options.Problems = None,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option("--algorithm", "-a", metavar="NAME", help="An algorithm instead of all; may be given again."),
+    ] = None,
+    threads: options.Threads = None,
+    margin: Annotated[float, typer.Option(metavar="X", help="The smallest slowdown that must not pass.")] = 0.05,
+    minutes: Annotated[float, typer.Option(metavar="M", help="When to stop, decided or not.")] = 10.0,
+    environment: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND", help="'own': each revision in an environment of what it depends on; or 'current'."
+        ),
+    ] = "own",
+    results: options.Results = Path("results"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of all files; else below the results.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare two revisions of the kernels, measured in turns on this machine."""
+    begun = time.monotonic()
+    if not minutes > 0:
+        fail(f"--minutes is {minutes}, expected more than 0")
+    if not 0 < margin < 1:
+        fail(f"--margin is {margin}, expected a fraction between 0 and 1")
+    if environment not in ("own", "current"):
+        fail(f"--environment is {environment!r}, expected 'own' or 'current'")
+    layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
+    counts = threads_of(threads) or (1,)
+    folder = output or _new_folder(results)
+    store = _storing(folder)
+    try:
+        with workshop(Path.cwd()) as here:
+            own = environment == "own"
+            stderr().print(f"Building {base} and {head}.", markup=False)
+            sides = {BASE: here.build(base, own_environment=own), HEAD: here.build(head, own_environment=own)}
+            sides[CONTROL] = sides[BASE]
+            offers = offers_of(sides, [str(layer.problem) for layer in layers])
+            both, others = line_up(layers, counts, offers, algorithm or ())
+            for name in algorithm or ():
+                if not any(name in offer.refusals for offer in offers.values()):
+                    get_algorithm(name)  # says what there is
+            trial = Trial(both, margin, RISK, begun + 60 * minutes, store)
+            with Tally(stderr(), len(both), "decided") as tally:
+                trial.run(
+                    partial(Duel, revisions=sides, offers=offers, schedule=SCHEDULE), before=_progress(tally, len(both))
+                )
+    except (RevisionError, WorkerError) as error:
+        warn(str(error))
+        raise typer.Exit(UNMEASURED) from None
+    machine = {"stamp": this_machine().stamp, "cpu": this_machine().cpu, "cores": this_machine().cores}
+    found = Findings(
+        sides[BASE].name, sides[HEAD].name, (*trial.findings(), *others), tuple(trial.control_findings()), margin,
+        RISK, time.monotonic() - begun, machine,
+    )  # fmt: skip
+    write_outputs(found, folder)
+    announce(found, sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print_json({"folder": str(folder), **found.as_dict()})
+    else:
+        print_findings(stdout(), found)
+        stdout().print(f"Files: {folder}", soft_wrap=True, markup=False)
+    raise typer.Exit(found.exit_code)
+
+
+def _progress(tally: Any, total: int) -> Callable[[Benchmark, int, int], None]:
+    def before(benchmark: Benchmark, generation: int, waiting: int) -> None:
+        words = f"pair {generation + 1}, {waiting} open: {benchmark.layer} {benchmark.algorithm}"
+        tally.at(words, total - waiting if generation else 0)
+
+    return before
+
+
+def _new_folder(results: Path) -> Path:
+    name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    return results / "gates" / name
+
+
+def _storing(folder: Path) -> Callable[[dict[str, Any]], None]:
+    """Every pair goes to the disk at once: a gate that is killed loses none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+    def store(line: dict[str, Any]) -> None:
+        try:
+            append_line(folder / "pairs.jsonl", line)
+        except OSError as error:
+            raise StoreError(f"cannot write {folder}: {error.strerror}, expected a folder to write to") from error
+
+    return store

@@ -1,0 +1,134 @@
+"""``convmark history``: every stored run in one table, and the commits at which a speed changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from suite import options
+from suite.console import fail, print_json, print_table, stderr, stdout, warn
+from suite.history import LEAST_COMMITS, find_changes, order_commits, series_points
+from suite.history_plot import save_history
+from suite.history_store import git_history, stored_history
+from suite.report.units import span
+from suite.store import unwritable
+
+__all__ = ["EXAMPLES", "EXIT_CODES", "history"]
+
+#: Where this repository's asv.conf.json has asv store its results.
+_ASV = Path(".asv/results")
+
+EXAMPLES = ("convmark history", "convmark history --asv .asv/results --output history", "convmark history --json")
+
+EXIT_CODES = """
+\b
+Exit codes:
+  0    what is stored was read, whether or not a speed changed
+  2    nothing is stored, or it cannot be read
+"""
+
+_Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIR", help="Folder of tables and picture; else RESULTS/history."),
+]
+_Asv = Annotated[
+    Path | None, typer.Option("--asv", metavar="DIR", help="asv's results folder; else .asv/results where it exists.")
+]
+
+
+def history(
+    results: options.Results = Path("results"),
+    asv: _Asv = None,
+    output: _Output = None,
+    as_json: options.Json = False,
+) -> None:
+    """Read all stored runs, ours and asv's, and find the commits at which a speed changed, machine by machine."""
+    frame = stored_history(results, asv or (_ASV if _ASV.is_dir() else None), warn)
+    if frame.empty:
+        fail(f"nothing is stored below {results / 'runs'} or by asv, expected runs; make one with: convmark run")
+    order = order_commits(frame, git_history(results if results.is_dir() else Path()))
+    points = series_points(frame, order)
+    series, changes = find_changes(points)
+    _note_what_is_left_out(frame)
+    files = _write(frame, series, changes, points, output or results / "history")
+    if as_json:
+        print_json(
+            {
+                "runs": len(_runs(frame)),
+                "commits": order,
+                "series": json.loads(series.to_json(orient="records")),
+                "changes": json.loads(changes.to_json(orient="records")),
+                "files": [str(path) for path in files],
+            }
+        )
+        return
+    _print_changes(changes)
+    stdout().print(_summary(series), soft_wrap=True, markup=False)
+    stderr().print(f"Written: {', '.join(map(str, files))}", soft_wrap=True, markup=False)
+
+
+def _runs(frame: pd.DataFrame) -> pd.DataFrame:
+    """The first row of each run; what asv stored of a commit on a machine counts as one."""
+    return frame.drop_duplicates(["source", "run", "commit", "machine"])
+
+
+def _note_what_is_left_out(frame: pd.DataFrame) -> None:
+    runs = _runs(frame)
+    unplaced = int((runs["dirty"] | (runs["commit"] == "")).sum())
+    if unplaced:
+        warn(f"{unplaced} of {len(runs)} runs are of sources that were not committed: in the table, but in no series")
+
+
+def _write(
+    frame: pd.DataFrame, series: pd.DataFrame, changes: pd.DataFrame, points: dict[tuple[object, ...], pd.Series],
+    folder: Path,
+) -> list[Path]:  # fmt: skip
+    tables = {"history.parquet": frame, "history.csv": frame, "series.csv": series, "changes.csv": changes}
+    files = [folder / name for name in tables]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, table in zip(files, tables.values(), strict=True):
+            if path.suffix == ".parquet":
+                table.to_parquet(path, index=False)
+            else:
+                table.to_csv(path, index=False)
+        if points:
+            files.append(folder / "history.png")
+            save_history(points, changes, files[-1])
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return files
+
+
+def _print_changes(changes: pd.DataFrame) -> None:
+    if changes.empty:
+        return
+    headings = ("commit", "problem", "algorithm", "threads", "before", "after", "ratio", "measured by", "machine")
+    print_table(
+        headings,
+        [
+            (
+                line["commit"][:10],
+                line["problem"] + ("" if line["cache"] == "warm" else f", {line['cache']} caches"),
+                line["algorithm"],
+                str(line["threads"]),
+                span(line["before_s"]),
+                span(line["after_s"]),
+                f"{line['ratio']:.3f} {'slower' if line['ratio'] > 1 else 'faster'}",
+                line["source"],
+                line["machine"],
+            )
+            for line in changes.to_dict("records")
+        ],
+    )
+
+
+def _summary(series: pd.DataFrame) -> str:
+    told = series["changes"].dropna()
+    short = len(series) - len(told)
+    text = f"{len(series)} series: {int((told > 0).sum())} changed, {int((told == 0).sum())} did not"
+    return text + (f", {short} of fewer than {LEAST_COMMITS} commits cannot tell." if short else ".")

@@ -1,0 +1,53 @@
+"""``convmark list`` and ``convmark machine``: what there is, and where."""
+
+from __future__ import annotations
+
+from kernels import algorithms
+from suite import options
+from suite.catalogue import layers, networks
+from suite.commands.asked import threads_of
+from suite.console import print_json, print_table
+from suite.contenders import absence, contenders
+from suite.environment import measure_limits, this_machine
+from suite.report.terminal import machine_lines
+
+__all__ = ["list_", "machine"]
+
+
+def list_(network: options.Networks = None, as_json: options.Json = False) -> None:
+    """List networks, algorithms and peers, or the layers of networks."""
+    chosen = {name: layers(name) for name in network or networks()}
+    known = algorithms()
+    peers = [each for each in contenders() if each.is_peer]
+    if as_json:
+        print_json(
+            {
+                "networks": {
+                    name: [
+                        {"layer": each.name, "problem": str(each.problem), "occurs": each.occurs} for each in of_network
+                    ]
+                    for name, of_network in chosen.items()
+                },
+                "algorithms": [{"name": a.name, "family": a.family, "summary": a.summary} for a in known],
+                "peers": [{"name": p.name, "library": p.library, "version": p.version()} for p in peers],
+            }
+        )
+    elif network:
+        lines = [(name, each.name, str(each.problem), str(each.occurs)) for name in chosen for each in chosen[name]]
+        print_table(("network", "layer", "problem", "occurs"), lines)
+    else:
+        print_table(("network", "layers"), [(name, str(len(of_network))) for name, of_network in chosen.items()])
+        print_table(("algorithm", "family", "what it is"), [(a.name, a.family, a.summary) for a in known])
+        print_table(
+            ("peer", "library", "version"), [(p.name, p.library, p.version() or str(absence(p))) for p in peers]
+        )
+
+
+def machine(threads: options.Threads = None, as_json: options.Json = False) -> None:
+    """Describe this machine and measure its limits."""
+    counts = threads_of(threads) or tuple(sorted({1, this_machine().threads}))
+    limits = measure_limits(counts, ("float32", "float64"))
+    if as_json:
+        print_json({"stamp": this_machine().stamp, "machine": this_machine().as_dict(), "limits": limits.as_dict()})
+    else:
+        print_table(("machine", ""), machine_lines(this_machine(), limits))

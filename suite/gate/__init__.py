@@ -1,0 +1,1 @@
+"""The regression gate: two revisions of the kernels, measured in turns, and a verdict a benchmark."""

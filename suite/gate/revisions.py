@@ -1,0 +1,191 @@
+"""A revision of the kernels as something that can be run: its sources unpacked, its environment built.
+
+Only ``kernels`` is the revision's own. It is measured by the ``suite`` that is running, so
+that no change of the harness can pass for a change of the kernels. Sources are unpacked by
+``git archive`` rather than as worktrees of the repository: nothing is registered there, and
+nothing of it is left to be cleaned up in it when a run is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+__all__ = ["WORKING_TREE", "Revision", "RevisionError", "Workshop", "workshop"]
+
+#: What stands for the files as they are, committed or not.
+WORKING_TREE = "working tree"
+
+_SUITE = Path(__file__).resolve().parent.parent
+
+#: Files that an environment follows from.
+_STATES_DEPENDENCIES = ("pyproject.toml", "constraints.txt")
+
+
+class RevisionError(Exception):
+    """A revision cannot be had or built; the message says why in one sentence."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One side of a comparison.
+
+    Attributes
+    ----------
+    name : str
+        As people name it, with its hash.
+    sources : Path
+        Folder with the revision's ``kernels`` beside the running ``suite``.
+    python : str
+        Interpreter that has what the revision depends on.
+    """
+
+    name: str
+    sources: Path
+    python: str
+
+
+@contextmanager
+def workshop(repository: Path) -> Iterator[Workshop]:
+    """A folder for revisions that is gone afterwards; what killed runs left behind goes first."""
+    root = _cache() / "revisions"
+    root.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=root))
+    with (folder / "lock").open("w") as lock:
+        # Held until the process ends, however it ends: an unlocked folder is nobody's.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield Workshop(repository, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    for folder in root.glob("run-*"):
+        with contextlib.suppress(OSError), (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cache() -> Path:
+    root = os.environ.get("CONVMARK_CACHE_DIR")
+    return Path(root) if root else user_cache_path("convmark")
+
+
+class Workshop:
+    """Unpacks and builds revisions of one repository.
+
+    Parameters
+    ----------
+    repository : Path
+    folder : Path
+        Where sources go.
+    """
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        self._repository = repository
+        self._folder = folder
+
+    def build(self, name: str, *, own_environment: bool = True) -> Revision:
+        """A revision, ready to be measured.
+
+        Parameters
+        ----------
+        name : str
+            Anything that git knows as a commit, or `WORKING_TREE`.
+        own_environment : bool
+            Whether it gets an environment made of what it says that it depends on; else the
+            running interpreter serves.
+
+        Raises
+        ------
+        RevisionError
+            There is no such revision, it has no kernels, or its environment cannot be built.
+        """
+        sources = Path(tempfile.mkdtemp(prefix="sources-", dir=self._folder))
+        title = self._unpack(name, sources)
+        python = self._environment(sources) if own_environment else sys.executable
+        (sources / "suite").symlink_to(_SUITE)
+        return Revision(title, sources, python)
+
+    def _unpack(self, name: str, sources: Path) -> str:
+        wanted = ("kernels", *_STATES_DEPENDENCIES)
+        if name == WORKING_TREE:
+            if not (self._repository / "kernels" / "__init__.py").exists():
+                raise RevisionError(f"{self._repository} has no package 'kernels', expected one to measure")
+            for part in wanted:
+                found = self._repository / part
+                if found.is_dir():
+                    shutil.copytree(found, sources / part, ignore=shutil.ignore_patterns("__pycache__"))
+                elif found.exists():
+                    shutil.copy(found, sources / part)
+            return WORKING_TREE
+        commit = self._git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
+        if not commit:
+            raise RevisionError(f"no revision {name!r} in {self._repository}, expected a commit, branch or tag")
+        present = self._git("ls-tree", "--name-only", commit, *wanted).decode().split()
+        if "kernels" not in present:
+            raise RevisionError(f"{name} ({commit[:10]}) has no package 'kernels', expected one to measure")
+        with tarfile.open(fileobj=io.BytesIO(self._git("archive", commit, *present))) as archive:
+            archive.extractall(sources, filter="data")
+        return name if commit.startswith(name) else f"{name} ({commit[:10]})"
+
+    def _git(self, *arguments: str) -> bytes:
+        try:
+            done = subprocess.run(["git", "-C", str(self._repository), *arguments], capture_output=True, check=False)
+        except OSError as error:
+            raise RevisionError(f"git cannot be run: {error.strerror}, expected it to be installed") from error
+        if done.returncode and arguments[0] != "rev-parse":
+            words = " ".join(done.stderr.decode(errors="replace").split())
+            raise RevisionError(f"git {arguments[0]} failed in {self._repository}: {words}")
+        return done.stdout if done.returncode == 0 else b""
+
+    def _environment(self, sources: Path) -> str:
+        """An interpreter with what the sources depend on; kept for every revision that states the same."""
+        digest = hashlib.sha256(f"{sys.version} {sys.executable}".encode())
+        for part in _STATES_DEPENDENCIES:
+            digest.update((sources / part).read_bytes() if (sources / part).exists() else b"")
+        folder = _cache() / "environments" / digest.hexdigest()[:20]
+        python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            constraints = sources / "constraints.txt"
+            limits = ["-c", str(constraints)] if constraints.exists() else []
+            _build(sys.executable, "-m", "venv", str(folder))
+            _build(str(python), "-m", "pip", "install", "--quiet", *limits, *_dependencies(sources))
+            (folder / "complete").touch()
+        return str(python)
+
+
+def _dependencies(sources: Path) -> list[str]:
+    """What the kernels need, as their revision's own project file says it."""
+    try:
+        project = tomllib.loads((sources / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return [*project["dependencies"]]
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise RevisionError(
+            f"its pyproject.toml states no dependencies ({error!r}), expected a list of them"
+        ) from error
+
+
+def _build(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        words = " ".join(done.stderr.split())[-400:]
+        raise RevisionError(f"the environment could not be built, {' '.join(command[1:4])} failed: {words}")

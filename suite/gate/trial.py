@@ -1,0 +1,188 @@
+"""The gate's course: all benchmarks are screened, suspects are measured until they are decided.
+
+Every generation is one fresh pair of processes for all benchmarks that are not decided yet.
+Most are after the screen; what is left gets pair after pair, in forward and reversed order,
+until `suite.statistics.gate` decides or the time is up.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from suite.gate.duel import BASE, CONTROL, HEAD, Duel
+from suite.gate.findings import Benchmark, Finding
+from suite.outcome import Take
+from suite.statistics import LOOKS, decide, gate, paired_log_ratios
+
+__all__ = ["CONTROLS", "Pairs", "Trial", "controls_of"]
+
+#: Benchmarks in which the control takes part.
+CONTROLS = 6
+
+#: Pairs that are tried for each that counts: a disturbed one is no pair.
+_TRIES = 2
+
+
+@dataclass
+class Pairs:
+    """The pairs of one benchmark.
+
+    Attributes
+    ----------
+    base_s, head_s : list of float
+        Seconds of one call, a pair at the same place of both.
+    tries : int
+        Generations in which it was measured; more than there are pairs where some were disturbed.
+    fault : Finding or None
+        Why there will be no more.
+    disturbed : str
+        What disturbed the last one that was.
+    """
+
+    base_s: list[float] = field(default_factory=list)
+    head_s: list[float] = field(default_factory=list)
+    tries: int = 0
+    fault: Finding | None = None
+    disturbed: str = ""
+
+    def add(self, base: Take, head: Take) -> None:
+        """Note what came of one generation."""
+        self.tries += 1
+        if base.quiet and head.quiet:
+            self.base_s.append(base.median_s)
+            self.head_s.append(head.median_s)
+        else:
+            self.disturbed = base.disturbed or head.disturbed
+
+    @property
+    def logs(self) -> np.ndarray:
+        """Logarithms of the pairs' ratios."""
+        return paired_log_ratios(self.head_s, self.base_s)
+
+
+def controls_of(benchmarks: Sequence[Benchmark], count: int = CONTROLS) -> frozenset[Benchmark]:
+    """Some benchmarks, evenly spread over those there are."""
+    count = min(count, len(benchmarks))
+    return frozenset(benchmarks[i * len(benchmarks) // count] for i in range(count))
+
+
+@dataclass
+class Trial:
+    """All benchmarks of one run of the gate, and where they stand.
+
+    Parameters
+    ----------
+    benchmarks : sequence of Benchmark
+        Those that both sides have.
+    margin : float
+        The smallest slowdown that must not pass.
+    risk : float
+        How often, at most, all of them together may call slower what did not change.
+    deadline : float
+        `time.monotonic` at which it ends.
+    store : callable
+        Given a line for each benchmark and generation, to be kept.
+    """
+
+    benchmarks: Sequence[Benchmark]
+    margin: float
+    risk: float
+    deadline: float
+    store: Callable[[dict[str, Any]], None] = lambda line: None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.pairs = {each: Pairs() for each in self.benchmarks}
+        self.control = {each: Pairs() for each in controls_of(self.benchmarks)}
+
+    @property
+    def _share(self) -> float:
+        """The risk that one benchmark may take, so that all together stay within theirs."""
+        return self.risk / max(1, len(self.benchmarks))
+
+    def open(self) -> list[Benchmark]:
+        """Benchmarks that are not decided and can still be."""
+        return [each for each in self.benchmarks if self._goes_on(self.pairs[each])]
+
+    def _goes_on(self, pairs: Pairs) -> bool:
+        if pairs.fault or pairs.tries >= _TRIES * LOOKS[-1] or len(pairs.base_s) >= LOOKS[-1]:
+            return False
+        return decide(pairs.logs, margin=self.margin, risk=self._share)[0] == "undecided"
+
+    def run(
+        self, duel: Callable[[int], Duel], before: Callable[[Benchmark, int, int], None] = lambda b, g, left: None
+    ) -> None:
+        """Generation by generation, until nothing is open or the time is up.
+
+        Parameters
+        ----------
+        duel : callable
+            Makes the processes of a generation, of its number.
+        before : callable
+            Told of each benchmark, its generation, and how many are open.
+        """
+        number = 0
+        while (waiting := self._waiting()) and self.clock() < self.deadline:
+            with duel(number) as here:
+                for benchmark in waiting:
+                    if self.clock() >= self.deadline:
+                        break
+                    before(benchmark, number, len(waiting))
+                    self._play(here, benchmark, number)
+            number += 1
+
+    def _waiting(self) -> list[Benchmark]:
+        """Open benchmarks, and those whose control is: a control that is suspected is cleared up as well."""
+        waiting = set(self.open()) | {each for each, pairs in self.control.items() if self._goes_on(pairs)}
+        return [each for each in self.benchmarks if each in waiting and not self.pairs[each].fault]
+
+    def _play(self, here: Duel, benchmark: Benchmark, number: int) -> None:
+        controlled = benchmark in self.control
+        takes = {side: own[0] for side, own in here.play(benchmark, control=controlled).items()}
+        line: dict[str, Any] = {"generation": number, "benchmark": benchmark.name}
+        line |= {f"{side}_s": take.median_s if take.quiet else None for side, take in takes.items()}
+        line |= {f"{side}_status": take.disturbed or take.reason or take.status for side, take in takes.items()}
+        self.store(line)
+        fault = next((side for side, take in takes.items() if take.status != "ok"), None)
+        if fault is not None:
+            status, reason = takes[fault].status, takes[fault].reason
+            verdict = status if fault == HEAD else "unmeasured"
+            self.pairs[benchmark].fault = Finding(benchmark, verdict, reason=f"{fault} is {status}: {reason}")
+            return
+        self.pairs[benchmark].add(takes[BASE], takes[HEAD])
+        if controlled:
+            self.control[benchmark].add(takes[BASE], takes[CONTROL])
+
+    def findings(self) -> list[Finding]:
+        """A finding a benchmark."""
+        return [self._finding(each, self.pairs[each]) for each in self.benchmarks]
+
+    def control_findings(self) -> list[Finding]:
+        """A finding a control: base against itself."""
+        return [self._finding(each, pairs) for each, pairs in self.control.items()]
+
+    def _finding(self, benchmark: Benchmark, pairs: Pairs) -> Finding:
+        if pairs.fault:
+            return pairs.fault
+        if not pairs.base_s:
+            reason = f"every pair was disturbed: {pairs.disturbed}" if pairs.tries else "the time was up"
+            return Finding(benchmark, "unmeasured", reason=reason)
+        found = gate(pairs.logs, margin=self.margin, risk=self._share)
+        reason = ""
+        if found.verdict == "undecided":
+            enough = len(pairs.base_s) >= LOOKS[-1]
+            reason = "all pairs were measured and do not agree" if enough else "the time was up before it was decided"
+        elif pairs.tries > len(pairs.base_s):
+            reason = f"{pairs.tries - len(pairs.base_s)} of {pairs.tries} pairs were disturbed and do not count"
+        used = slice(found.pairs)
+        return Finding(
+            benchmark, found.verdict, found.ratio, found.low, found.high, found.pairs,
+            float(np.median(pairs.base_s[used])) if found.pairs else math.nan,
+            float(np.median(pairs.head_s[used])) if found.pairs else math.nan, reason,
+        )  # fmt: skip

@@ -1,0 +1,119 @@
+"""``convmark aa`` stores every pair, goes on where it was, and its exit code is the gate's worth."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite.cli import main
+from suite.commands import aa
+from suite.gate.duel import BASE, HEAD, Offer
+from suite.gate.findings import Benchmark
+from suite.outcome import Take
+from suite.verify import Standard
+
+_TEXT = "ic2ih6oc3kh3"
+_COMMAND = ("aa", "-p", _TEXT, "--runs", "50", "--json")
+
+
+class _Duel:
+    """Pairs of a quiet machine, or of one on which head is always slower."""
+
+    bias = 0.0
+
+    def __init__(self, number: int, **rest: Any) -> None:
+        self.number = number
+
+    def play(self, benchmark: Benchmark, *, slowdowns: Sequence[float] = ()) -> dict[str, list[Take]]:
+        rng = np.random.default_rng([self.number, len(benchmark.algorithm)])
+        times = np.exp(rng.normal(0, 0.01, 2 + len(slowdowns))) * (1 + self.bias * np.arange(2 + len(slowdowns)))
+        slowed = [float(time * (1 + each)) for time, each in zip(times[1:], (0.0, *slowdowns), strict=True)]
+        return {BASE: [Take(seconds=[1.0])], HEAD: [Take(seconds=[each]) for each in slowed]}
+
+    def __enter__(self) -> _Duel:
+        return self
+
+    def __exit__(self, *rest: object) -> None:
+        pass
+
+
+@pytest.fixture
+def duel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[_Duel]:
+    class Own(_Duel):
+        pass
+
+    class Workshop:
+        def build(self, name: str, *, own_environment: bool = True) -> str:
+            return name
+
+    @contextmanager
+    def workshop(repository: Path) -> Iterator[Workshop]:
+        yield Workshop()
+
+    offer = Offer({name: {_TEXT: None} for name in ("direct_naive", "im2col_gemm")}, {"direct_naive": Standard()})
+    monkeypatch.setattr(aa, "Duel", Own)
+    monkeypatch.setattr(aa, "workshop", workshop)
+    monkeypatch.setattr(aa, "offers_of", lambda sides, problems: dict.fromkeys(sides, offer))
+    monkeypatch.chdir(tmp_path)
+    return Own
+
+
+def _aa(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main([*_COMMAND, *arguments])
+    code = stopped.value.code
+    assert isinstance(code, int)
+    return (code, *capsys.readouterr())
+
+
+def test_a_machine_on_which_the_gate_keeps_its_promise(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = _aa(capsys, "--generations", "30")
+    found = json.loads(out)
+    assert (code, found["benchmarks"], found["generations"], found["disturbed"]) == (0, 2, 30, 0)
+    assert found["false_alarm"] == 0 and found["machine"]["cpu"]
+    folder = Path(found["folder"])
+    assert len((folder / "pairs.jsonl").read_text().splitlines()) == 30 * 3
+    assert json.loads((folder / "rates.json").read_text())["stamp"] == found["stamp"]
+    assert "| 10% |" in (folder / "rates.md").read_text()
+
+
+def test_a_machine_on_which_it_does_not(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
+    duel.bias = 0.08
+    code, out, _ = _aa(capsys, "--generations", "30")
+    assert code == 1 and json.loads(out)["false_alarm"] > 0.5
+
+
+def test_it_goes_on_with_what_is_stored(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(json.loads(_aa(capsys, "--generations", "4")[1])["folder"])
+    before = (folder / "pairs.jsonl").read_bytes()
+    # A generation that was cut off is measured again; its lines stay.
+    with (folder / "pairs.jsonl").open("ab") as file:
+        file.write(b'{"generation": 4, "benchmark": "cut o')
+    found = json.loads(_aa(capsys, "--generations", "6", "--resume", str(folder))[1])
+    assert found["generations"] == 6 and (folder / "pairs.jsonl").read_bytes().startswith(before)
+
+
+def test_pairs_of_other_sources_are_not_added_to(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(json.loads(_aa(capsys, "--generations", "3")[1])["folder"])
+    pairs = folder / "pairs.jsonl"
+    pairs.write_text(re.sub(r'"sources": "\w+"', '"sources": "others"', pairs.read_text()))
+    code, _, err = _aa(capsys, "--resume", str(folder))
+    assert code == 2 and "has pairs of sources 'others', expected the same" in err
+
+
+def test_too_little_is_no_verdict(
+    duel: type[_Duel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disturbed = [Take(seconds=[1.0], disturbed="others kept 1.0 cores busy, 0 were free")] * 4
+    monkeypatch.setattr(duel, "play", lambda self, benchmark, slowdowns=(): {BASE: disturbed[:1], HEAD: disturbed})
+    code, out, err = _aa(capsys, "--generations", "3")
+    assert (code, out) == (2, "") and "a benchmark has 0 undisturbed pairs, expected at least 3" in err
+    code, _, err = _aa(capsys, "--generations", "2")
+    assert code == 2 and "--generations is 2 and --runs 50, expected at least 3 and 1" in err

@@ -1,0 +1,99 @@
+"""Verifying without timing: every task a row, whatever an algorithm does."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels import Conv2dProblem, get_algorithm, registry
+from suite import verifier
+from suite.catalogue import Layer
+from suite.contenders import get_contender
+from suite.rows import COLUMNS, MEASURED, Row
+from suite.selection import Task
+
+_TEXT = "ic3ih6oc4kh2ph1"
+
+
+def _tasks(*names: str, text: str = _TEXT) -> list[Task]:
+    layer = Layer("text", text, Conv2dProblem.parse(text), 1)
+    return [Task(layer, get_contender(name), 1) for name in names]
+
+
+def _registered(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    made = dataclasses.replace(get_algorithm("direct_naive"), name="made_up", **changes)
+    monkeypatch.setitem(registry._REGISTRY, "made_up", made)
+
+
+def _rows(*names: str) -> list[Row]:
+    return list(verifier.verify_tasks(_tasks(*names)))
+
+
+def test_right_and_refused_have_their_rows_and_no_times() -> None:
+    ok, skipped = _rows("direct_naive", "winograd_f4x3")
+    assert set(ok) == set(COLUMNS) - {"run", "machine"}
+    assert (ok["status"], ok["reason"]) == ("ok", "") and 0 < ok["rel_error"] < 1e-6 and ok["time_s"] is None
+    assert (skipped["status"], skipped["reason"]) == ("skipped", "the kernel is 2x2, expected 3x3")
+    assert all(skipped[name] is None for name in MEASURED)
+
+
+def test_a_wrong_result_says_so_and_keeps_its_measured_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = get_algorithm("direct_naive").run
+
+    def rough(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
+        honest(problem, packed, src, bia, dst, workspace, threads)
+        dst *= np.float32(1 + 1e-5)
+
+    def zeros(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
+        dst[:] = 0
+
+    _registered(monkeypatch, run=rough, exact_on_integers=False)
+    [row] = _rows("made_up")
+    assert row["status"] == "wrong" and row["rel_error"] == pytest.approx(1e-5, rel=0.1)
+    _registered(monkeypatch, run=zeros)
+    [row] = _rows("made_up")
+    assert row["status"] == "wrong" and "differ from the exact integers" in row["reason"]
+
+
+def test_an_exception_is_that_rows_status_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def boom(*arguments: object) -> None:
+        raise RuntimeError("first line\n  second line")
+
+    _registered(monkeypatch, run=boom)
+    rows = _rows("made_up", "direct_naive")
+    assert [row["status"] for row in rows] == ["failed", "ok"]
+    assert rows[0]["reason"] == "RuntimeError: first line second line"
+
+
+def test_an_interrupt_is_nobodys_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    _registered(monkeypatch, run=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _rows("made_up")
+
+
+def test_each_task_is_announced() -> None:
+    tasks = [*_tasks("direct_naive", "im2col_gemm"), *_tasks("direct_naive", text="ic2ih4oc2kh1")]
+    seen: list[Task] = []
+    rows = list(verifier.verify_tasks(tasks, seen.append))
+    assert seen == tasks and [row["layer"] for row in rows] == [task.layer.name for task in tasks]
+
+
+def test_what_networks_have_in_common_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, judged = Conv2dProblem.parse(_TEXT), []
+    honest = verifier.Referee.check
+    monkeypatch.setattr(verifier.Referee, "check", lambda self, *rest: judged.append(rest) or honest(self, *rest))
+    other = Conv2dProblem.parse("ic1ih2oc1kh1")
+    layers = [Layer("a", "x", problem, 1), Layer("a", "y", other, 1), Layer("b", "z", problem, 4)]
+    rows = list(verifier.verify_tasks([Task(layer, get_contender("direct_naive"), 1) for layer in layers]))
+    assert [(row["network"], row["layer"], row["occurs"]) for row in rows] == [
+        ("a", "x", 1),
+        ("a", "y", 1),
+        ("b", "z", 4),
+    ]
+    assert len(judged) == 2
