@@ -1,4 +1,11 @@
-"""A stencil over a register tile: output rows x vectors of pixels of one plane."""
+"""A stencil over a register tile: output channels x output rows x vectors of pixels.
+
+Pixels are the vector side, so nothing is transposed on the way out, and a group of any
+number of channels fills its vectors. A source row is loaded once for all kernel columns
+(which are shifts in registers), for all output channels and for all output rows of the
+tile. Zeros around the source are no memory: lanes beside a row are masked off, rows above
+and below are skipped.
+"""
 
 from __future__ import annotations
 
@@ -6,82 +13,328 @@ from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+from numba import types
 from numba.extending import intrinsic
 
-from kernels.machine.emit import data_pointer, fma, index_value, load_vector, splat
+from kernels.machine.blocking import TileShape, vector_bytes
+from kernels.machine.emit import (
+    data_pointer,
+    first_lanes,
+    fma,
+    index_value,
+    load_vector,
+    masked_load,
+    masked_store,
+    splat,
+    store_vector,
+)
+from kernels.machine.simd import TileType
 from kernels.machine.static import StaticType
 
-__all__ = ["Stencil", "tile_stencil"]
+__all__ = ["Stencil", "pick_stencil", "tile_of_channels", "tile_stencil", "tile_store_channels"]
+
+_NUMBER = ir.IntType(32)
+#: Multiply-adds of one input channel that are worth a straight line of code.
+_LONGEST = 700
 
 
 @dataclass(frozen=True)
 class Stencil:
-    """Kernel extents, strides (columns: 1 or 2) and dilations."""
+    """A tile and the stencil over it.
 
+    Attributes
+    ----------
+    OCB, R, NV, lanes : int
+        Output channels, output rows, vectors of output columns, and elements a vector.
+    U : int
+        Output columns that count, at most NV x lanes.
+    KH, KW, SH, SW, DH, DW : int
+        Kernel extents, strides and dilations.
+    masked : bool
+        Whether there are no zeros around the source, and lanes beside it are masked off.
+    """
+
+    OCB: int
+    R: int
+    NV: int
+    lanes: int
+    U: int
     KH: int
     KW: int
     SH: int
     SW: int
     DH: int
     DW: int
+    masked: bool
+
+    @property
+    def tile(self) -> TileShape:
+        """Rows are (channel, output row)."""
+        return TileShape(self.OCB * self.R, self.NV, self.lanes)
+
+    @property
+    def NR(self) -> int:
+        """Output columns."""
+        return self.NV * self.lanes
+
+    @property
+    def held(self) -> bool:
+        """Whether the weights of one input channel stay in registers; they are broadcast from L1 otherwise."""
+        return self.registers + self.OCB * self.KH * self.KW <= _registers()
+
+    @property
+    def registers(self) -> int:
+        """Vectors that are alive at once: sums, pixels and one more."""
+        return self.OCB * self.R * self.NV + min(len(self.loads), 3) + 1
+
+    @property
+    def source_rows(self) -> int:
+        """Source rows that the tile stands on."""
+        return (self.R - 1) * self.SH + (self.KH - 1) * self.DH + 1
+
+    @property
+    def loads(self) -> tuple[int, ...]:
+        """Columns, from the tile's first, at which the vectors of a source row begin."""
+        width = (self.U - 1) * self.SW + 1
+        whole = tuple(range(0, width + (self.KW - 1) * self.DW, self.lanes))
+        if len(whole) == 1 or self.SW > 1:
+            # The same vectors serve all kernel columns, as shifts and picks.
+            return whole
+        # A load that crosses a cache line takes two cycles, as long as a shift out of two vectors.
+        return tuple(sorted({kw * self.DW + at for kw in range(self.KW) for at in range(0, width, self.lanes)}))
+
+    @property
+    def reach(self) -> int:
+        """Elements behind a source row's last that counts which may be read, where nothing is masked."""
+        return self.NR * self.SW + self.loads[-1] + self.lanes
+
+    def slot(self, oc: int, m: int, v: int) -> int:
+        """Number of a vector of the tile."""
+        return (oc * self.R + m) * self.NV + v
+
+    def uses(self, row: int) -> list[tuple[int, int]]:
+        """Output rows that need a source row, each with the kernel row by which it does."""
+        pairs = [(m, row - m * self.SH) for m in range(self.R)]
+        return [(m, off // self.DH) for m, off in pairs if off % self.DH == 0 and 0 <= off // self.DH < self.KH]
+
+    def columns(self, kw: int, v: int) -> list[int | None]:
+        """Source column, from the tile's first, of every lane; ``None`` where none counts."""
+        numbers = range(v * self.lanes, (v + 1) * self.lanes)
+        return [n * self.SW + kw * self.DW if n < self.U else None for n in numbers]
+
+
+def _registers() -> int:
+    return 32 if vector_bytes() == 64 else 16
+
+
+def pick_stencil(
+    OCG: int, OH: int, OW: int, kernel: tuple[int, int, int, int, int, int], lanes: int, masked: bool
+) -> Stencil:
+    """The tile that computes OCG channels of OH x OW pixels in least time.
+
+    Parameters
+    ----------
+    OCG, OH, OW : int
+        Output channels a group, height and width.
+    kernel : tuple of int
+        KH, KW, SH, SW, DH, DW.
+    lanes : int
+    masked : bool
+    """
+    found = []
+    for NV in range(1, min(4, -(-OW // lanes)) + 1):
+        for OCB in {-(-OCG // blocks) for blocks in (-(-OCG // most) for most in (1, 2, 4, 8))}:
+            for R in {-(-OH // -(-OH // most)) for most in range(1, 15)}:
+                s = Stencil(OCB, R, NV, lanes, min(OW, NV * lanes), *kernel, masked)
+                work = OCB * R * NV * s.KH * s.KW
+                if s.registers > _registers() or (work > _LONGEST and R * NV > 1):
+                    continue
+                # Cycles: multiply-adds; loads of pixels, two each, and of weights, where they are not held.
+                weights = OCB * s.KH * s.KW * (1 if s.held else R)
+                loads = 2 * len(s.loads) * s.source_rows + weights
+                tiles = -(-OCG // OCB) * -(-OH // R) * -(-OW // s.NR)
+                found.append((tiles * (max(work, loads, 4 * s.KH * s.KW) + loads // 4 + 10), -R, s))
+    return min(found, key=lambda each: each[:2])[2]
+
+
+def _is_stencil(typ: Any) -> bool:
+    return isinstance(typ, StaticType) and isinstance(typ.value, Stencil)
 
 
 @intrinsic
-def tile_stencil(typingctx: Any, stencil: Any, tile: Any, a: Any, ai: Any, row_step: Any, w: Any, wi: Any) -> Any:
-    """``tile_stencil(stencil, tile, a, ai, row_step, w, wi)``: add a KH x KW stencil of ``a`` to a tile.
-
-    Element (m, n) of the tile gets the sum of
-    ``w[wi + kh * KW + kw] * a[ai + (m * SH + kh * DH) * row_step + n * SW + kw * DW]``. A
-    source row is loaded once a kernel column and serves every row of the tile that needs it.
-    With SW = 2 up to 2 * lanes elements behind the last one needed are not read past.
-    """
-    if not isinstance(stencil, StaticType):
+def tile_of_channels(typingctx: Any, stencil: Any, row: Any, at: Any, live: Any) -> Any:
+    """``tile_of_channels(stencil, row, at, live)``: channel oc filled with ``row[at + min(oc, live - 1)]``."""
+    if not _is_stencil(stencil):
         return None
+    s: Stencil = stencil.value
+    tile = TileType(s.tile, row.dtype)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        s: Stencil = stencil.value
-        size = tile.shape
-        source, taps = data_pointer(context, builder, a, arguments[2]), data_pointer(context, builder, w, arguments[5])
-        start, step, first = (
-            index_value(context, builder, typ, value)
-            for typ, value in ((ai, arguments[3]), (row_step, arguments[4]), (wi, arguments[6]))
+        data = data_pointer(context, builder, row, arguments[1])
+        start, count = (
+            index_value(context, builder, typ, value) for typ, value in ((at, arguments[2]), (live, arguments[3]))
         )
+        result = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for oc in range(s.OCB):
+            offset = count.type(oc)
+            inside = builder.icmp_signed("<", offset, count)
+            offset = builder.select(inside, offset, builder.sub(count, count.type(1))) if oc else offset
+            value = splat(builder, builder.load(builder.gep(data, [builder.add(start, offset)])), s.lanes)
+            for m in range(s.R):
+                for v in range(s.NV):
+                    result = builder.insert_value(result, value, s.slot(oc, m, v))
+        return result
+
+    return tile(stencil, row, at, live), codegen
+
+
+@intrinsic
+def tile_stencil(
+    typingctx: Any, stencil: Any, tile: Any, a: Any, plane: Any, ih: Any, iw: Any, IH: Any, IW: Any, w: Any, wi: Any
+) -> Any:
+    """``tile_stencil(stencil, tile, a, plane, ih, iw, IH, IW, w, wi)``: add the stencil over one source plane.
+
+    Element (oc, m, n) of the tile gets the sum over kh and kw of
+    ``w[wi + (kh * KW + kw) * OCB + oc] * x[ih + m * SH + kh * DH, iw + n * SW + kw * DW]``,
+    where ``x`` is the plane of IH x IW elements at ``a[plane:]`` and zero outside of it.
+    """
+    if not _is_stencil(stencil):
+        return None
+    s: Stencil = stencil.value
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, taps = data_pointer(context, builder, a, arguments[2]), data_pointer(context, builder, w, arguments[8])
+        start, top, left, height, width = (
+            index_value(context, builder, typ, value)
+            for typ, value in zip((plane, ih, iw, IH, IW), arguments[3:8], strict=True)
+        )
+        first = index_value(context, builder, wi, arguments[9])
         vector = context.get_value_type(tile).elements[0]
-        weights = [
-            splat(builder, builder.load(builder.gep(taps, [builder.add(first, first.type(k))])), size.lanes)
-            for k in range(s.KH * s.KW)
-        ]
-        slots = size.MR * size.NV
-        totals = [builder.extract_value(arguments[1], slot) for slot in range(slots)]
-        for row in range((size.MR - 1) * s.SH + (s.KH - 1) * s.DH + 1):
-            uses = [
-                (m, (row - m * s.SH) // s.DH)
-                for m in range(size.MR)
-                if (row - m * s.SH) % s.DH == 0 and 0 <= (row - m * s.SH) // s.DH < s.KH
-            ]
-            line = builder.add(start, builder.mul(step, step.type(row)))
-            for kw in range(s.KW if uses else 0):
-                for v in range(size.NV):
-                    at = builder.add(line, line.type(v * size.lanes * s.SW + kw * s.DW))
-                    pixels = _pixels(builder, source, at, vector, s.SW)
-                    for m, kh in uses:
-                        slot = m * size.NV + v
-                        totals[slot] = fma(builder, weights[kh * s.KW + kw], pixels, totals[slot])
+
+        def weight(k: int) -> Any:
+            return splat(builder, builder.load(builder.gep(taps, [builder.add(first, first.type(k))])), s.lanes)
+
+        held = [weight(k) for k in range(s.KH * s.KW * s.OCB)] if s.held else []
+        masks = [_inside(builder, left, at, width, s.lanes) if s.masked else None for at in s.loads]
+        totals = [builder.extract_value(arguments[1], slot) for slot in range(s.OCB * s.R * s.NV)]
+        for row in range(s.source_rows):
+            uses = s.uses(row)
+            if not uses:
+                continue
+            line = builder.add(top, top.type(row))
+            before = list(totals)
+            entry = builder.block
+            with builder.if_then(builder.icmp_unsigned("<", line, height), likely=True):
+                begin = builder.add(builder.add(start, builder.mul(line, width)), left)
+                pieces = [
+                    _piece(builder, source, builder.add(begin, begin.type(at)), vector, mask)
+                    for at, mask in zip(s.loads, masks, strict=True)
+                ]
+                for kw in range(s.KW):
+                    for v in range(s.NV):
+                        pixels = _gather(builder, s.loads, pieces, s.columns(kw, v))
+                        for oc in range(s.OCB):
+                            for m, kh in uses:
+                                slot, k = s.slot(oc, m, v), (kh * s.KW + kw) * s.OCB + oc
+                                totals[slot] = fma(builder, held[k] if held else weight(k), pixels, totals[slot])
+                inner = builder.block
+            for slot, (old, new) in enumerate(zip(before, totals, strict=True)):
+                if new is not old:
+                    phi = builder.phi(vector)
+                    phi.add_incoming(old, entry)
+                    phi.add_incoming(new, inner)
+                    totals[slot] = phi
         result = arguments[1]
         for slot, total in enumerate(totals):
             result = builder.insert_value(result, total, slot)
         return result
 
-    return tile(stencil, tile, a, ai, row_step, w, wi), codegen
+    return tile(stencil, tile, a, plane, ih, iw, IH, IW, w, wi), codegen
 
 
-def _pixels(builder: Any, source: Any, at: Any, vector: ir.VectorType, SW: int) -> Any:
-    """A vector of neighbouring pixels, or of every second one."""
-    low = load_vector(builder, source, at, vector)
-    if SW == 1:
-        return low
-    # One element less, so that nothing is read behind the last pixel that counts.
-    high = load_vector(builder, source, builder.add(at, at.type(vector.count - 1)), vector)
-    half = vector.count // 2
-    picks = [2 * i for i in range(half)] + [vector.count + 2 * i + 1 for i in range(half)]
-    return builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), picks))
+@intrinsic
+def tile_store_channels(
+    typingctx: Any, stencil: Any, tile: Any, c: Any, ci: Any, plane_step: Any, row_step: Any, live: Any, rows: Any
+) -> Any:
+    """``tile_store_channels(stencil, tile, c, ci, plane_step, row_step, live, rows)``.
+
+    Writes element (oc, m, n) to ``c[ci + oc * plane_step + m * row_step + n]`` for
+    ``oc < live``, ``m < rows`` and ``n < U``.
+    """
+    if not _is_stencil(stencil):
+        return None
+    s: Stencil = stencil.value
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = data_pointer(context, builder, c, arguments[2])
+        start, across, down, channels, lines = (
+            index_value(context, builder, typ, value)
+            for typ, value in zip((ci, plane_step, row_step, live, rows), arguments[3:], strict=True)
+        )
+        for oc in range(s.OCB):
+            for m in range(s.R):
+                here = builder.add(start, builder.add(builder.mul(across, across.type(oc)), builder.mul(down, down.type(m))))
+                inside = builder.and_(
+                    builder.icmp_signed("<", channels.type(oc), channels), builder.icmp_signed("<", lines.type(m), lines)
+                )
+                with builder.if_then(inside, likely=True):
+                    for v in range(s.NV):
+                        value = builder.extract_value(arguments[1], s.slot(oc, m, v))
+                        at, count = builder.add(here, here.type(v * s.lanes)), s.U - v * s.lanes
+                        if count >= s.lanes:
+                            store_vector(builder, value, data, at)
+                        elif count > 0:
+                            mask = first_lanes(builder, here.type(count), s.lanes)
+                            masked_store(builder, value, data, at, mask)
+        return context.get_dummy_value()
+
+    return types.void(stencil, tile, c, ci, plane_step, row_step, live, rows), codegen
+
+
+def _inside(builder: Any, left: ir.Value, at: int, width: ir.Value, lanes: int) -> ir.Value:
+    """A mask of the lanes whose column, ``left + at`` and on, is in a row of ``width``; 32-bit numbers."""
+    begin = splat(builder, builder.trunc(builder.add(left, left.type(at)), _NUMBER), lanes)
+    columns = builder.add(begin, ir.Constant(begin.type, list(range(lanes))))
+    return builder.icmp_unsigned("<", columns, splat(builder, builder.trunc(width, _NUMBER), lanes))
+
+
+def _piece(builder: Any, source: ir.Value, at: ir.Value, vector: ir.VectorType, mask: ir.Value | None) -> ir.Value:
+    if mask is None:
+        return load_vector(builder, source, at, vector)
+    return masked_load(builder, vector, source, at, mask)
+
+
+def _gather(builder: Any, begins: tuple[int, ...], pieces: list[ir.Value], columns: list[int | None]) -> ir.Value:
+    """The vector of these columns, out of pieces of a row that begin at ``begins``."""
+    lanes = len(columns)
+    where: list[tuple[int, int] | None] = []
+    used: list[int] = []
+    # A piece that holds all of them needs no other.
+    wanted = [column for column in columns if column is not None]
+    whole = [i for i, at in enumerate(begins) if wanted and at <= wanted[0] and wanted[-1] < at + lanes]
+    for column in columns:
+        if column is None:
+            where.append(None)
+            continue
+        number = whole[-1] if whole else max(i for i, at in enumerate(begins) if at <= column < at + lanes)
+        where.append((number, column - begins[number]))
+        if number not in used:
+            used.append(number)
+    if not used:
+        return ir.Constant(pieces[0].type, ir.Undefined)
+    result = pieces[used[0]]
+    if all(each is None or each == (used[0], lane) for lane, each in enumerate(where)):
+        return result
+    for step, number in enumerate(used[1:] or [used[0]]):
+        picks: list[int] = []
+        for lane, each in enumerate(where):
+            if each is not None and each[0] == number and number != used[0]:
+                picks.append(lanes + each[1])
+            elif each is not None and each[0] in used[: step + 1]:
+                picks.append(each[1] if step == 0 else lane)
+            else:
+                # Any would do; one that goes on as the others do is one instruction more often.
+                picks.append((2 * picks[-1] - picks[-2] if lane > 1 else 0) % (2 * lanes))
+        mask = ir.Constant(ir.VectorType(_NUMBER, lanes), picks)
+        result = builder.shuffle_vector(result, pieces[number], mask)
+    return result
