@@ -31,8 +31,10 @@ from kernels.machine.emit import (
 from kernels.machine.simd import TileType
 from kernels.machine.static import StaticType
 
-__all__ = ["Stencil", "pick_stencil", "tile_of_channels", "tile_stencil", "tile_store_channels"]
+__all__ = ["MASKED_BYTES", "Stencil", "pick_stencil", "tile_of_channels", "tile_stencil", "tile_store_channels"]
 
+#: Narrowest vectors, in bytes, whose lanes the hardware masks.
+MASKED_BYTES = 32
 _NUMBER = ir.IntType(32)
 #: Multiply-adds of one input channel that are worth a straight line of code.
 _LONGEST = 700
@@ -128,7 +130,7 @@ def _registers() -> int:
 
 
 def pick_stencil(
-    OCG: int, OH: int, OW: int, kernel: tuple[int, int, int, int, int, int], lanes: int, masked: bool
+    OCG: int, OH: int, OW: int, kernel: tuple[int, int, int, int, int, int], lanes: int, *, divides: bool = False
 ) -> Stencil:
     """The tile that computes OCG channels of OH x OW pixels in least time.
 
@@ -139,11 +141,15 @@ def pick_stencil(
     kernel : tuple of int
         KH, KW, SH, SW, DH, DW.
     lanes : int
-    masked : bool
+    divides : bool
+        Whether OCB must divide OCG.
     """
+    masked = vector_bytes() >= MASKED_BYTES
     found = []
     for NV in range(1, min(4, -(-OW // lanes)) + 1):
-        for OCB in {-(-OCG // blocks) for blocks in (-(-OCG // most) for most in (1, 2, 4, 8))}:
+        for OCB in {-(-OCG // -(-OCG // most)) for most in range(1, 9)}:
+            if divides and OCG % OCB:
+                continue
             for R in {-(-OH // -(-OH // most)) for most in range(1, 15)}:
                 s = Stencil(OCB, R, NV, lanes, min(OW, NV * lanes), *kernel, masked)
                 work = OCB * R * NV * s.KH * s.KW
@@ -190,25 +196,30 @@ def tile_of_channels(typingctx: Any, stencil: Any, row: Any, at: Any, live: Any)
 
 @intrinsic
 def tile_stencil(
-    typingctx: Any, stencil: Any, tile: Any, a: Any, plane: Any, ih: Any, iw: Any, IH: Any, IW: Any, w: Any, wi: Any
-) -> Any:
-    """``tile_stencil(stencil, tile, a, plane, ih, iw, IH, IW, w, wi)``: add the stencil over one source plane.
+    typingctx: Any, stencil: Any, tile: Any, a: Any, plane: Any, oh: Any, ow: Any, IH: Any, IW: Any, PH: Any, PW: Any,
+    w: Any, block: Any,
+) -> Any:  # fmt: skip
+    """``tile_stencil(stencil, tile, a, plane, oh, ow, IH, IW, PH, PW, w, block)``: add the stencil over a source plane.
 
-    Element (oc, m, n) of the tile gets the sum over kh and kw of
-    ``w[wi + (kh * KW + kw) * OCB + oc] * x[ih + m * SH + kh * DH, iw + n * SW + kw * DW]``,
-    where ``x`` is the plane of IH x IW elements at ``a[plane:]`` and zero outside of it.
+    Element (oc, m, n) of the tile gets the sum over kh and kw of ``w[block, kh, kw, oc] *
+    x[(oh + m) * SH - PH + kh * DH, (ow + n) * SW - PW + kw * DW]``, where ``x`` is plane
+    number ``plane`` of IH x IW elements and zero outside of it, and ``w`` holds blocks of KH x KW x OCB.
     """
     if not _is_stencil(stencil):
         return None
     s: Stencil = stencil.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, taps = data_pointer(context, builder, a, arguments[2]), data_pointer(context, builder, w, arguments[8])
-        start, top, left, height, width = (
+        source, taps = data_pointer(context, builder, a, arguments[2]), data_pointer(context, builder, w, arguments[10])
+        number, row0, column0, height, width, above, before = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((plane, ih, iw, IH, IW), arguments[3:8], strict=True)
+            for typ, value in zip((plane, oh, ow, IH, IW, PH, PW), arguments[3:10], strict=True)
         )
-        first = index_value(context, builder, wi, arguments[9])
+        start = builder.mul(number, builder.mul(height, width))
+        top = builder.sub(builder.mul(row0, row0.type(s.SH)), above)
+        left = builder.sub(builder.mul(column0, column0.type(s.SW)), before)
+        first = index_value(context, builder, block, arguments[11])
+        first = builder.mul(first, first.type(s.KH * s.KW * s.OCB))
         vector = context.get_value_type(tile).elements[0]
 
         def weight(k: int) -> Any:
@@ -222,7 +233,7 @@ def tile_stencil(
             if not uses:
                 continue
             line = builder.add(top, top.type(row))
-            before = list(totals)
+            old_totals = list(totals)
             entry = builder.block
             with builder.if_then(builder.icmp_unsigned("<", line, height), likely=True):
                 begin = builder.add(builder.add(start, builder.mul(line, width)), left)
@@ -238,7 +249,7 @@ def tile_stencil(
                                 slot, k = s.slot(oc, m, v), (kh * s.KW + kw) * s.OCB + oc
                                 totals[slot] = fma(builder, held[k] if held else weight(k), pixels, totals[slot])
                 inner = builder.block
-            for slot, (old, new) in enumerate(zip(before, totals, strict=True)):
+            for slot, (old, new) in enumerate(zip(old_totals, totals, strict=True)):
                 if new is not old:
                     phi = builder.phi(vector)
                     phi.add_incoming(old, entry)
@@ -249,17 +260,17 @@ def tile_stencil(
             result = builder.insert_value(result, total, slot)
         return result
 
-    return tile(stencil, tile, a, plane, ih, iw, IH, IW, w, wi), codegen
+    return tile(stencil, tile, a, plane, oh, ow, IH, IW, PH, PW, w, block), codegen
 
 
 @intrinsic
 def tile_store_channels(
-    typingctx: Any, stencil: Any, tile: Any, c: Any, ci: Any, plane_step: Any, row_step: Any, live: Any, rows: Any
+    typingctx: Any, stencil: Any, tile: Any, c: Any, plane: Any, oh: Any, ow: Any, OH: Any, OW: Any, live: Any
 ) -> Any:
-    """``tile_store_channels(stencil, tile, c, ci, plane_step, row_step, live, rows)``.
+    """``tile_store_channels(stencil, tile, c, plane, oh, ow, OH, OW, live)``.
 
-    Writes element (oc, m, n) to ``c[ci + oc * plane_step + m * row_step + n]`` for
-    ``oc < live``, ``m < rows`` and ``n < U``.
+    Writes element (oc, m, n) to row ``oh + m`` and column ``ow + n`` of plane number
+    ``plane + oc`` of OH x OW elements, for ``oc < live``, ``oh + m < OH`` and ``n < U``.
     """
     if not _is_stencil(stencil):
         return None
@@ -267,10 +278,13 @@ def tile_store_channels(
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = data_pointer(context, builder, c, arguments[2])
-        start, across, down, channels, lines = (
+        number, row0, column0, height, down, channels = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((ci, plane_step, row_step, live, rows), arguments[3:], strict=True)
+            for typ, value in zip((plane, oh, ow, OH, OW, live), arguments[3:], strict=True)
         )
+        across = builder.mul(height, down)
+        start = builder.add(builder.mul(number, across), builder.add(builder.mul(row0, down), column0))
+        lines = builder.sub(height, row0)
         for oc in range(s.OCB):
             for m in range(s.R):
                 here = builder.add(start, builder.add(builder.mul(across, across.type(oc)), builder.mul(down, down.type(m))))
@@ -288,7 +302,7 @@ def tile_store_channels(
                             masked_store(builder, value, data, at, mask)
         return context.get_dummy_value()
 
-    return types.void(stencil, tile, c, ci, plane_step, row_step, live, rows), codegen
+    return types.void(stencil, tile, c, plane, oh, ow, OH, OW, live), codegen
 
 
 def _inside(builder: Any, left: ir.Value, at: int, width: ir.Value, lanes: int) -> ir.Value:
