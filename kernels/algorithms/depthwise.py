@@ -59,23 +59,33 @@ class _Plane(NamedTuple):
 
 
 @kernel
-def _tiles(stencil, begin, end, src, wei, bia, dst, IC, BLOCKS, IH, IW, PH, PW, OH, OW, OCB, R, NR):
+def _tiles(plane, begin, end, src, wei, bia, dst, IC, BLOCKS, OH, OW, OCB, R, NR):
     """Rows of tiles ``begin`` to ``end``, numbered over (image, channel, block of output channels, row of tiles)."""
     ROWS = (OH + R - 1) // R
     block = begin // ROWS
     row = begin - block * ROWS
+    weights, source = block % (IC * BLOCKS), block // BLOCKS
+    part = block - source * BLOCKS
     for _ in range(begin, end):
-        oh, weights = row * R, block % (IC * BLOCKS)
+        oh = row * R
         for column in range(0, OW, NR):
             # The last tile of a row reaches back, so that it is whole.
             ow = max(0, min(column, OW - NR))
-            tile = tile_of_channels(stencil, bia, weights * OCB, OCB)
-            tile = tile_stencil(stencil, tile, src, block // BLOCKS, oh, ow, IH, IW, PH, PW, wei, weights)
-            tile_store_channels(stencil, tile, dst, block * OCB, oh, ow, OH, OW, OCB)
+            tile = tile_of_channels(plane.stencil, bia, weights * OCB, plane.LIVE)
+            tile = tile_stencil(
+                plane.stencil, tile, src, source, oh, ow, plane.IH, plane.IW, plane.PH, plane.PW, wei, weights
+            )
+            tile_store_channels(plane.stencil, tile, dst, block * OCB, oh, ow, plane.OH, plane.OW, plane.LIVE)
+        # Counted rather than divided: a division takes as long as several vectors of pixels.
         row += 1
         if row == ROWS:
             row = 0
             block += 1
+            part += 1
+            if part == BLOCKS:
+                part = 0
+                source += 1
+            weights = weights + 1 if weights + 1 < IC * BLOCKS else 0
 
 
 @kernel
@@ -97,10 +107,10 @@ def _planes(plane, begin, end, src, wei, bia, dst, IC, BLOCKS, OCB):
 
 
 @parallel_kernel
-def _tiles_parallel(stencil, parts, items, src, wei, bia, dst, IC, BLOCKS, IH, IW, PH, PW, OH, OW, OCB, R, NR):
+def _tiles_parallel(plane, parts, items, src, wei, bia, dst, IC, BLOCKS, OH, OW, OCB, R, NR):
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _tiles(stencil, begin, end, src, wei, bia, dst, IC, BLOCKS, IH, IW, PH, PW, OH, OW, OCB, R, NR)
+        _tiles(plane, begin, end, src, wei, bia, dst, IC, BLOCKS, OH, OW, OCB, R, NR)
 
 
 @parallel_kernel
@@ -138,11 +148,11 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     BLOCKS = p.oc // p.ic // s.OCB
     packed = pack_weight_blocks(wei, p.g, s.OCB)
     blocks = p.mb * p.ic * BLOCKS
+    code = static(_Plane(s, *source, p.oh, p.ow, s.OCB))
     if s.R >= p.oh and s.NR >= p.ow:
-        code = static(_Plane(s, *source, p.oh, p.ow, s.OCB))
         return _planes, _planes_parallel, code, blocks, packed, (p.ic, BLOCKS, s.OCB)
-    sizes = (p.ic, BLOCKS, *source, p.oh, p.ow, s.OCB, s.R, s.NR)
-    return _tiles, _tiles_parallel, static(s), blocks * -(-p.oh // s.R), packed, sizes
+    sizes = (p.ic, BLOCKS, p.oh, p.ow, s.OCB, s.R, s.NR)
+    return _tiles, _tiles_parallel, code, blocks * -(-p.oh // s.R), packed, sizes
 
 
 def _workspace(p: Conv2dProblem, threads: int) -> int:
