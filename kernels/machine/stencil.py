@@ -9,7 +9,7 @@ and below are skipped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llvmlite import ir
@@ -31,10 +31,10 @@ from kernels.machine.emit import (
 from kernels.machine.simd import TileType
 from kernels.machine.static import StaticType
 
-__all__ = ["MASKED_BYTES", "Stencil", "pick_stencil", "tile_of_channels", "tile_stencil", "tile_store_channels"]
+__all__ = ["Stencil", "number", "pick_stencil", "tile_of_channels", "tile_stencil", "tile_store_channels"]
 
 #: Narrowest vectors, in bytes, whose lanes the hardware masks.
-MASKED_BYTES = 32
+_MASKED_BYTES = 32
 _NUMBER = ir.IntType(32)
 #: Multiply-adds of one input channel that are worth a straight line of code.
 _LONGEST = 700
@@ -90,6 +90,19 @@ class Stencil:
         return self.OCB * self.R * self.NV + min(len(self.loads), 3) + 1
 
     @property
+    def work(self) -> int:
+        """Multiply-adds of vectors an input channel."""
+        return self.OCB * self.R * self.NV * self.KH * self.KW
+
+    @property
+    def cycles(self) -> int:
+        """Cycles an input channel takes: one a multiply-add, two a load of pixels, one a load of a weight."""
+        weights = self.OCB * self.KH * self.KW * (1 if self.held else self.R)
+        loads = 2 * len(self.loads) * self.source_rows + weights
+        # Sums too few to hide the latency of a multiply-add wait for it; the rest is what a tile costs at all.
+        return max(self.work, loads, 4 * self.KH * self.KW) + loads // 4 + 10
+
+    @property
     def source_rows(self) -> int:
         """Source rows that the tile stands on."""
         return (self.R - 1) * self.SH + (self.KH - 1) * self.DH + 1
@@ -130,8 +143,8 @@ def _registers() -> int:
 
 
 def pick_stencil(
-    OCG: int, OH: int, OW: int, kernel: tuple[int, int, int, int, int, int], lanes: int, *, divides: bool = False
-) -> Stencil:
+    OCG: int, OH: int, OW: int, kernel: tuple[int, int, int, int, int, int], lanes: int
+) -> tuple[Stencil, Stencil, int]:
     """The tile that computes OCG channels of OH x OW pixels in least time.
 
     Parameters
@@ -141,26 +154,46 @@ def pick_stencil(
     kernel : tuple of int
         KH, KW, SH, SW, DH, DW.
     lanes : int
-    divides : bool
-        Whether OCB must divide OCG.
+
+    Returns
+    -------
+    whole : Stencil
+    rest : Stencil
+        For the columns that whole tiles leave; its last tile reaches back where it would overhang.
+    columns : int
+        How many columns whole tiles cover, none where the rest covers all.
     """
-    masked = vector_bytes() >= MASKED_BYTES
+    masked = vector_bytes() >= _MASKED_BYTES
+    shapes = {
+        (-(-OCG // -(-OCG // channels)), -(-OH // -(-OH // rows)), NV)
+        for NV in range(1, min(4, -(-OW // lanes)) + 1)
+        for channels in range(1, 9)
+        for rows in range(1, 15)
+    }
     found = []
-    for NV in range(1, min(4, -(-OW // lanes)) + 1):
-        for OCB in {-(-OCG // -(-OCG // most)) for most in range(1, 9)}:
-            if divides and OCG % OCB:
-                continue
-            for R in {-(-OH // -(-OH // most)) for most in range(1, 15)}:
-                s = Stencil(OCB, R, NV, lanes, min(OW, NV * lanes), *kernel, masked)
-                work = OCB * R * NV * s.KH * s.KW
-                if s.registers > _registers() or (work > _LONGEST and R * NV > 1):
-                    continue
-                # Cycles: multiply-adds; loads of pixels, two each, and of weights, where they are not held.
-                weights = OCB * s.KH * s.KW * (1 if s.held else R)
-                loads = 2 * len(s.loads) * s.source_rows + weights
-                tiles = -(-OCG // OCB) * -(-OH // R) * -(-OW // s.NR)
-                found.append((tiles * (max(work, loads, 4 * s.KH * s.KW) + loads // 4 + 10), -R, s))
-    return min(found, key=lambda each: each[:2])[2]
+    for OCB, R, NV in sorted(shapes):
+        s = Stencil(OCB, R, NV, lanes, min(OW, NV * lanes), *kernel, masked)
+        if s.registers <= _registers() and (s.work <= _LONGEST or R * NV == 1):
+            tiles = -(-OCG // OCB) * -(-OH // R)
+            # Fewer columns than a vector has lanes are less than a vector's work only where half a vector covers them.
+            left = OW % s.NR
+            half = vector_bytes() == 64 and OW > s.NR and NV == 1 and 0 < left <= lanes // 2
+            across = OW // s.NR + 0.5 if half else -(-OW // s.NR)
+            rest = replace(s, lanes=lanes // 2, U=lanes // 2) if half else s
+            found.append((tiles * across * s.cycles, -R, s, rest, OW - left if half else 0))
+    return min(found, key=lambda each: each[:2])[2:]
+
+
+@intrinsic
+def number(typingctx: Any, value: Any) -> Any:
+    """``number(value)``: a compile-time constant as an integer to calculate with."""
+    if not isinstance(value, StaticType) or not isinstance(value.value, int):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.intp, value.value)
+
+    return types.intp(value), codegen
 
 
 def _is_stencil(typ: Any) -> bool:
