@@ -57,6 +57,8 @@ class Plan:
         self._bia = bia.copy() if bia is bias else bia
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
         self._workspace = aligned_empty(self.workspace_bytes)
+        # Asked for in every call, and small convolutions take microseconds.
+        self._shapes = problem.input_shape, problem.output_shape
 
     def __call__(self, input: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve ``input``.
@@ -79,14 +81,19 @@ class Plan:
             A shape, dtype or layout differs from the problem's.
         """
         problem = self.problem
-        src = _checked("input", input, problem.input_shape, problem.dtype)
+        input_shape, output_shape = self._shapes
+        src = _checked("input", input, input_shape, problem.dtype)
         if out is None:
-            out = np.empty(problem.output_shape, problem.dtype)
+            out = np.empty(output_shape, problem.dtype)
         else:
-            _check_out(out, src, problem)
+            _check_out(out, src, output_shape, problem.dtype)
         if out.size:
-            with threading.limited_to(self.threads):
-                self.algorithm.run(problem, self._packed, src, self._bia, out, self._workspace, self.threads)
+            arguments = problem, self._packed, src, self._bia, out, self._workspace, self.threads
+            if self.threads == 1:
+                self.algorithm.run(*arguments)
+            else:
+                with threading.limited_to(self.threads):
+                    self.algorithm.run(*arguments)
         return out
 
     def poison(self) -> None:
@@ -143,11 +150,11 @@ def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: str) -
     return np.ascontiguousarray(array)
 
 
-def _check_out(out: np.ndarray, src: np.ndarray, problem: Conv2dProblem) -> None:
-    if out.shape != problem.output_shape:
-        raise ValueError(f"out has shape {out.shape}, expected {problem.output_shape}")
-    if out.dtype != problem.dtype:
-        raise ValueError(f"out has dtype {out.dtype}, expected {problem.dtype}")
+def _check_out(out: np.ndarray, src: np.ndarray, shape: tuple[int, ...], dtype: str) -> None:
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, expected {shape}")
+    if out.dtype != dtype:
+        raise ValueError(f"out has dtype {out.dtype}, expected {dtype}")
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError("out is not a writeable C-contiguous array, expected one")
     if np.may_share_memory(out, src):
