@@ -118,7 +118,8 @@ def _tiles_parallel(c, parts, items, src, wei, bia, dst, G, IH):
 
 @functools.lru_cache(maxsize=1024)
 def _stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
-    return pick_stencil(p.oc // p.g, p.oh, p.ow, (p.kh, p.kw, p.sh, p.sw, p.dh, p.dw), lanes_of(p.dtype))
+    kernel = p.kh, p.kw, p.sh, p.sw, p.dh, p.dw
+    return pick_stencil(p.oc // p.g, p.oh, p.ow, kernel, lanes_of(p.dtype), p.ih * p.iw * p.itemsize)
 
 
 def _scratch(p: Conv2dProblem) -> dict[str, tuple[int, ...]]:

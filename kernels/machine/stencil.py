@@ -25,6 +25,7 @@ from kernels.machine.emit import (
     load_vector,
     masked_load,
     masked_store,
+    named,
     splat,
     store_vector,
 )
@@ -36,6 +37,8 @@ __all__ = ["Stencil", "number", "pick_stencil", "tile_of_channels", "tile_stenci
 #: Narrowest vectors, in bytes, whose lanes the hardware masks.
 _MASKED_BYTES = 32
 _NUMBER = ir.IntType(32)
+#: Source planes up to this size come into L1 by themselves: half of 32 KB.
+_NEAR_BYTES = 16 * 1024
 #: Multiply-adds of one input channel that are worth a straight line of code.
 _LONGEST = 700
 
@@ -54,6 +57,9 @@ class Stencil:
         Kernel extents, strides and dilations.
     masked : bool
         Whether there are no zeros around the source, and lanes beside it are masked off.
+    ahead : bool
+        Whether to fetch the source rows of the tile below, which the strip of narrow tiles
+        reaches only after the whole width of this one.
     """
 
     OCB: int
@@ -68,6 +74,7 @@ class Stencil:
     DH: int
     DW: int
     masked: bool
+    ahead: bool
 
     @property
     def tile(self) -> TileShape:
@@ -86,8 +93,8 @@ class Stencil:
 
     @property
     def registers(self) -> int:
-        """Vectors that are alive at once: sums, pixels and one more."""
-        return self.OCB * self.R * self.NV + min(len(self.loads), 3) + 1
+        """Vectors that are alive at once: sums, the pixels of two rows, and what picks and broadcasts take."""
+        return self.OCB * self.R * self.NV + 2 * min(len(self.loads), 3) + 3
 
     @property
     def work(self) -> int:
@@ -143,7 +150,7 @@ def _registers() -> int:
 
 
 def pick_stencil(
-    OCG: int, OH: int, OW: int, kernel: tuple[int, int, int, int, int, int], lanes: int
+    OCG: int, OH: int, OW: int, kernel: tuple[int, int, int, int, int, int], lanes: int, plane_bytes: int
 ) -> tuple[Stencil, Stencil, int]:
     """The tile that computes OCG channels of OH x OW pixels in least time.
 
@@ -154,6 +161,8 @@ def pick_stencil(
     kernel : tuple of int
         KH, KW, SH, SW, DH, DW.
     lanes : int
+    plane_bytes : int
+        Size of a source plane.
 
     Returns
     -------
@@ -172,7 +181,7 @@ def pick_stencil(
     }
     found = []
     for OCB, R, NV in sorted(shapes):
-        s = Stencil(OCB, R, NV, lanes, min(OW, NV * lanes), *kernel, masked)
+        s = Stencil(OCB, R, NV, lanes, min(OW, NV * lanes), *kernel, masked, plane_bytes > _NEAR_BYTES)
         if s.registers <= _registers() and (s.work <= _LONGEST or R * NV == 1):
             tiles = -(-OCG // OCB) * -(-OH // R)
             # Fewer columns than a vector has lanes are less than a vector's work only where half a vector covers them.
@@ -270,6 +279,8 @@ def tile_stencil(
             entry = builder.block
             with builder.if_then(builder.icmp_unsigned("<", line, height), likely=True):
                 begin = builder.add(builder.add(start, builder.mul(line, width)), left)
+                if s.ahead and row < s.R * s.SH:
+                    _prefetch(builder, s, source, builder.add(begin, builder.mul(width, width.type(s.R * s.SH))))
                 pieces = [
                     _piece(builder, source, builder.add(begin, begin.type(at)), vector, mask)
                     for at, mask in zip(s.loads, masks, strict=True)
@@ -349,6 +360,16 @@ def _piece(builder: Any, source: ir.Value, at: ir.Value, vector: ir.VectorType, 
     if mask is None:
         return load_vector(builder, source, at, vector)
     return masked_load(builder, vector, source, at, mask)
+
+
+def _prefetch(builder: Any, s: Stencil, source: ir.Value, at: ir.Value) -> None:
+    """Bring the cache lines of one source row under a tile into L1; never faults, wherever they lie."""
+    place = ir.IntType(8).as_pointer()
+    fetch = named(builder, "llvm.prefetch.p0", ir.VoidType(), [place, _NUMBER, _NUMBER, _NUMBER])
+    for v in range(s.NV * s.SW):
+        # The last element of each vector: its line is the one that the vector before did not bring.
+        here = builder.gep(source, [builder.add(at, at.type((v + 1) * s.lanes - 1))])
+        builder.call(fetch, [builder.bitcast(here, place), _NUMBER(0), _NUMBER(3), _NUMBER(1)])
 
 
 def _gather(builder: Any, begins: tuple[int, ...], pieces: list[ir.Value], columns: list[int | None]) -> ir.Value:
