@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -105,16 +106,8 @@ def _register(
     def workspace(problem: Conv2dProblem, threads: int) -> int:
         return transform_domain.workspace_bytes(problem, threads, transform(problem))
 
-    def run(
-        problem: Conv2dProblem,
-        packed: Packed,
-        src: np.ndarray,
-        bia: np.ndarray,
-        dst: np.ndarray,
-        workspace: np.ndarray,
-        threads: int,
-    ) -> None:
-        transform_domain.run(problem, packed, src, bia, dst, workspace, threads, transform(problem))
+    def run(*arguments: Any) -> None:
+        transform_domain.run(*arguments)
 
     run.__doc__ = summary
     algorithm(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,14 @@ from kernels.machine.workspace import workspace_bytes as total_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed
 
-__all__ = ["Side", "Transform", "prepare", "run", "weight_bytes", "workspace_bytes"]
+__all__ = ["Side", "Sizes", "Transform", "arguments", "prepare", "run", "weight_bytes", "workspace_bytes"]
 
 #: Blocks a thread from which on threads take blocks of their own: with fewer, some would wait.
 _BLOCKS_A_THREAD = 4
+#: Weights of up to so many bytes stay in the last cache from block to block.
+_LAST_CACHE_BYTES = 12 * 2**20
+#: Images share a block up to so many bytes of V, or to at least so many tiles.
+_NEAR_BYTES, _LEAST_TILES = 640 * 2**10, 16
 #: Short tiles are used where they leave at most this share of the points.
 _WORTH_SHORT = 0.95
 
@@ -87,9 +92,16 @@ def _shorts(t: Transform, dense: tuple[int, int]) -> _Shorts:
     return _Shorts(*sides) if points[0] * points[1] <= _WORTH_SHORT else _Shorts(None, None)
 
 
-def _images_a_block(mb: int, tiles: int, aim: int) -> int:
-    """Images that share a block; of equal number, so that the last one is not nearly empty."""
-    blocks = -(-mb // max(1, min(mb, round(aim / tiles))))
+def _images_a_block(mb: int, tiles: int, aim: int, image_bytes: int, weight_bytes: int) -> int:
+    """Images of ``tiles`` tiles that share a block; of equal number, so that the last one is not nearly empty.
+
+    Weights that are too many for the last cache are read for as many tiles as a block may have.
+    Others are not worth a V that leaves L2.
+    """
+    most = max(1, round(aim / tiles))
+    if weight_bytes <= _LAST_CACHE_BYTES:
+        most = min(most, max(-(-_LEAST_TILES // tiles), _NEAR_BYTES // image_bytes))
+    blocks = -(-mb // min(mb, most))
     return -(-mb // blocks)
 
 
@@ -104,19 +116,21 @@ def _sizes(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
     BLOCKS = -(-TH // max(1, min(TH, round(t.block_tiles / TW))))
     R = -(-TH // BLOCKS)
     BLOCKS = -(-TH // R)
-    IMAGES = _images_a_block(p.mb, TH * TW, t.block_tiles) if BLOCKS == 1 and p.mb > 0 else 1
-    ITEMS = -(-p.mb // IMAGES) * p.g * BLOCKS
     C = across.into.outputs
     F = down.into.outputs * C
+    pieces = [-(-p.kernel_extent[i] // t.tap[i]) for i in (0, 1)]
+    ICP = -(-(p.ic // p.g) // lanes) * lanes
+    depth_bytes = F * pieces[0] * pieces[1] * ICP * t.width * p.itemsize
+    IMAGES = 1
+    if BLOCKS == 1 and p.mb > 0:
+        IMAGES = _images_a_block(p.mb, TH * TW, t.block_tiles, TH * TW * depth_bytes, p.oc * depth_bytes)
+    ITEMS = -(-p.mb // IMAGES) * p.g * BLOCKS
     shorts = _shorts(t, dense)
     short_down, short_across = shorts.down or down, shorts.across or across
     FULL_TH, FULL_TW = TH - (shorts.down is not None), TW - (shorts.across is not None)
     OCG = p.oc // p.g
     counts = _tile_counts(IMAGES, R, FULL_TH if BLOCKS == 1 else R, TW, FULL_TW, F, C, short_down.n, short_across.n)
-    pieces = [-(-p.kernel_extent[i] // t.tap[i]) for i in (0, 1)]
-    ICP = -(-(p.ic // p.g) // lanes) * lanes
-    weights = F * pieces[0] * pieces[1] * ICP * p.oc * t.width * p.itemsize
-    shape = pick_product_tile(counts, OCG * t.width, lanes, weights, complex_numbers=t.width == 2)
+    shape = pick_product_tile(counts, OCG * t.width, lanes, p.oc * depth_bytes, complex_numbers=t.width == 2)
     channels = shape.NR // t.width
     tiles = -(-IMAGES * R * TW // shape.MR) * shape.MR
     WP = (TW - 1) * across.m + across.n + (pieces[1] - 1) * t.tap[1]
@@ -197,6 +211,7 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
         U.reshape(-1),
         np.ones(1, p.dtype),
         np.zeros(z.NR, p.dtype),
+        t,
     )
 
 
@@ -216,6 +231,17 @@ def workspace_bytes(p: Conv2dProblem, threads: int, t: Transform) -> int:
     return total_bytes(_scratch_shapes(p, t, threads), p.dtype)
 
 
+def arguments(
+    p: Conv2dProblem, packed: Packed, src: np.ndarray, dst: np.ndarray, workspace: np.ndarray, threads: int
+) -> tuple[Any, ...]:
+    """What kernels are called with, but for the share of a thread; the bias is what scratch holds."""
+    codes, U, ones, zeros, t = packed
+    z, _ = _sizes(p, t, threads)
+    arrays = carve(workspace, _scratch_shapes(p, t, threads), p.dtype)
+    shared = (src.reshape(-1), U, arrays["bias"].reshape(-1), ones, zeros, dst.reshape(-1))
+    return codes, z, *shared, arrays["local"], arrays["V"], arrays["M"]
+
+
 def run(
     p: Conv2dProblem,
     packed: Packed,
@@ -224,18 +250,12 @@ def run(
     dst: np.ndarray,
     workspace: np.ndarray,
     threads: int,
-    t: Transform,
 ) -> None:
     """Convolve; the arguments are those of `Algorithm.run`."""
-    codes, U, ones, zeros = packed
-    z, _ = _sizes(p, t, threads)
-    arrays = carve(workspace, _scratch_shapes(p, t, threads), p.dtype)
-    bias = arrays["bias"]
-    fill_bias_blocks(bia, bias)
-    shared = (src.reshape(-1), U, bias.reshape(-1), ones, zeros, dst.reshape(-1))
-    scratch = (arrays["local"], arrays["V"], arrays["M"])
+    codes, z, *arrays = arguments(p, packed, src, dst, workspace, threads)
+    fill_bias_blocks(bia, arrays[2].reshape(z.G, -1))
     if threads == 1:
-        share(codes, z, 0, 0, 1, *shared, *scratch)
+        share(codes, z, 0, 0, 1, *arrays)
     else:
         steps = 1 if z.OWN else z.ITEMS * PHASES
-        shares(codes, z, steps, threads, *shared, *scratch)
+        shares(codes, z, steps, threads, *arrays)

@@ -45,7 +45,18 @@ from kernels.machine.simd import (
     tile_store_transposed,
 )
 
-__all__ = ["PHASES", "Codes", "Sizes", "share", "shares"]
+__all__ = [
+    "PHASES",
+    "Codes",
+    "Sizes",
+    "block_of",
+    "input_transform",
+    "output_transform",
+    "products",
+    "share",
+    "shares",
+    "tiles_at",
+]
 
 _INPUT, _PRODUCTS, _OUTPUT = 0, 1, 2
 PHASES = 3
@@ -169,7 +180,7 @@ def _tile_number(z, block, image, row, column):
 
 
 @inner
-def _tiles_at(z, block, f):
+def tiles_at(z, block, f):
     """How many tiles have point ``f``."""
     if f // z.C < z.SHORT_NH:
         return block.tiles if f % z.C < z.SHORT_C else block.whole + block.down
@@ -359,7 +370,7 @@ def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V,
                     oc, f = q // z.F, q % z.F
                     to = M[part if z.OWN else oc]
                     # Whole panels: what fills the last one is multiplied and not read.
-                    products(codes, z, V[slot], U, block.group, oc, _tiles_at(z, block, f), f, zeros, to)
+                    products(codes, z, V[slot], U, block.group, oc, tiles_at(z, block, f), f, zeros, to)
             else:
                 low, high = (own, own + 1) if z.OWN else share_of(z.OCB, part, parts)
                 for oc in range(low, high):
