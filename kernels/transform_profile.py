@@ -16,7 +16,8 @@ import numpy as np
 
 from kernels.machine import transform_domain
 from kernels.machine.jit import kernel
-from kernels.machine.transform_kernels import block_of, input_transform, output_transform, products, tiles_at
+from kernels.machine.transform_blocks import Sizes, block_of, tiles_at
+from kernels.machine.transform_kernels import input_transform, output_transform, products
 from kernels.plan import plan
 from kernels.problem import Conv2dProblem
 
@@ -92,7 +93,7 @@ def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
     return [Phase(*row) for row in rows]
 
 
-def _work(p: Conv2dProblem, z: transform_domain.Sizes) -> tuple[float, float, float]:
+def _work(p: Conv2dProblem, z: Sizes) -> tuple[float, float, float]:
     """Operations of all products, and bytes of V and M of all blocks."""
     depth = z.PIECES_H * z.PIECES_W * z.ICP * z.W
     blocks = [block_of.py_func(z, item) for item in range(z.ITEMS)]
