@@ -16,6 +16,7 @@ Versions:
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -81,16 +82,8 @@ def _workspace(T: int, problem: Conv2dProblem, threads: int) -> int:
 
 
 def _register(T: int) -> None:
-    def run(
-        problem: Conv2dProblem,
-        packed: Packed,
-        src: np.ndarray,
-        bia: np.ndarray,
-        dst: np.ndarray,
-        workspace: np.ndarray,
-        threads: int,
-    ) -> None:
-        transform_domain.run(problem, packed, src, bia, dst, workspace, threads, _transform_of(T, problem))
+    def run(*arguments: Any) -> None:
+        transform_domain.run(*arguments)
 
     run.__doc__ = f"Overlap-save over {T} x {T} tiles, real-data transforms, complex products."
     algorithm(

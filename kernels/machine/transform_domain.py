@@ -1,167 +1,29 @@
-"""What Winograd and FFT are made of: a transform, its sizes for a problem, its packed weights.
+"""What Winograd and FFT are made of: weights packed for a transform, scratch, and the run.
 
-The loops over it, with layout and caches, are in `kernels.machine.transform_kernels`.
+The loops, with layout and caches, are in `kernels.machine.transform_kernels`.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kernels.machine.blocking import TileShape, lanes_of
-from kernels.machine.codelets import Codelet
 from kernels.machine.packing import fill_bias_blocks
-from kernels.machine.product_tiles import pick_product_tile
 from kernels.machine.static import static
-from kernels.machine.transform_kernels import PHASES, Codes, Sizes, share, shares
+from kernels.machine.transform_kernels import PHASES, share, shares
+from kernels.machine.transform_sizes import Side, Transform, sizes_of
 from kernels.machine.workspace import carve
 from kernels.machine.workspace import workspace_bytes as total_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed
 
-__all__ = ["Side", "Transform", "prepare", "run", "weight_bytes", "workspace_bytes"]
-
-#: Blocks a thread from which on threads take blocks of their own: with fewer, some would wait.
-_BLOCKS_A_THREAD = 4
-#: Short tiles are used where they leave at most this share of the points.
-_WORTH_SHORT = 0.95
-
-
-@dataclass(frozen=True)
-class Side:
-    """One dimension of a transform: tiles of ``n`` pixels to ``m`` outputs.
-
-    ``into`` takes pixels to points, ``out`` points to outputs.
-    """
-
-    n: int
-    m: int
-    into: Codelet
-    out: Codelet
-
-
-@dataclass(frozen=True)
-class Transform:
-    """A two-dimensional transform.
-
-    ``down`` and ``across`` are its sides: ``across.into`` runs along each of the ``down.n``
-    rows of a tile, ``down.into`` down each of its results; the inverses in the opposite order.
-    ``tap`` is how many taps a kernel piece has a side; ``weights`` maps float64 taps (...,
-    tap[0], tap[1]) to points (..., R, C), which are complex where ``width`` is 2.
-    ``block_tiles`` is how many tiles a block aims at. ``steps``: whether a tile is too much
-    for one piece of straight-line code, else the order of its sides is free. ``short`` makes, of a number of outputs
-    and of whether it is across, the side of tiles of so many outputs over the first of the same points.
-    """
-
-    down: Side
-    across: Side
-    tap: tuple[int, int]
-    width: int
-    block_tiles: int
-    weights: Callable[[np.ndarray], np.ndarray]
-    steps: bool = False
-    short: Callable[[int, bool], Side] | None = None
-
-
-@dataclass(frozen=True)
-class _Shorts:
-    """Sides of the last tiles where those are short."""
-
-    down: Side | None
-    across: Side | None
-
-
-def _shorts(t: Transform, dense: tuple[int, int]) -> _Shorts:
-    """Short sides, where they leave out enough of the points to be worth their code."""
-    if t.short is None:
-        return _Shorts(None, None)
-    sides, points = [], []
-    for side, extent, is_across in ((t.down, dense[0], False), (t.across, dense[1], True)):
-        rest = extent % side.m
-        whole = -(-extent // side.m) * side.n
-        sides.append(t.short(rest, is_across) if rest else None)
-        points.append((whole - side.m + rest if rest else whole) / whole)
-    return _Shorts(*sides) if points[0] * points[1] <= _WORTH_SHORT else _Shorts(None, None)
-
-
-def _images_a_block(mb: int, tiles: int, aim: int) -> int:
-    """Images that share a block; of equal number, so that the last one is not nearly empty."""
-    blocks = -(-mb // max(1, min(mb, round(aim / tiles))))
-    return -(-mb // blocks)
-
-
-@functools.lru_cache(maxsize=1024)
-def _sizes(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
-    lanes = lanes_of(p.dtype)
-    down, across = t.down, t.across
-    # Outputs between those that a stride keeps are computed and not stored.
-    dense = (p.oh - 1) * p.sh + 1, (p.ow - 1) * p.sw + 1
-    TH, TW = -(-dense[0] // down.m), -(-dense[1] // across.m)
-    # Blocks of equal size, so that the last one is not nearly empty.
-    BLOCKS = -(-TH // max(1, min(TH, round(t.block_tiles / TW))))
-    R = -(-TH // BLOCKS)
-    BLOCKS = -(-TH // R)
-    IMAGES = _images_a_block(p.mb, TH * TW, t.block_tiles) if BLOCKS == 1 and p.mb > 0 else 1
-    ITEMS = -(-p.mb // IMAGES) * p.g * BLOCKS
-    C = across.into.outputs
-    F = down.into.outputs * C
-    shorts = _shorts(t, dense)
-    short_down, short_across = shorts.down or down, shorts.across or across
-    FULL_TH, FULL_TW = TH - (shorts.down is not None), TW - (shorts.across is not None)
-    OCG = p.oc // p.g
-    counts = _tile_counts(IMAGES, R, FULL_TH if BLOCKS == 1 else R, TW, FULL_TW, F, C, short_down.n, short_across.n)
-    pieces = [-(-p.kernel_extent[i] // t.tap[i]) for i in (0, 1)]
-    ICP = -(-(p.ic // p.g) // lanes) * lanes
-    weights = F * pieces[0] * pieces[1] * ICP * p.oc * t.width * p.itemsize
-    shape = pick_product_tile(counts, OCG * t.width, lanes, weights, complex_numbers=t.width == 2)
-    channels = shape.NR // t.width
-    tiles = -(-IMAGES * R * TW // shape.MR) * shape.MR
-    WP = (TW - 1) * across.m + across.n + (pieces[1] - 1) * t.tap[1]
-    WP = -(-WP // lanes) * lanes
-    sizes = Sizes(
-        STEPS=t.steps, OWN=threads == 1 or _BLOCKS_A_THREAD * threads <= ITEMS, MB=p.mb, IMAGES=IMAGES, ITEMS=ITEMS,
-        G=p.g, ICG=p.ic // p.g, OCG=OCG, ICP=ICP, OCB=-(-OCG // channels),
-        TH=TH, TW=TW, FULL_TH=FULL_TH, FULL_TW=FULL_TW, R=R, BLOCKS=BLOCKS, NH=down.n, MH=down.m, MW=across.m, C=C,
-        SHORT_NH=short_down.n, SHORT_MH=short_down.m, SHORT_C=short_across.into.outputs, F=F, W=t.width,
-        PIECES_H=pieces[0], PIECES_W=pieces[1], TAP_H=t.tap[0], TAP_W=t.tap[1],
-        IH=p.ih, IW=p.iw, PH=p.ph, PW=p.pw, WP=WP, WR=max(TW * across.m + across.n, -(-p.ow // lanes) * lanes * p.sw),
-        # One vector more, so that the points of a tile do not all fall into one set of the L1 cache.
-        VSTEP=tiles * pieces[0] * pieces[1] * ICP * t.width + lanes, MSTEP=tiles * shape.NR + lanes,
-        LANES=lanes, MR=shape.MR, NR=shape.NR, CHANNELS=channels, OH=p.oh, OW=p.ow, SH=p.sh, SW=p.sw,
-        PIXELS=((R - 1) * down.m + down.n + (pieces[0] - 1) * t.tap[0]) * WP * lanes,
-        ONE=max(down.n, down.out.outputs) * C * t.width * lanes,
-    )  # fmt: skip
-    whole = (down.into, across.into, down.out, across.out)
-    short = tuple(
-        None if side is None else code
-        for side, code in (
-            (shorts.down, short_down.into), (shorts.across, short_across.into),
-            (shorts.down, short_down.out), (shorts.across, short_across.out),
-        )
-    )  # fmt: skip
-    none = (None,) * 4
-    codelets = (*none, *none, across.into, down.into, down.out, across.out) if t.steps else (*whole, *short, *none)
-    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, short_across.into.outputs, *codelets)
-    return sizes, codes
-
-
-def _tile_counts(
-    images: int, rows: int, full_rows: int, TW: int, FULL_TW: int, F: int, C: int, short_n: int, short_c: int
-) -> tuple[int, ...]:
-    """How many tiles of a block have each point."""
-    counts = []
-    for f in range(F):
-        down = rows if f // C < short_n else full_rows
-        counts.append(images * down * (TW if f % C < short_c else FULL_TW))
-    return tuple(counts)
+__all__ = ["Side", "Transform", "arguments", "prepare", "run", "weight_bytes", "workspace_bytes"]
 
 
 def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
     """Bytes of the transformed weights U."""
-    z, _ = _sizes(p, t, 1)
+    z, _ = sizes_of(p, t, 1)
     return z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR * p.itemsize
 
 
@@ -178,7 +40,7 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
     -------
     Packed
     """
-    z, codes = _sizes(p, t, 1)
+    z, codes = sizes_of(p, t, 1)
     ICG, pieces = p.ic // p.g, z.PIECES_H * z.PIECES_W
     U = np.zeros((z.G, z.OCB, z.F, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
     grouped = wei.reshape(z.G, z.OCG, ICG, p.kh, p.kw)
@@ -197,11 +59,12 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
         U.reshape(-1),
         np.ones(1, p.dtype),
         np.zeros(z.NR, p.dtype),
+        t,
     )
 
 
 def _scratch_shapes(p: Conv2dProblem, t: Transform, threads: int) -> dict[str, tuple[int, ...]]:
-    z, _ = _sizes(p, t, threads)
+    z, _ = sizes_of(p, t, threads)
     local = z.PIXELS + z.ONE + z.MH * z.WR * z.LANES
     return {
         "bias": (z.G, z.OCB * z.CHANNELS),
@@ -216,6 +79,17 @@ def workspace_bytes(p: Conv2dProblem, threads: int, t: Transform) -> int:
     return total_bytes(_scratch_shapes(p, t, threads), p.dtype)
 
 
+def arguments(
+    p: Conv2dProblem, packed: Packed, src: np.ndarray, dst: np.ndarray, workspace: np.ndarray, threads: int
+) -> tuple[Any, ...]:
+    """What kernels are called with, but for the share of a thread; the bias is what scratch holds."""
+    codes, U, ones, zeros, t = packed
+    z, _ = sizes_of(p, t, threads)
+    arrays = carve(workspace, _scratch_shapes(p, t, threads), p.dtype)
+    shared = (src.reshape(-1), U, arrays["bias"].reshape(-1), ones, zeros, dst.reshape(-1))
+    return codes, z, *shared, arrays["local"], arrays["V"], arrays["M"]
+
+
 def run(
     p: Conv2dProblem,
     packed: Packed,
@@ -224,18 +98,12 @@ def run(
     dst: np.ndarray,
     workspace: np.ndarray,
     threads: int,
-    t: Transform,
 ) -> None:
     """Convolve; the arguments are those of `Algorithm.run`."""
-    codes, U, ones, zeros = packed
-    z, _ = _sizes(p, t, threads)
-    arrays = carve(workspace, _scratch_shapes(p, t, threads), p.dtype)
-    bias = arrays["bias"]
-    fill_bias_blocks(bia, bias)
-    shared = (src.reshape(-1), U, bias.reshape(-1), ones, zeros, dst.reshape(-1))
-    scratch = (arrays["local"], arrays["V"], arrays["M"])
+    codes, z, *arrays = arguments(p, packed, src, dst, workspace, threads)
+    fill_bias_blocks(bia, arrays[2].reshape(z.G, -1))
     if threads == 1:
-        share(codes, z, 0, 0, 1, *shared, *scratch)
+        share(codes, z, 0, 0, 1, *arrays)
     else:
         steps = 1 if z.OWN else z.ITEMS * PHASES
-        shares(codes, z, steps, threads, *shared, *scratch)
+        shares(codes, z, steps, threads, *arrays)

@@ -11,14 +11,10 @@ Layout (vectors run over channels, f numbers the points of the transform, row by
 A *part* is real or imaginary (one part where numbers are real); a *piece* is a part of a
 kernel that is larger than a tile takes: its source tile is the same one, shifted.
 
-Where the outputs are no multiple of a tile's, the last tile of a row or column may be *short*:
-it takes fewer points, the first ones of a row or column of the transform. Tiles stand in
-this order: whole ones, those short across only, short down only, short both ways. The tiles that have
-a point are then the first ones, but for points that short rows lack across: the tiles that
-are short across only are left out there, and those behind them move up.
+Which tiles have which points, and their order, is in `kernels.machine.transform_blocks`.
 
 Loops, outside in: images, group, block of tile rows; input transform; block of output
-channels: products of every f, output transform. V and M of a block are sized for L2; small images share a block. Where
+channels: products of every f, output transform. V and M of a block are sized for L2. Where
 there are fewer blocks than threads can share, threads split each phase instead: input
 channels, then points x channel blocks, then channel blocks. Either way each number is
 computed by the same steps, so the bits do not depend on the number of threads.
@@ -26,13 +22,10 @@ computed by the same steps, so the bits do not depend on the number of threads.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import prange
 
-from kernels.machine.blocking import TileShape
-from kernels.machine.codelets import Codelet, apply_codelet
+from kernels.machine.codelets import apply_codelet
 from kernels.machine.codelets_2d import apply_codelets
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.simd import (
@@ -44,136 +37,12 @@ from kernels.machine.simd import (
     tile_store,
     tile_store_transposed,
 )
+from kernels.machine.transform_blocks import block_of, tile_number, tiles_at
 
-__all__ = ["PHASES", "Codes", "Sizes", "share", "shares"]
+__all__ = ["PHASES", "input_transform", "output_transform", "products", "share", "shares"]
 
 _INPUT, _PRODUCTS, _OUTPUT = 0, 1, 2
 PHASES = 3
-
-
-class Codes(NamedTuple):
-    """What the kernels are specialised by.
-
-    A tile is transformed in one piece, or in steps over a scratch: rows, then columns, and back.
-    The codelets of the other way are None, as are short ones where no tile is short.
-    """
-
-    shape: TileShape
-    square: TileShape
-    lanes: int
-    width: int
-    split: int  # the first point along a row that short rows lack
-    down_in: Codelet | None
-    across_in: Codelet | None
-    down_out: Codelet | None
-    across_out: Codelet | None
-    short_down_in: Codelet | None
-    short_across_in: Codelet | None
-    short_down_out: Codelet | None
-    short_across_out: Codelet | None
-    step_rows_in: Codelet | None
-    step_columns_in: Codelet | None
-    step_columns_out: Codelet | None
-    step_rows_out: Codelet | None
-
-
-class Sizes(NamedTuple):
-    """Every extent that the kernels need, in elements unless said."""
-
-    STEPS: bool  # whether tiles are transformed in steps
-    OWN: bool  # whether threads take blocks of their own; else they share the phases of each
-    MB: int
-    IMAGES: int  # images a block
-    ITEMS: int  # blocks of all images and groups
-    G: int
-    ICG: int
-    OCG: int
-    ICP: int  # input channels a group, whole vectors
-    OCB: int  # blocks of output channels a group
-    TH: int  # tiles down
-    TW: int  # tiles across
-    FULL_TH: int  # tiles down that are not short
-    FULL_TW: int
-    R: int  # tile rows a block
-    BLOCKS: int  # blocks an image and group
-    NH: int  # source rows a tile
-    MH: int  # output rows a tile
-    MW: int
-    C: int  # points along a row
-    SHORT_NH: int  # source rows, or points down a column, of a short tile
-    SHORT_MH: int
-    SHORT_C: int
-    F: int  # points of a tile
-    W: int  # parts of a number
-    PIECES_H: int
-    PIECES_W: int
-    TAP_H: int
-    TAP_W: int
-    IH: int
-    IW: int
-    PH: int
-    PW: int
-    WP: int  # columns of ``pixels``
-    WR: int  # columns of ``rows``
-    VSTEP: int  # from one point to the next in V
-    MSTEP: int
-    LANES: int
-    MR: int
-    NR: int
-    CHANNELS: int  # output channels a block
-    OH: int
-    OW: int
-    SH: int
-    SW: int
-    PIXELS: int  # size of ``pixels``
-    ONE: int  # size of the scratch of one tile
-
-
-class Block(NamedTuple):
-    """What one block holds."""
-
-    image: int  # the first
-    images: int
-    group: int
-    first: int  # tile row
-    rows: int  # tile rows
-    full_rows: int  # those that are not short
-    whole: int  # tiles that are not short
-    across: int  # short across only
-    down: int  # short down only
-    tiles: int
-
-
-@inner
-def block_of(z, item):
-    """The block number ``item``."""
-    image, group, first = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS * z.R
-    images, rows = min(z.IMAGES, z.MB - image), min(z.R, z.TH - first)
-    full_rows = min(z.FULL_TH - first, rows)
-    whole, across = images * full_rows * z.FULL_TW, images * full_rows * (z.TW - z.FULL_TW)
-    down = images * (rows - full_rows) * z.FULL_TW
-    tiles = images * rows * z.TW
-    return Block(image, images, group, first, rows, full_rows, whole, across, down, tiles)
-
-
-@inner
-def _tile_number(z, block, image, row, column):
-    """Place of a tile among those of its block."""
-    if row < block.full_rows:
-        if column < z.FULL_TW:
-            return (image * block.full_rows + row) * z.FULL_TW + column
-        return block.whole + image * block.full_rows + row
-    if column < z.FULL_TW:
-        return block.whole + block.across + image * z.FULL_TW + column
-    return block.whole + block.across + block.down + image
-
-
-@inner
-def _tiles_at(z, block, f):
-    """How many tiles have point ``f``."""
-    if f // z.C < z.SHORT_NH:
-        return block.tiles if f % z.C < z.SHORT_C else block.whole + block.down
-    return block.whole + block.across if f % z.C < z.SHORT_C else block.whole
 
 
 @inner
@@ -239,7 +108,7 @@ def input_transform(codes, z, src, block, begin, end, local, V):
             for tile in range(block.rows * z.TW):
                 row, column = tile // z.TW, tile % z.TW
                 corner = (row * z.MH * z.WP + column * z.MW + shift) * LANES
-                number = _tile_number(z, block, image, row, column)
+                number = tile_number(z, block, image, row, column)
                 out = _place_in(z, number, k)
                 if z.STEPS:
                     _steps_in(codes, z, pixels, corner, one, V, out)
@@ -302,7 +171,7 @@ def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
         out = (((block.image + image) * z.G + block.group) * z.OCG + oc * z.CHANNELS + vector) * OHW
         for row in range(block.rows):
             for column in range(z.TW):
-                number = _tile_number(z, block, image, row, column)
+                number = tile_number(z, block, image, row, column)
                 at, to = number * z.NR + vector, column * z.MW * LANES
                 if z.STEPS:
                     _steps_out(codes, z, M, at, one, rows, to)
@@ -359,7 +228,7 @@ def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V,
                     oc, f = q // z.F, q % z.F
                     to = M[part if z.OWN else oc]
                     # Whole panels: what fills the last one is multiplied and not read.
-                    products(codes, z, V[slot], U, block.group, oc, _tiles_at(z, block, f), f, zeros, to)
+                    products(codes, z, V[slot], U, block.group, oc, tiles_at(z, block, f), f, zeros, to)
             else:
                 low, high = (own, own + 1) if z.OWN else share_of(z.OCB, part, parts)
                 for oc in range(low, high):
