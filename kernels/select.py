@@ -13,6 +13,12 @@ def choose(problem: Conv2dProblem) -> Algorithm:
     icg, ocg = problem.ic // problem.g, problem.oc // problem.g
     if icg == 1 and get_algorithm("depthwise_stencil").unsupported(problem) is None:
         return get_algorithm("depthwise_stencil")
+    # Few channels: pixels fill the vectors, not output channels; and transforms along one axis
+    # take little beside the products of so few, those along both take longer than them.
+    if 4 <= ocg <= 16 and icg <= 16 and get_algorithm("grouped_winograd").unsupported(problem) is None:
+        return get_algorithm("grouped_winograd")
+    if ocg < 16 and get_algorithm("grouped_stencil").unsupported(problem) is None:
+        return get_algorithm("grouped_stencil")
     if ocg < 4:
         # A block of output channels that is mostly empty wastes its vectors.
         return get_algorithm("direct_naive")

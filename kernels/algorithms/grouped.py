@@ -31,15 +31,9 @@ from numba import prange
 from kernels.machine.blocking import lanes_of
 from kernels.machine.jit import kernel, parallel_kernel, share_of
 from kernels.machine.packing import pack_weight_blocks, pad_source
-from kernels.machine.static import static
-from kernels.machine.stencil import (
-    Stencil,
-    number,
-    pick_stencil,
-    tile_of_channels,
-    tile_stencil,
-    tile_store_channels,
-)
+from kernels.machine.static import number, static
+from kernels.machine.stencil import Stencil, pick_stencil
+from kernels.machine.stencil_tile import tile_of_channels, tile_stencil, tile_store_channels
 from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm

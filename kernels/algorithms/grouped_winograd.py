@@ -31,8 +31,7 @@ from kernels.machine.codelets import MatrixCodelet
 from kernels.machine.height_filter import HeightFilter, filter_product, filter_rows, filter_store, filter_zeros
 from kernels.machine.jit import kernel, parallel_kernel, share_of
 from kernels.machine.packing import pack_weight_blocks
-from kernels.machine.static import static
-from kernels.machine.stencil import number
+from kernels.machine.static import number, static
 from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm

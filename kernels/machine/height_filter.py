@@ -93,7 +93,10 @@ def filter_rows(
     s: HeightFilter = code.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, target = data_pointer(context, builder, a, arguments[1]), data_pointer(context, builder, b, arguments[7])
+        source, target = (
+            data_pointer(context, builder, a, arguments[1]),
+            data_pointer(context, builder, b, arguments[7]),
+        )
         number, top, left, height, width = (
             index_value(context, builder, typ, value)
             for typ, value in zip((plane, ih, iw, IH, IW), arguments[2:7], strict=True)
@@ -183,7 +186,10 @@ def filter_store(
     s: HeightFilter = code.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        added, data = data_pointer(context, builder, bias, arguments[2]), data_pointer(context, builder, c, arguments[4])
+        added, data = (
+            data_pointer(context, builder, bias, arguments[2]),
+            data_pointer(context, builder, c, arguments[4]),
+        )
         channel = index_value(context, builder, at, arguments[3])
         number, row0, column0, height, width, channels = (
             index_value(context, builder, typ, value)
@@ -201,7 +207,7 @@ def filter_store(
                         here = builder.add(builder.mul(builder.add(number, number.type(oc)), height), row)
                         place = builder.add(builder.mul(here, width), column0)
                         total = builder.fadd(line, bias_vector)
-                        if s.U == s.lanes:
+                        if s.lanes == s.U:
                             store_vector(builder, total, data, place)
                         else:
                             masked_store(builder, total, data, place, mask)

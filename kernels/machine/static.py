@@ -17,13 +17,14 @@ from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
     infer_getattr,
+    intrinsic,
     lower_getattr_generic,
     register_model,
     typeof_impl,
     unbox,
 )
 
-__all__ = ["Static", "StaticType", "static"]
+__all__ = ["Static", "StaticType", "number", "static"]
 
 #: Longer representations are shortened to a digest: type names become names of symbols.
 _LONGEST_NAME = 24
@@ -78,3 +79,15 @@ class _StaticAttributes(AttributeTemplate):  # type: ignore[misc]
 @lower_getattr_generic(StaticType)
 def _static_attribute(context: Any, builder: Any, typ: StaticType, value: Any, attribute: str) -> Any:
     return context.get_dummy_value()
+
+
+@intrinsic
+def number(typingctx: Any, value: Any) -> Any:
+    """``number(value)``: a compile-time constant as an integer to calculate with."""
+    if not isinstance(value, StaticType) or not isinstance(value.value, int):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.intp, value.value)
+
+    return types.intp(value), codegen
