@@ -1,18 +1,20 @@
 """Winograd's minimal filtering along the height alone, for few channels a group.
 
-- ``grouped_winograd``: F(4, 3) over rows: twice fewer multiplications than direct.
+- ``grouped_winograd``: F(4, 3) over rows, half the multiplications of direct. At stride 2, F(3, 2)
+  over even rows beside direct products with odd ones, seven ninths.
 
-Over both axes four times fewer are left, but then a tile is spread over 36 products of a few
+Over both axes a quarter is left, but then a tile is spread over 36 products of a few
 channels, and the transforms take longer than all of them. Along the height pixels stay in
-their lanes: a transform is a dozen instructions for six rows, shared by three kernel columns
+their lanes: a transform is a dozen instructions for six rows, shared by all kernel columns
 and all output channels of the group.
 
-Layout: source and result as they are; weights ``[g][oc / OCB][ic][row of 6][kw][OCB]``,
-transformed; scratch, a strip of a group's input channels, ``[ic][row of 6][columns]``, in L1.
-Loops, outside in: image, group and strip of four output rows (the unit of work of a thread).
+Layout: source and result as they are; weights ``[g][oc / OCB][ic][row of n][kw][OCB]``,
+transformed; scratch, a strip of a group's input channels, ``[ic][row of n][column % SW][columns]``,
+in L1. Loops, outside in: image, group and strip of m output rows (the unit of work of a thread).
 First the strip is transformed; then block of OCB channels; vector of columns; input channel.
-On paper, with OCB = 4, an input channel takes 72 multiply-adds, 18 loads of pixels and 72
-broadcasts of taps, two a cycle: 72 cycles for what takes 144 in direct form.
+On paper, F(4, 3) with OCB = 4: an input channel takes 72 multiply-adds, 18 loads of pixels that
+cross cache lines and 72 broadcasts of taps, two a cycle: 72 cycles for what takes 144 in
+direct form, and about 40 to transform a vector of an input channel once.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.
 """
@@ -37,11 +39,31 @@ from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
-#: Output rows a strip.
-_M = 4
-_AT, _G, _BT = transform_matrices(_M, 3, (0, 1, -1, 2, -2))
 #: Widest kernel that is worth a straight line of code.
 _MOST_COLUMNS = 7
+
+
+class _Rows(NamedTuple):
+    """A minimal filter over rows: matrices as in Y = A^T [(G g) * (B^T d)], and which rows d are."""
+
+    at: np.ndarray
+    g: np.ndarray
+    bt: np.ndarray
+    rows: tuple[int, ...]
+
+
+@functools.cache
+def _rows(SH: int) -> _Rows:
+    """F(4, 3) at stride 1; F(3, 2) over even rows beside three products with odd ones at stride 2."""
+    if SH == 1:
+        at, g, bt = (np.array(each, np.float64) for each in transform_matrices(4, 3, (0, 1, -1, 2, -2)))
+        return _Rows(at, g, bt, tuple(range(6)))
+    at, g, bt = (np.array(each, np.float64) for each in transform_matrices(3, 2, (0, 1, -1)))
+    taps = np.zeros((7, 3))
+    taps[:4, ::2], taps[4:, 1] = g, 1
+    into = np.eye(7)
+    into[:4, :4] = bt
+    return _Rows(np.hstack([at, np.eye(3)]), taps, into, (0, 2, 4, 6, 1, 3, 5))
 
 
 class _Codes(NamedTuple):
@@ -62,14 +84,14 @@ class _Codes(NamedTuple):
     REST: int  # columns of the rest's tile
     WS: int  # columns of scratch
     M: int
-    N: int  # transformed rows
+    N: int  # rows of scratch an input channel
     TAPS: int  # weights of an input channel and a block
 
 
 @kernel
 def _strips(c, begin, end, src, wei, bia, dst, scratch, G, IH):
     """Strips ``begin`` to ``end``, numbered over (image, group, strip)."""
-    ICG, OCG, OH, OW, PH, PW = number(c.ICG), number(c.OCG), number(c.OH), number(c.OW), number(c.PH), number(c.PW)
+    ICG, OCG, OH, OW = number(c.ICG), number(c.OCG), number(c.OH), number(c.OW)
     OCB, LANES, WS, M, N, TAPS = number(c.OCB), number(c.LANES), number(c.WS), number(c.M), number(c.N), number(c.TAPS)
     WHOLE, REST = number(c.WHOLE), number(c.REST)
     STRIPS, BLOCKS = (OH + M - 1) // M, (OCG + OCB - 1) // OCB
@@ -79,7 +101,7 @@ def _strips(c, begin, end, src, wei, bia, dst, scratch, G, IH):
         for ic in range(ICG):
             for at in range(0, WS, LANES):
                 plane, to = group * ICG + ic, ic * N * WS + at
-                filter_rows(c.whole, src, plane, oh - PH, at - PW, IH, c.IW, scratch, to, c.WS)
+                filter_rows(c.whole, src, plane, oh, at, IH, c.IW, c.PH, c.PW, scratch, to, c.WS)
         for part in range(BLOCKS):
             first, wi = part * OCB, (g * BLOCKS + part) * ICG * TAPS
             oc = g * OCG + first
@@ -107,19 +129,21 @@ def _strips_parallel(c, parts, items, src, wei, bia, dst, scratch, G, IH):
 @functools.lru_cache(maxsize=1024)
 def _codes(p: Conv2dProblem) -> _Codes:
     lanes, OCG = lanes_of(p.dtype), p.oc // p.g
-    # 24 sums, or 12, and what the products need beside them.
+    rows = _rows(p.sh)
+    # Up to 28 sums, or 14, and what the products need beside them.
     most = 4 if vector_bytes() == 64 else 2
     OCB = -(-OCG // -(-OCG // most))
-    into, out = (MatrixCodelet(tuple(tuple(map(float, row)) for row in each)) for each in (_BT, _AT))
-    whole = HeightFilter(OCB, lanes, min(p.ow, lanes), p.kw, p.dw, into, out)
+    into, out = (MatrixCodelet(tuple(tuple(map(float, row)) for row in each)) for each in (rows.bt, rows.at))
+    whole = HeightFilter(OCB, lanes, min(p.ow, lanes), p.kw, p.sw, p.dw, p.sh, rows.rows, into, out)
     # Half a vector takes half the time where whole ones are computed in two halves, and never longer.
     left = p.ow % lanes
     half = vector_bytes() == 64 and p.ow > lanes and 0 < left <= lanes // 2
     rest = replace(whole, lanes=lanes // 2, U=lanes // 2) if half else whole
-    WS = -(-(p.ow + (p.kw - 1) * p.dw) // lanes) * lanes
+    WS = -(-(p.ow + (p.kw - 1) * p.dw // p.sw) // lanes) * lanes
     return _Codes(
         whole, rest, ICG=p.ic // p.g, OCG=OCG, IW=p.iw, PH=p.ph, PW=p.pw, OH=p.oh, OW=p.ow, OCB=OCB, LANES=lanes,
-        WHOLE=p.ow - left if half else 0, REST=rest.lanes, WS=WS, M=_M, N=whole.n, TAPS=whole.n * p.kw * OCB,
+        WHOLE=p.ow - left if half else 0, REST=rest.lanes, WS=WS, M=whole.m, N=whole.n * p.sw,
+        TAPS=whole.n * p.kw * OCB,
     )  # fmt: skip
 
 
@@ -132,8 +156,8 @@ def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
 def _unsupported(p: Conv2dProblem) -> str | None:
     if p.kh != 3 or p.kw > _MOST_COLUMNS:
         return f"the kernel is {p.kh}x{p.kw}, expected 3 rows and at most {_MOST_COLUMNS} columns"
-    if (p.sh, p.sw) != (1, 1):
-        return f"the stride is {p.sh}x{p.sw}, expected 1x1"
+    if max(p.sh, p.sw) > 2:
+        return f"the stride is {p.sh}x{p.sw}, expected at most 2x2"
     if p.dh != 1:
         return f"the dilation between rows is {p.dh}, expected 1"
     return None
@@ -141,7 +165,7 @@ def _unsupported(p: Conv2dProblem) -> str | None:
 
 def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     c = _codes(p)
-    transformed = (np.array(_G, np.float64) @ wei.astype(np.float64)).astype(p.dtype)
+    transformed = (_rows(p.sh).g @ wei.astype(np.float64)).astype(p.dtype)
     return static(c), pack_weight_blocks(transformed, p.g, c.OCB)
 
 
@@ -166,11 +190,11 @@ def grouped_winograd(
     workspace: np.ndarray,
     threads: int,
 ) -> None:
-    """F(4, 3) over rows: half the multiplications of direct, for few channels a group."""
+    """Minimal filtering over rows: half the multiplications of direct, for few channels a group."""
     p = problem
     codes, wei = packed
     rows = carve(workspace, _scratch(p, threads), p.dtype)["rows"]
-    items = p.mb * p.g * -(-p.oh // _M)
+    items = p.mb * p.g * -(-p.oh // _rows(p.sh).at.shape[0])
     arrays: Any = (src.reshape(-1), wei, bia, dst.reshape(-1))
     if threads == 1:
         _strips(codes, 0, items, *arrays, rows[0], p.g, p.ih)

@@ -1,9 +1,9 @@
 """Minimal filtering along the height of a map, with pixels of a row in vectors.
 
-F(m, KH) over rows: n = m + KH - 1 source rows become n transformed rows, each of which is
-multiplied with its own taps, and the products of all input channels become m output rows.
-Kernel columns are shifts of a transformed row, as in a direct convolution. Neither
-transform moves a pixel to another lane, so that both are a few instructions a vector.
+Source rows become n transformed rows, each of which is multiplied with its own taps, and the
+products of all input channels become m output rows. Kernel columns are shifts of a
+transformed row, as in a direct convolution. Neither transform moves a pixel to another lane,
+so that both are a few instructions a vector; strides between columns are taken out before.
 """
 
 from __future__ import annotations
@@ -45,17 +45,24 @@ class HeightFilter:
         Output channels and elements a vector.
     U : int
         Output columns that count, at most ``lanes``.
-    KW, DW : int
-        Kernel columns and their dilation.
+    KW, SW, DW : int
+        Kernel columns, the stride between output columns (1 or 2) and the dilation.
+    SH : int
+        Source rows from one output row to the next.
+    rows : tuple of int
+        Source rows, in the order in which ``into`` takes them.
     into, out : MatrixCodelet
-        From n source rows to n transformed ones; from those to m output rows.
+        From source rows to n transformed ones; from those to m output rows.
     """
 
     OCB: int
     lanes: int
     U: int
     KW: int
+    SW: int
     DW: int
+    SH: int
+    rows: tuple[int, ...]
     into: MatrixCodelet
     out: MatrixCodelet
 
@@ -81,12 +88,14 @@ def _is_filter(typ: Any) -> bool:
 
 @intrinsic
 def filter_rows(
-    typingctx: Any, code: Any, a: Any, plane: Any, ih: Any, iw: Any, IH: Any, IW: Any, b: Any, bi: Any, step: Any
-) -> Any:
-    """``filter_rows(code, a, plane, ih, iw, IH, IW, b, bi, step)``: transform a vector of n source rows.
+    typingctx: Any, code: Any, a: Any, plane: Any, oh: Any, at: Any, IH: Any, IW: Any, PH: Any, PW: Any,
+    b: Any, bi: Any, step: Any,
+) -> Any:  # fmt: skip
+    """``filter_rows(code, a, plane, oh, at, IH, IW, PH, PW, b, bi, step)``: transform a vector of source rows.
 
-    Reads rows ``ih`` and on, columns ``iw`` and on, of plane number ``plane`` of IH x IW
-    elements, zeros outside of it; writes row j to ``b[bi + j * step :]``.
+    Reads the rows that output rows ``oh`` and on stand on, and in them ``SW * lanes`` columns that
+    begin at ``at * SW - PW``, of plane number ``plane`` of IH x IW elements, zeros outside of it.
+    Every SW-th column, from column q on, of transformed row j goes to ``b[bi + (j * SW + q) * step :]``.
     """
     if not _is_filter(code):
         return None
@@ -95,33 +104,51 @@ def filter_rows(
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, target = (
             data_pointer(context, builder, a, arguments[1]),
-            data_pointer(context, builder, b, arguments[7]),
+            data_pointer(context, builder, b, arguments[9]),
         )
-        number, top, left, height, width = (
+        number, row0, column0, height, width, above, before = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((plane, ih, iw, IH, IW), arguments[2:7], strict=True)
+            for typ, value in zip((plane, oh, at, IH, IW, PH, PW), arguments[2:9], strict=True)
         )
         first, pitch = (
-            index_value(context, builder, typ, value) for typ, value in ((bi, arguments[8]), (step, arguments[9]))
+            index_value(context, builder, typ, value) for typ, value in ((bi, arguments[10]), (step, arguments[11]))
         )
         vector = ir.VectorType(scalar_type(a.dtype), s.lanes)
-        begin = builder.neg(left)
-        inside = builder.and_(
-            builder.not_(first_lanes(builder, begin, s.lanes)),
-            first_lanes(builder, builder.sub(width, left), s.lanes),
-        )
-        nothing = ir.Constant(inside.type, [0] * s.lanes)
-        rows = []
-        for i in range(s.n):
+        top = builder.sub(builder.mul(row0, row0.type(s.SH)), above)
+        left = builder.sub(builder.mul(column0, column0.type(s.SW)), before)
+        begins = [builder.add(left, left.type(v * s.lanes)) for v in range(s.SW)]
+        insides = [
+            builder.and_(
+                builder.not_(first_lanes(builder, builder.neg(begin), s.lanes)),
+                first_lanes(builder, builder.sub(width, begin), s.lanes),
+            )
+            for begin in begins
+        ]
+        nothing = ir.Constant(insides[0].type, [0] * s.lanes)
+        streams: list[list[Any]] = [[] for _ in range(s.SW)]
+        for i in s.rows:
             row = builder.add(top, top.type(i))
-            mask = builder.select(builder.icmp_unsigned("<", row, height), inside, nothing)
-            at = builder.add(builder.mul(builder.add(builder.mul(number, height), row), width), left)
-            rows.append(masked_load(builder, vector, source, at, mask))
-        for j, value in enumerate(s.into.emit(builder, rows)):
-            store_vector(builder, value, target, builder.add(first, builder.mul(pitch, pitch.type(j))))
+            live = builder.icmp_unsigned("<", row, height)
+            start = builder.mul(builder.add(builder.mul(number, height), row), width)
+            pieces = [
+                masked_load(builder, vector, source, builder.add(start, begin), builder.select(live, inside, nothing))
+                for begin, inside in zip(begins, insides, strict=True)
+            ]
+            for q, stream in enumerate(streams):
+                stream.append(pieces[0] if s.SW == 1 else _every_second(builder, pieces[0], pieces[1], q))
+        for q, stream in enumerate(streams):
+            for j, value in enumerate(s.into.emit(builder, stream)):
+                place = builder.add(first, builder.mul(pitch, pitch.type(j * s.SW + q)))
+                store_vector(builder, value, target, place)
         return context.get_dummy_value()
 
-    return types.void(code, a, plane, ih, iw, IH, IW, b, bi, step), codegen
+    return types.void(code, a, plane, oh, at, IH, IW, PH, PW, b, bi, step), codegen
+
+
+def _every_second(builder: Any, low: ir.Value, high: ir.Value, first: int) -> ir.Value:
+    lanes = low.type.count
+    picks = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [2 * i + first for i in range(lanes)])
+    return builder.shuffle_vector(low, high, picks)
 
 
 @intrinsic
@@ -142,7 +169,8 @@ def filter_product(typingctx: Any, code: Any, tile: Any, b: Any, bi: Any, step: 
     """``filter_product(code, tile, b, bi, step, w, wi)``: add one input channel's products.
 
     Element (oc, j, i) gets the sum over kw of
-    ``w[wi + (j * KW + kw) * OCB + oc] * b[bi + j * step + i + kw * DW]``.
+    ``w[wi + (j * KW + kw) * OCB + oc]`` times column ``i * SW + kw * DW`` of transformed row j,
+    which `filter_rows` wrote.
     """
     if not _is_filter(code):
         return None
@@ -157,10 +185,11 @@ def filter_product(typingctx: Any, code: Any, tile: Any, b: Any, bi: Any, step: 
         vector = context.get_value_type(tile).elements[0]
         result = arguments[1]
         for j in range(s.n):
-            line = builder.add(start, builder.mul(pitch, pitch.type(j)))
             totals = [builder.extract_value(result, oc * s.n + j) for oc in range(s.OCB)]
             for kw in range(s.KW):
-                pixels = load_vector(builder, source, builder.add(line, line.type(kw * s.DW)), vector)
+                shift, q = divmod(kw * s.DW, s.SW)
+                line = builder.add(start, builder.mul(pitch, pitch.type(j * s.SW + q)))
+                pixels = load_vector(builder, source, builder.add(line, line.type(shift)), vector)
                 for oc in range(s.OCB):
                     place = builder.gep(taps, [builder.add(first, first.type((j * s.KW + kw) * s.OCB + oc))])
                     totals[oc] = fma(builder, splat(builder, builder.load(place), s.lanes), pixels, totals[oc])
