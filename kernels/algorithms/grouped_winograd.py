@@ -83,7 +83,7 @@ class _Codes(NamedTuple):
     WHOLE: int  # columns that whole tiles cover
     REST: int  # columns of the rest's tile
     WS: int  # columns of scratch
-    M: int
+    M: int  # output rows of a tile
     N: int  # rows of scratch an input channel
     TAPS: int  # weights of an input channel and a block
 
@@ -95,6 +95,8 @@ def _strips(c, begin, end, src, wei, bia, dst, scratch, G, IH):
     OCB, LANES, WS, M, N, TAPS = number(c.OCB), number(c.LANES), number(c.WS), number(c.M), number(c.N), number(c.TAPS)
     WHOLE, REST = number(c.WHOLE), number(c.REST)
     STRIPS, BLOCKS = (OH + M - 1) // M, (OCG + OCB - 1) // OCB
+    # What a shift of the last row reads behind it.
+    scratch[ICG * N * WS :] = 0
     for item in range(begin, end):
         group, oh = item // STRIPS, item % STRIPS * M
         g = group % G
@@ -134,7 +136,8 @@ def _codes(p: Conv2dProblem) -> _Codes:
     most = 4 if vector_bytes() == 64 else 2
     OCB = -(-OCG // -(-OCG // most))
     into, out = (MatrixCodelet(tuple(tuple(map(float, row)) for row in each)) for each in (rows.bt, rows.at))
-    whole = HeightFilter(OCB, lanes, min(p.ow, lanes), p.kw, p.sw, p.dw, p.sh, rows.rows, into, out)
+    PACK = _strips_a_vector(p, lanes, rows.at.shape[0])
+    whole = HeightFilter(OCB, lanes, PACK, min(p.ow, lanes), p.kw, p.sw, p.dw, p.sh, rows.rows, into, out)
     # Half a vector takes half the time where whole ones are computed in two halves, and never longer.
     left = p.ow % lanes
     half = vector_bytes() == 64 and p.ow > lanes and 0 < left <= lanes // 2
@@ -142,9 +145,18 @@ def _codes(p: Conv2dProblem) -> _Codes:
     WS = -(-(p.ow + (p.kw - 1) * p.dw // p.sw) // lanes) * lanes
     return _Codes(
         whole, rest, ICG=p.ic // p.g, OCG=OCG, IW=p.iw, PH=p.ph, PW=p.pw, OH=p.oh, OW=p.ow, OCB=OCB, LANES=lanes,
-        WHOLE=p.ow - left if half else 0, REST=rest.lanes, WS=WS, M=whole.m, N=whole.n * p.sw,
+        WHOLE=p.ow - left if half else 0, REST=rest.lanes, WS=WS, M=whole.m * PACK, N=whole.n * p.sw,
         TAPS=whole.n * p.kw * OCB,
     )  # fmt: skip
+
+
+def _strips_a_vector(p: Conv2dProblem, lanes: int, m: int) -> int:
+    """How many strips of a narrow map a vector takes: a column of zeros must stand behind each."""
+    for PACK in (4, 2):
+        beyond = p.ow + (p.kw - 1) * p.dw - lanes // PACK
+        if p.sw == 1 and beyond <= p.pw and p.iw + p.pw <= lanes // PACK and p.oh > m * (PACK // 2):
+            return PACK
+    return 1
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
@@ -194,7 +206,7 @@ def grouped_winograd(
     p = problem
     codes, wei = packed
     rows = carve(workspace, _scratch(p, threads), p.dtype)["rows"]
-    items = p.mb * p.g * -(-p.oh // _rows(p.sh).at.shape[0])
+    items = p.mb * p.g * -(-p.oh // codes.value.M)
     arrays: Any = (src.reshape(-1), wei, bia, dst.reshape(-1))
     if threads == 1:
         _strips(codes, 0, items, *arrays, rows[0], p.g, p.ih)

@@ -43,8 +43,10 @@ class HeightFilter:
     ----------
     OCB, lanes : int
         Output channels and elements a vector.
+    PACK : int
+        Strips of m output rows that lie side by side in a vector, ``pitch`` lanes each.
     U : int
-        Output columns that count, at most ``lanes``.
+        Output columns of a strip that count.
     KW, SW, DW : int
         Kernel columns, the stride between output columns (1 or 2) and the dilation.
     SH : int
@@ -57,6 +59,7 @@ class HeightFilter:
 
     OCB: int
     lanes: int
+    PACK: int
     U: int
     KW: int
     SW: int
@@ -75,6 +78,11 @@ class HeightFilter:
     def m(self) -> int:
         """Output rows."""
         return self.out.outputs
+
+    @property
+    def pitch(self) -> int:
+        """Lanes of a strip."""
+        return self.lanes // self.PACK
 
     @property
     def tile(self) -> TileShape:
@@ -117,23 +125,19 @@ def filter_rows(
         top = builder.sub(builder.mul(row0, row0.type(s.SH)), above)
         left = builder.sub(builder.mul(column0, column0.type(s.SW)), before)
         begins = [builder.add(left, left.type(v * s.lanes)) for v in range(s.SW)]
-        insides = [
-            builder.and_(
-                builder.not_(first_lanes(builder, builder.neg(begin), s.lanes)),
-                first_lanes(builder, builder.sub(width, begin), s.lanes),
-            )
-            for begin in begins
-        ]
-        nothing = ir.Constant(insides[0].type, [0] * s.lanes)
+        masks = [[_inside(builder, s, begin, width, strip) for begin in begins] for strip in range(s.PACK)]
         streams: list[list[Any]] = [[] for _ in range(s.SW)]
         for i in s.rows:
-            row = builder.add(top, top.type(i))
-            live = builder.icmp_unsigned("<", row, height)
-            start = builder.mul(builder.add(builder.mul(number, height), row), width)
-            pieces = [
-                masked_load(builder, vector, source, builder.add(start, begin), builder.select(live, inside, nothing))
-                for begin, inside in zip(begins, insides, strict=True)
-            ]
+            pieces = [ir.Constant(vector, None)] * s.SW
+            for strip, insides in enumerate(masks):
+                row = builder.add(top, top.type(i + strip * s.m * s.SH))
+                live = builder.icmp_unsigned("<", row, height)
+                start = builder.mul(builder.add(builder.mul(number, height), row), width)
+                start = builder.sub(start, start.type(strip * s.pitch))
+                for v, (begin, inside) in enumerate(zip(begins, insides, strict=True)):
+                    mask = builder.select(live, inside, ir.Constant(inside.type, [0] * s.lanes))
+                    value = masked_load(builder, vector, source, builder.add(start, begin), mask)
+                    pieces[v] = builder.select(inside, value, pieces[v]) if strip else value
             for q, stream in enumerate(streams):
                 stream.append(pieces[0] if s.SW == 1 else _every_second(builder, pieces[0], pieces[1], q))
         for q, stream in enumerate(streams):
@@ -143,6 +147,20 @@ def filter_rows(
         return context.get_dummy_value()
 
     return types.void(code, a, plane, oh, at, IH, IW, PH, PW, b, bi, step), codegen
+
+
+def _inside(builder: Any, s: HeightFilter, begin: ir.Value, width: ir.Value, strip: int) -> ir.Value:
+    """The lanes of a strip, whose first is column ``begin``, that lie in a row."""
+    first = begin.type(strip * s.pitch)
+    low = builder.sub(first, begin)
+    inside = builder.and_(
+        builder.not_(first_lanes(builder, low, s.lanes)), first_lanes(builder, builder.add(low, width), s.lanes)
+    )
+    return builder.and_(inside, _lanes(inside.type, strip * s.pitch, (strip + 1) * s.pitch))
+
+
+def _lanes(mask: ir.VectorType, begin: int, end: int) -> ir.Constant:
+    return ir.Constant(mask, [int(begin <= lane < end) for lane in range(mask.count)])
 
 
 def _every_second(builder: Any, low: ir.Value, high: ir.Value, first: int) -> ir.Value:
@@ -224,22 +242,24 @@ def filter_store(
             index_value(context, builder, typ, value)
             for typ, value in zip((plane, oh, ow, OH, OW, live), arguments[5:], strict=True)
         )
-        mask = first_lanes(builder, channel.type(s.U), s.lanes)
+        bits = ir.VectorType(ir.IntType(1), s.lanes)
         for oc in range(s.OCB):
             with builder.if_then(builder.icmp_signed("<", channel.type(oc), channels), likely=True):
                 value = builder.load(builder.gep(added, [builder.add(channel, channel.type(oc))]))
                 bias_vector = splat(builder, value, s.lanes)
+                first_row = builder.mul(builder.add(number, number.type(oc)), height)
                 products = [builder.extract_value(arguments[1], oc * s.n + j) for j in range(s.n)]
-                for i, line in enumerate(s.out.emit(builder, products)):
-                    row = builder.add(row0, row0.type(i))
+                totals = [builder.fadd(line, bias_vector) for line in s.out.emit(builder, products)]
+                for strip, i in ((strip, i) for strip in range(s.PACK) for i in range(s.m)):
+                    row = builder.add(row0, row0.type(strip * s.m + i))
                     with builder.if_then(builder.icmp_signed("<", row, height), likely=True):
-                        here = builder.add(builder.mul(builder.add(number, number.type(oc)), height), row)
-                        place = builder.add(builder.mul(here, width), column0)
-                        total = builder.fadd(line, bias_vector)
+                        place = builder.add(builder.mul(builder.add(first_row, row), width), column0)
                         if s.lanes == s.U:
-                            store_vector(builder, total, data, place)
+                            store_vector(builder, totals[i], data, place)
                         else:
-                            masked_store(builder, total, data, place, mask)
+                            first = strip * s.pitch
+                            mask = _lanes(bits, first, first + s.U)
+                            masked_store(builder, totals[i], data, builder.sub(place, place.type(first)), mask)
         return context.get_dummy_value()
 
     return types.void(code, tile, bias, at, c, plane, oh, ow, OH, OW, live), codegen
