@@ -14,8 +14,10 @@ def choose(problem: Conv2dProblem) -> Algorithm:
     if icg == 1 and get_algorithm("depthwise_stencil").unsupported(problem) is None:
         return get_algorithm("depthwise_stencil")
     # Few channels: pixels fill the vectors, not output channels; and transforms along one axis
-    # take little beside the products of so few, those along both take longer than them.
-    if 4 <= ocg <= 16 and icg <= 16 and get_algorithm("grouped_winograd").unsupported(problem) is None:
+    # take little beside the products of so few, those along both take longer than them. (The
+    # smaller the map, the more of its 6x6 tiles overhang, and the later that turns.)
+    few = 16 if problem.oh * problem.ow > 256 else 32
+    if 4 <= ocg <= few and icg <= few and get_algorithm("grouped_winograd").unsupported(problem) is None:
         return get_algorithm("grouped_winograd")
     if ocg < 16 and get_algorithm("grouped_stencil").unsupported(problem) is None:
         return get_algorithm("grouped_stencil")
