@@ -69,7 +69,7 @@ def _gather(codes, z, src, plane, channels, first, ROWS, pixels):
 @inner
 def _place_in(z, tile, k):
     """Where V of a tile begins at input channel, of all pieces, ``k``."""
-    return ((tile // z.MR * z.PIECES_H * z.PIECES_W * z.ICP + k) * z.MR + tile % z.MR * z.LANES) * z.W
+    return (tile // z.MR * z.PIECES_H * z.PIECES_W * z.ICP + k) * z.MR * z.W + tile % z.MR * z.LANES
 
 
 @inner
