@@ -27,6 +27,7 @@ EDGES = (
     "ic9ih13oc20kh3ph1b1f64",  # float64
     "ic3ih30oc16kh7sh2ph3",  # stem
     "ic40ih29oc70kh1",  # 1x1
+    "ic17ih12iw19oc20kh5ph2",  # 5x5
     "ic2ih33oc2kh31ph15",  # large kernel
 )
 

@@ -52,6 +52,9 @@ KINDS: Mapping[str, tuple[int, Choices]] = {
     "depthwise with a multiplier": (80, {"g": (2, 5), "icg": (1,), "ocg": (2, 3), "sh": (1, 2), "sw": (1, 2)}),
     "one row": (12, {"oh": (1,), "kh": (1,), "kw": (3, 7), "ph": (0,), "pb": (0,), "pw": (0, 3), "pr": (0, 3)}),
     "one column": (12, {"ow": (1,), "kw": (1,), "kh": (3, 7), "pw": (0,), "pr": (0,), "oh": _WIDTHS}),
+    "5x5": (24, {"kh": (5,), "kw": (5,), "ph": (0, 2), "pw": (0, 2), "icg": (1, 16, 17)}),
+    "one-dimensional along a row": (24, {"kh": (1,), "kw": (3, 5, 7), "ph": (0,), "pb": (0,), "pw": (0, 3)}),
+    "one-dimensional down a column": (24, {"kw": (1,), "kh": (3, 5, 7), "pw": (0,), "pr": (0,), "oh": _WIDTHS}),
     "large kernel": (14, {"kh": (7, 11, 17), "kw": (7, 9, 31), "ph": (0, 3), "pw": (0, 4, 15), "ocg": (1, 3, 17)}),
     "float64": (50, {"f": (64,), "ocg": (1, 7, 8, 9, 16, 17, 33), "icg": (1, 8, 9, 17)}),
 }  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, algorithms, conv2d_reference, plan
 from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
+from kernels.transform_profile import profile
 
 _HALF = Fraction(1, 2)
 _CASES = [(2, 3, (0, 1, -1)), (4, 3, (0, 1, -1, 2, -2)), (6, 3, (0, 1, -1, 2, -2, _HALF, -_HALF))]
@@ -125,7 +126,8 @@ def test_error_stays_in_proportion_on_unfriendly_data(algorithm: Algorithm) -> N
         exact = conv2d_reference(p, data, wei, bia)
         magnitude = np.linalg.norm(conv2d_reference(p, np.abs(data), np.abs(wei), np.abs(bia)))
         error = np.linalg.norm(plan(p, wei, bia, algorithm=algorithm.name, threads=1)(data) - exact)
-        assert error <= algorithm.error_factor * 2.0**-24 * magnitude
+        # Tiles mix large and small pixels: up to twice what normal values cost.
+        assert error <= 2 * algorithm.error_factor * 2.0**-24 * magnitude
 
 
 #: Most relative L2 error in times that of a direct sum in float32, at 64 to 512 input channels.
@@ -153,3 +155,13 @@ def test_what_is_not_finite_spreads_over_its_tiles_and_no_further(value: float) 
     expected = np.zeros_like(bad)
     expected[8:12, 8:12] = True
     np.testing.assert_array_equal(bad, expected)
+
+
+def test_a_profile_has_every_phase_and_counts_what_is_multiplied() -> None:
+    p = Conv2dProblem.parse("ic16ih8oc16kh3ph1")
+    phases = profile(p, "winograd_f4x3")
+    assert [each.name for each in phases] == ["input transform", "products", "output transform"]
+    assert all(0 < each.seconds < 1 for each in phases)
+    # Four tiles of 36 points at least.
+    assert phases[1].flops >= 2 * 36 * 4 * 16 * 16
+    assert phases[0].flops == phases[2].flops == 0
