@@ -8,6 +8,9 @@ from kernels.registry import Algorithm, get_algorithm
 
 __all__ = ["choose"]
 
+#: By taps along the longer side: of those that are fast, the one that errs least.
+_WINOGRAD = {3: "winograd_f4x3", 5: "winograd_f4x5", 7: "winograd_f4x7"}
+
 
 def choose(problem: Conv2dProblem) -> Algorithm:
     """The algorithm that the rules pick for ``problem``; always one that supports it."""
@@ -25,11 +28,10 @@ def choose(problem: Conv2dProblem) -> Algorithm:
     if ocg < 4:
         # Vectors of output channels would be mostly empty: here they are of pixels.
         return get_algorithm("im2col_gemm")
-    # Fewer multiplications pay where there are channels to spread the transforms over; on
-    # small maps the 6x6 tiles of F(4, 3) overhang more than they save.
-    winograd = get_algorithm("winograd_f4x3" if problem.oh * problem.ow >= 100 else "winograd_f2x3")
-    if min(icg, ocg) >= 16 and winograd.unsupported(problem) is None:
-        return winograd
+    # Fewer multiplications pay where there are channels to spread the transforms over.
+    winograd = _WINOGRAD.get(max(problem.kh, problem.kw))
+    if winograd and min(icg, ocg) >= 16 and get_algorithm(winograd).unsupported(problem) is None:
+        return get_algorithm(winograd)
     if _is_small_product(problem):
         return get_algorithm("im2col_gemm")
     return get_algorithm("direct_tiled")

@@ -20,7 +20,6 @@ __all__ = [
     "pack_weight_blocks",
     "pad_plane",
     "pad_source",
-    "tap_offsets",
 ]
 
 
@@ -153,9 +152,3 @@ def fill_bias_blocks(bia: np.ndarray, blocks: np.ndarray) -> None:
     OCG = bia.size // groups
     blocks[:, :OCG] = bia.reshape(groups, OCG)
     blocks[:, OCG:] = 0
-
-
-def tap_offsets(p: Conv2dProblem, plane: int, row: int) -> np.ndarray:
-    """Offset of every tap (ic, kh, kw) of one group from the first, in a source of such planes and rows."""
-    ic, kh, kw = np.meshgrid(np.arange(p.ic // p.g), np.arange(p.kh), np.arange(p.kw), indexing="ij")
-    return (ic * plane + kh * p.dh * row + kw * p.dw).reshape(-1).astype(np.intp)

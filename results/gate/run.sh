@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The gate on three commits of a scratch clone of this repository: one that changes nothing, one
+# that computes a tenth of im2col_gemm's work twice, and one that takes that back again.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+convmark=${CONVMARK:-$root/.venv/bin/convmark}
+clone=$(mktemp -d)
+trap 'rm -rf "$clone"' EXIT
+git clone --quiet "$root" "$clone"
+cd "$clone"
+git config user.name gate
+git config user.email gate@example.org
+commit() { git commit --quiet --all --message "$1"; }
+
+git tag start
+sed -i '1s/im2col:/im2col,/' kernels/algorithms/im2col.py
+commit "Another word in a docstring"
+git tag same
+# The last tenth of all panels, one at least, is computed once more: the same result, later.
+sed -i -E 's/^( +)_panels\(codes, z, 0, items, (.*)\)$/&\n\1_panels(codes, z, items - max(1, items \/\/ 10), items, \2)/' kernels/algorithms/im2col.py
+git diff --quiet && { echo "nothing was made slower, expected a line that calls _panels" >&2; exit 1; }
+commit "A tenth of the work twice"
+git tag slower
+git revert --no-edit HEAD >/dev/null
+git tag faster
+
+run() { "$convmark" gate --base "$1" --head "$2" --output "$here/$2" || echo "exit code $?"; }
+run start same
+run same slower
+run slower faster
