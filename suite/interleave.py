@@ -7,6 +7,7 @@ generation of processes are pairs for `suite.statistics`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,9 @@ class Schedule:
     visit_s : float
         Seconds of samples a visit.
     rounds : int
-        Visits a process; even, to be forwards as often as backwards.
+        Most visits a process; even, to be forwards as often as backwards.
+    spend_s : float
+        After so many seconds a process, no further pair of rounds begins.
     cold_bytes : int
         With more than 0, so much is written to before every call, to empty the caches.
     retries : int
@@ -48,8 +51,9 @@ class Schedule:
         How long it is waited for the machine to become quiet.
     """
 
-    visit_s: float = 0.03
-    rounds: int = 2
+    visit_s: float = 0.01
+    rounds: int = 6
+    spend_s: float = float("inf")
     cold_bytes: int = 0
     retries: int = 3
     settle_s: float = 2.0
@@ -125,7 +129,10 @@ def take_turns(
     running = [each for each in entrants if each.take.status == "ok"]
     visits: dict[int, list[_Visit]] = {id(each): [] for each in running}
     guard.settle(schedule.settle_s)
+    end = time.perf_counter() + schedule.spend_s * len(running)
     for number in range(schedule.rounds):
+        if number and number % 2 == 0 and time.perf_counter() > end:
+            break
         for entrant in running if (number % 2 == 0) != backwards else running[::-1]:
             if entrant.take.status != "ok":
                 continue
@@ -165,6 +172,9 @@ def _visit(entrant: Entrant, schedule: Schedule, guard: LoadGuard) -> _Visit:
 
 def _sum_up(take: Take, visits: Sequence[_Visit]) -> None:
     quiet = [sample.seconds for each in visits for sample in each.quiet]
+    take.visits = [
+        float(np.median([each.seconds for each in visit.quiet])) if visit.quiet else None for visit in visits
+    ]
     enough = len(quiet) >= _LEAST
     take.seconds = quiet if enough else [sample.seconds for each in visits for sample in each.every]
     take.disturbed = "" if enough else visits[-1].complaint

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Outcome", "Take"]
+from suite.statistics import paired_log_ratios
+
+__all__ = ["Outcome", "Take", "log_ratio"]
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Take:
         Preparing alone, once nothing is left to compile.
     seconds : list of float
         Undisturbed samples; where there are too few, all.
+    visits : list of float or None
+        Seconds of one call in each visit, of its undisturbed samples; ``None`` where there were none.
     disturbed : str
         Why hardly a sample was undisturbed; empty where enough were.
     """
@@ -44,6 +48,7 @@ class Take:
     first_call_s: float | None = None
     prepare_s: float | None = None
     seconds: list[float] = field(default_factory=list)
+    visits: list[float | None] = field(default_factory=list)
     disturbed: str = ""
 
     @property
@@ -111,11 +116,18 @@ class Outcome:
         """Seconds of one call: the median over processes; NaN where it was not timed."""
         return float(np.median([take.median_s for take in self.timed])) if self.timed else float("nan")
 
-    def paired_with(self, other: Outcome) -> tuple[list[float], list[float]]:
-        """Medians of both, of the generations in which both were undisturbed."""
-        both = [
-            (mine.median_s, theirs.median_s)
-            for mine, theirs in zip(self.takes, other.takes, strict=False)
-            if mine.quiet and theirs.quiet
-        ]
-        return [mine for mine, _ in both], [theirs for _, theirs in both]
+    def log_ratios_to(self, other: Outcome) -> np.ndarray:
+        """`log_ratio` to another, of the generations in which both were undisturbed."""
+        pairs = zip(self.takes, other.takes, strict=False)
+        return np.array([log_ratio(mine, theirs) for mine, theirs in pairs if mine.quiet and theirs.quiet])
+
+
+def log_ratio(mine: Take, theirs: Take) -> float:
+    """Logarithm of the ratio of two takes of one generation: the median over visits in the same round.
+
+    Visits of a round are milliseconds apart: what slows the machine for longer slows both.
+    Takes that have no round in common are compared by their medians.
+    """
+    rounds = [(a, b) for a, b in zip(mine.visits, theirs.visits, strict=False) if a and b]
+    ours, others = zip(*rounds, strict=True) if rounds else ((mine.median_s,), (theirs.median_s,))
+    return float(np.median(paired_log_ratios(ours, others)))

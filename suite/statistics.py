@@ -55,7 +55,7 @@ class Verdict:
 
 
 def paired_log_ratios(subject: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Logarithms of ``subject / reference``, a process of one with its partner of the other.
+    """Logarithms of ``subject / reference``, each of one with its partner of the other.
 
     Raises
     ------

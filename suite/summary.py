@@ -11,7 +11,7 @@ from suite.outcome import Outcome
 from suite.rows import MEASURED, Row
 from suite.runner import Ledger
 from suite.selection import Bout, Task
-from suite.statistics import paired_log_ratios, ratio_interval, ratio_of, spread
+from suite.statistics import ratio_interval, ratio_of, spread
 
 __all__ = ["identity_of", "rows_of_bout"]
 
@@ -103,10 +103,9 @@ def _times(bout: Bout, outcome: Outcome, limits: Limits) -> Row:
 
 
 def _ratio(outcome: Outcome, reference: Outcome, name: str) -> Row:
-    mine, theirs = outcome.paired_with(reference)
-    if not mine:
+    logs = outcome.log_ratios_to(reference)
+    if not logs.size:
         return {"reference": name}
-    logs = paired_log_ratios(mine, theirs)
     low, high = ratio_interval(logs)
     ends = {} if np.isnan(low) else {"ratio_low": low, "ratio_high": high}
     return {"reference": name, "ratio": ratio_of(logs), **ends}

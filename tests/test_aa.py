@@ -17,7 +17,6 @@ from suite.commands import aa
 from suite.gate.duel import BASE, HEAD, Offer
 from suite.gate.findings import Benchmark
 from suite.outcome import Take
-from suite.verify import Standard
 
 _TEXT = "ic2ih6oc3kh3"
 _COMMAND = ("aa", "-p", _TEXT, "--runs", "50", "--json")
@@ -57,7 +56,7 @@ def duel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[_Duel]:
     def workshop(repository: Path) -> Iterator[Workshop]:
         yield Workshop()
 
-    offer = Offer({name: {_TEXT: None} for name in ("direct_naive", "im2col_gemm")}, {"direct_naive": Standard()})
+    offer = Offer({name: {_TEXT: None} for name in ("direct_naive", "direct_tiled", "im2col_gemm")}, {})
     monkeypatch.setattr(aa, "Duel", Own)
     monkeypatch.setattr(aa, "workshop", workshop)
     monkeypatch.setattr(aa, "offers_of", lambda sides, problems: dict.fromkeys(sides, offer))

@@ -27,7 +27,7 @@ def _entrants(troupe: Troupe, *names: str, integers: bool = True) -> list[Entran
 
 
 def _measure(entrants: list[Entrant], *, backwards: bool = False, **schedule: Any) -> None:
-    take_turns(entrants, Schedule(**{"settle_s": 0.0, **schedule}), quiet_guard(), backwards=backwards)
+    take_turns(entrants, Schedule(**{"settle_s": 0.0, "rounds": 2, **schedule}), quiet_guard(), backwards=backwards)
 
 
 def test_turns_go_forwards_and_backwards_and_everybody_is_first_as_often() -> None:

@@ -34,7 +34,7 @@ def _run(
     stored: list[tuple[Bout, int, dict[str, Take]]] = []
     run_bouts(
         tasks, Ledger() if ledger is None else ledger, processes=processes, start=troupe.start, guard=quiet_guard,
-        schedule=lambda bout: Schedule(0.0, settle_s=0.0), store=lambda *each: stored.append(each), **rest,
+        schedule=lambda bout: Schedule(0.0, rounds=2, settle_s=0.0), store=lambda *each: stored.append(each), **rest,
     )  # fmt: skip
     assert troupe.open == 0
     return stored
@@ -59,7 +59,7 @@ def test_each_number_of_threads_has_processes_of_its_own_and_each_cache_has_not(
     many = [Task(task.layer, task.contender, n) for n in (1, 2) for task in tasks[:1]]
     troupe = Troupe()
     run_bouts(
-        many, Ledger(), processes=1, guard=quiet_guard, schedule=lambda bout: Schedule(0.0, settle_s=0.0),
+        many, Ledger(), processes=1, guard=quiet_guard, schedule=lambda bout: Schedule(0.0, rounds=2, settle_s=0.0),
         start=lambda name, n, compiled: threads.append(n) or troupe.start(name, n, compiled),
         store=lambda *each: None,
     )  # fmt: skip
@@ -195,7 +195,8 @@ def test_real_processes_end_to_end(tmp_path: Path) -> None:
     stored: list[dict[str, Take]] = []
     run_bouts(
         _request(problems=_TEXTS[:1]).tasks(), Ledger(), processes=2, compiled=tmp_path,
-        schedule=lambda bout: Schedule(0.0, retries=0, settle_s=0.0), store=lambda b, g, found: stored.append(found),
+        schedule=lambda bout: Schedule(0.0, rounds=2, retries=0, settle_s=0.0),
+        store=lambda b, g, found: stored.append(found),
     )  # fmt: skip
     assert [list(found) for found in stored] == [[*_NAMES]] * 2
     for take in (take for found in stored for take in found.values()):

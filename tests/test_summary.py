@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kernels import Conv2dProblem
 from suite.catalogue import Layer
 from suite.contenders import get_contender
 from suite.environment import Limits
-from suite.outcome import Outcome, Take
+from suite.outcome import Outcome, Take, log_ratio
 from suite.rows import COLUMNS, MEASURED, Row
 from suite.runner import Ledger
 from suite.selection import Bout, Task
@@ -167,10 +168,18 @@ def test_a_mistrusted_one_has_a_ratio_of_its_quiet_pairs_alone() -> None:
 # -- outcomes and takes ---------------------------------------------------------------
 
 
+def test_visits_of_the_same_round_make_the_ratio_and_one_disturbed_round_does_not_move_it() -> None:
+    # The machine is three times slower in the second round, and disturbs one visit of the last.
+    mine = Take(seconds=[1.1, 3.3, 1.1, 9.0], visits=[1.1, 3.3, None, 1.1, 9.0])
+    theirs = Take(seconds=[1.0, 3.0, 1.0], visits=[1.0, 3.0, 1.0, 1.0, 1.0])
+    assert log_ratio(mine, theirs) == pytest.approx(np.log(1.1))
+    assert log_ratio(Take(seconds=[2.0]), Take(seconds=[1.0], visits=[None])) == pytest.approx(np.log(2))
+
+
 def test_an_outcome_pairs_generations_in_their_order() -> None:
     mine, theirs = Outcome([_take(1.0), _take(2.0), _take(3.0)]), Outcome([_take(4.0), _disturbed(5.0), _take(6.0)])
-    assert mine.paired_with(theirs) == ([1.0, 3.0], [4.0, 6.0])
-    assert Outcome([_take(1.0)]).paired_with(theirs) == ([1.0], [4.0])
+    assert mine.log_ratios_to(theirs) == pytest.approx(np.log([1 / 4, 3 / 6]))
+    assert Outcome([_take(1.0)]).log_ratios_to(theirs) == pytest.approx(np.log([1 / 4]))
 
 
 def test_a_take_without_samples_has_no_time_and_is_not_quiet() -> None:

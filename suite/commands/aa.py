@@ -13,7 +13,7 @@ import typer
 
 from suite import options
 from suite.commands.asked import threads_of
-from suite.commands.gate import NETWORK, RISK
+from suite.commands.gate import NETWORK, RISK, UNGUARDED
 from suite.console import fail, print_json, stderr, stdout, warn
 from suite.environment import this_machine
 from suite.gate.duel import BASE, HEAD, Duel
@@ -22,7 +22,7 @@ from suite.gate.null import Null, judge_null
 from suite.gate.revisions import WORKING_TREE, RevisionError, workshop
 from suite.gate.session import SCHEDULE, line_up, offers_of
 from suite.lines import append_line, read_lines, replace_file
-from suite.outcome import Take
+from suite.outcome import Take, log_ratio
 from suite.process import WorkerError
 from suite.progress import Tally
 from suite.report.null import print_rates, rates_markdown
@@ -82,7 +82,7 @@ def aa(
             same = here.build(WORKING_TREE, own_environment=False)
             sides = {BASE: same, HEAD: same}
             offers = offers_of(sides, [str(layer.problem) for layer in layers])
-            benchmarks, _ = line_up(layers, threads_of(threads) or (1,), offers)
+            benchmarks, _ = line_up(layers, threads_of(threads) or (1,), offers, without=UNGUARDED)
             duel = partial(Duel, revisions=sides, offers=offers, schedule=SCHEDULE)
             with Tally(stderr(), generations, "generations") as tally:
                 for number in [n for n in range(generations) if n not in seen]:
@@ -117,14 +117,15 @@ def _generation(duel: Duel, benchmarks: list[Benchmark], pairs: Path, tally: Tal
             takes = duel.play(benchmark, slowdowns=_SLOWDOWNS)
             line = {"generation": duel.number, "benchmark": benchmark.name}
             if all(side in takes for side in (BASE, HEAD)):
-                times = zip((BASE, "0", *map(str, _SLOWDOWNS)), (takes[BASE][0], *takes[HEAD]), strict=False)
-                line |= {name: _seconds(take) for name, take in times}
+                [base] = takes[BASE]
+                slowed = zip((0.0, *_SLOWDOWNS), takes[HEAD], strict=False)
+                line |= {"base_s": base.median_s, "log_ratios": {str(s): _log_ratio(take, base) for s, take in slowed}}
             _store(pairs, line)
         _store(pairs, {"generation": duel.number, "done": True, "sources": this_machine().sources})
 
 
-def _seconds(take: Take) -> float | None:
-    return take.median_s if take.quiet else None
+def _log_ratio(head: Take, base: Take) -> float | None:
+    return log_ratio(head, base) if head.quiet and base.quiet else None
 
 
 def _store(pairs: Path, line: dict[str, object]) -> None:
@@ -140,11 +141,9 @@ def _null_of(pairs: Path) -> Null:
     generations = sorted({number for _, number in lines})
     logs = {}
     for slowdown in (0.0, *_SLOWDOWNS):
-        name = "0" if slowdown == 0 else str(slowdown)
-        logs[slowdown] = np.full((len(benchmarks), len(generations)), np.nan)
-        for i, benchmark in enumerate(benchmarks):
-            for j, number in enumerate(generations):
-                line = lines.get((benchmark, number), {})
-                if line.get(BASE) and line.get(name):
-                    logs[slowdown][i, j] = np.log(line[name] / line[BASE])
+        found = [
+            [lines.get((name, number), {}).get("log_ratios", {}).get(str(slowdown)) for number in generations]
+            for name in benchmarks
+        ]
+        logs[slowdown] = np.array(found, np.float64)
     return Null(benchmarks, logs)

@@ -30,10 +30,13 @@ from suite.report.gate import print_findings
 from suite.selection import select_layers
 from suite.store import StoreError, unwritable
 
-__all__ = ["EXIT_CODES", "NETWORK", "RISK", "gate"]
+__all__ = ["EXIT_CODES", "NETWORK", "RISK", "UNGUARDED", "gate"]
 
 #: What is measured where nothing is asked for.
 NETWORK = "quick"
+
+#: Who is not guarded unless named: the yardstick is there to be read, not to be fast.
+UNGUARDED = ("direct_naive",)
 
 #: How often a run of the gate may call slower what did not change.
 RISK = 0.01
@@ -94,7 +97,7 @@ def gate(
             sides = {BASE: here.build(base, own_environment=own), HEAD: here.build(head, own_environment=own)}
             sides[CONTROL] = sides[BASE]
             offers = offers_of(sides, [str(layer.problem) for layer in layers])
-            both, others = line_up(layers, counts, offers, algorithm or ())
+            both, others = line_up(layers, counts, offers, algorithm or (), without=() if algorithm else UNGUARDED)
             for name in algorithm or ():
                 if not any(name in offer.refusals for offer in offers.values()):
                     get_algorithm(name)  # says what there is

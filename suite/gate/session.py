@@ -13,8 +13,9 @@ from suite.interleave import Schedule
 
 __all__ = ["SCHEDULE", "line_up", "offers_of"]
 
-#: Seconds of a visit, and visits a process: a pair of processes says more than long samples of one.
-SCHEDULE = Schedule(visit_s=0.03, rounds=2, settle_s=1.0, retries=2)
+#: Visits of milliseconds, many in turns: what a shared machine does to one side it then does to the
+#: other as well. (Two visits of 30 ms a process left three times the noise in a pair.)
+SCHEDULE = Schedule(visit_s=0.004, rounds=16, spend_s=0.25, settle_s=1.0, retries=2)
 
 
 def offers_of(
@@ -35,7 +36,12 @@ def offers_of(
 
 
 def line_up(
-    layers: Sequence[Layer], threads: Sequence[int], offers: dict[str, Offer], algorithms: Sequence[str] = ()
+    layers: Sequence[Layer],
+    threads: Sequence[int],
+    offers: dict[str, Offer],
+    algorithms: Sequence[str] = (),
+    *,
+    without: Sequence[str] = (),
 ) -> tuple[list[Benchmark], list[Finding]]:
     """Benchmarks that both sides have; and a finding each for what is new in head or gone from it.
 
@@ -46,12 +52,14 @@ def line_up(
     offers : dict
         By side.
     algorithms : sequence of str
-        Those that are wanted; empty for all that either side has.
+        Those that are wanted; empty for all that either side has ...
+    without : sequence of str
+        ... but these.
     """
     base, head = offers[BASE], offers[HEAD]
     names = list(algorithms) or [*dict.fromkeys((*base.refusals, *head.refusals))]
     both, others = [], []
-    for layer, count, name in itertools.product(layers, threads, names):
+    for layer, count, name in itertools.product(layers, threads, (name for name in names if name not in without)):
         benchmark = Benchmark(layer.network, layer.name, str(layer.problem), name, count)
         missing = {side: offers[side].absence(name, benchmark.problem) for side in (BASE, HEAD)}
         if missing[BASE] is None and missing[HEAD] is None:

@@ -17,8 +17,8 @@ import numpy as np
 
 from suite.gate.duel import BASE, CONTROL, HEAD, Duel
 from suite.gate.findings import Benchmark, Finding
-from suite.outcome import Take
-from suite.statistics import LOOKS, decide, gate, paired_log_ratios
+from suite.outcome import Take, log_ratio
+from suite.statistics import LOOKS, decide, gate
 
 __all__ = ["CONTROLS", "Pairs", "Trial", "controls_of"]
 
@@ -37,6 +37,8 @@ class Pairs:
     ----------
     base_s, head_s : list of float
         Seconds of one call, a pair at the same place of both.
+    log_ratios : list of float
+        Of head to base, pair by pair.
     tries : int
         Generations in which it was measured; more than there are pairs where some were disturbed.
     fault : Finding or None
@@ -47,6 +49,7 @@ class Pairs:
 
     base_s: list[float] = field(default_factory=list)
     head_s: list[float] = field(default_factory=list)
+    log_ratios: list[float] = field(default_factory=list)
     tries: int = 0
     fault: Finding | None = None
     disturbed: str = ""
@@ -57,13 +60,9 @@ class Pairs:
         if base.quiet and head.quiet:
             self.base_s.append(base.median_s)
             self.head_s.append(head.median_s)
+            self.log_ratios.append(log_ratio(head, base))
         else:
             self.disturbed = base.disturbed or head.disturbed
-
-    @property
-    def logs(self) -> np.ndarray:
-        """Logarithms of the pairs' ratios."""
-        return paired_log_ratios(self.head_s, self.base_s)
 
 
 def controls_of(benchmarks: Sequence[Benchmark], count: int = CONTROLS) -> frozenset[Benchmark]:
@@ -113,7 +112,7 @@ class Trial:
     def _goes_on(self, pairs: Pairs) -> bool:
         if pairs.fault or pairs.tries >= _TRIES * LOOKS[-1] or len(pairs.base_s) >= LOOKS[-1]:
             return False
-        return decide(pairs.logs, margin=self.margin, risk=self._share)[0] == "undecided"
+        return decide(np.array(pairs.log_ratios), margin=self.margin, risk=self._share)[0] == "undecided"
 
     def run(
         self, duel: Callable[[int], Duel], before: Callable[[Benchmark, int, int], None] = lambda b, g, left: None
@@ -147,6 +146,12 @@ class Trial:
         takes = {side: own[0] for side, own in here.play(benchmark, control=controlled).items()}
         line: dict[str, Any] = {"generation": number, "benchmark": benchmark.name}
         line |= {f"{side}_s": take.median_s if take.quiet else None for side, take in takes.items()}
+        others = (HEAD, CONTROL) if takes.get(BASE) and takes[BASE].quiet else ()
+        line |= {
+            f"{side}_log_ratio": log_ratio(takes[side], takes[BASE])
+            for side in others
+            if side in takes and takes[side].quiet
+        }
         line |= {f"{side}_status": take.disturbed or take.reason or take.status for side, take in takes.items()}
         self.store(line)
         fault = next((side for side, take in takes.items() if take.status != "ok"), None)
@@ -173,7 +178,7 @@ class Trial:
         if not pairs.base_s:
             reason = f"every pair was disturbed: {pairs.disturbed}" if pairs.tries else "the time was up"
             return Finding(benchmark, "unmeasured", reason=reason)
-        found = gate(pairs.logs, margin=self.margin, risk=self._share)
+        found = gate(np.array(pairs.log_ratios), margin=self.margin, risk=self._share)
         reason = ""
         if found.verdict == "undecided":
             enough = len(pairs.base_s) >= LOOKS[-1]
