@@ -34,7 +34,7 @@ class _Duel:
         rng = np.random.default_rng([self.number, len(benchmark.algorithm)])
         times = np.exp(rng.normal(0, 0.01, 2 + len(slowdowns))) * (1 + self.bias * np.arange(2 + len(slowdowns)))
         slowed = [float(time * (1 + each)) for time, each in zip(times[1:], (0.0, *slowdowns), strict=True)]
-        return {BASE: [Take(seconds=[1.0])], HEAD: [Take(seconds=[each]) for each in slowed]}
+        return {BASE: [Take(seconds=[1.0])] * len(slowed), HEAD: [Take(seconds=[each]) for each in slowed]}
 
     def __enter__(self) -> _Duel:
         return self
@@ -111,7 +111,7 @@ def test_too_little_is_no_verdict(
     duel: type[_Duel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disturbed = [Take(seconds=[1.0], disturbed="others kept 1.0 cores busy, 0 were free")] * 4
-    monkeypatch.setattr(duel, "play", lambda self, benchmark, slowdowns=(): {BASE: disturbed[:1], HEAD: disturbed})
+    monkeypatch.setattr(duel, "play", lambda self, benchmark, slowdowns=(): {BASE: disturbed, HEAD: disturbed})
     code, out, err = _aa(capsys, "--generations", "3")
     assert (code, out) == (2, "") and "a benchmark has 0 undisturbed pairs, expected at least 3" in err
     code, _, err = _aa(capsys, "--generations", "2")

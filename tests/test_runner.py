@@ -78,7 +78,7 @@ def test_every_other_generation_begins_with_the_last() -> None:
     troupe = Troupe()
     _run(troupe, _request(problems=_TEXTS[:1]).tasks())
     a, b = _NAMES
-    assert troupe.timed == [a, b, b, a, b, a, a, b]
+    assert troupe.timed == [a, b, a, b, b, a, b, a]
 
 
 def test_whole_numbers_are_asked_for_in_the_first_generation() -> None:

@@ -117,9 +117,9 @@ def _generation(duel: Duel, benchmarks: list[Benchmark], pairs: Path, tally: Tal
             takes = duel.play(benchmark, slowdowns=_SLOWDOWNS)
             line = {"generation": duel.number, "benchmark": benchmark.name}
             if all(side in takes for side in (BASE, HEAD)):
-                [base] = takes[BASE]
-                slowed = zip((0.0, *_SLOWDOWNS), takes[HEAD], strict=False)
-                line |= {"base_s": base.median_s, "log_ratios": {str(s): _log_ratio(take, base) for s, take in slowed}}
+                pairs_of = zip((0.0, *_SLOWDOWNS), takes[HEAD], takes[BASE], strict=False)
+                line |= {"base_s": takes[BASE][0].median_s}
+                line |= {"log_ratios": {str(slowdown): _log_ratio(head, base) for slowdown, head, base in pairs_of}}
             _store(pairs, line)
         _store(pairs, {"generation": duel.number, "done": True, "sources": this_machine().sources})
 

@@ -144,7 +144,8 @@ class Duel:
         Returns
         -------
         dict of str to list of Take
-            By side one take, and of head one more for each slowdown.
+            By side one take; of base and head one more for each slowdown, taken in turns of
+            their own, so that what is measured is what the gate measures.
         """
         problem, referee = Conv2dProblem.parse(benchmark.problem), _referee(benchmark.problem)
         entrants: dict[str, list[Entrant]] = {}
@@ -159,15 +160,26 @@ class Duel:
             # Whole numbers once: they are slow for what they add.
             admit(entrant, problem, referee, integers=self.number == 0)
             entrants[side] = [entrant]
-            if side == HEAD and entrant.take.status == "ok":
-                entrants[side] += [Entrant(contender, entrant.staff, Take(), slowdown) for slowdown in slowdowns]
-        everybody = [each for own in entrants.values() for each in own]
-        if all(each.take.status == "ok" for each in everybody):
-            take_turns(everybody, self.schedule, self.guard(benchmark.threads), backwards=self.number % 2 == 1)
+        self._measure([own[0] for own in entrants.values()], benchmark)
+        for slowdown in slowdowns:
+            again = {
+                side: Entrant(
+                    own[0].contender, own[0].staff, Take(own[0].take.status), slowdown if side == HEAD else 0.0
+                )
+                for side, own in entrants.items()
+                if side != CONTROL
+            }
+            self._measure([*again.values()], benchmark)
+            for side, entrant in again.items():
+                entrants[side].append(entrant)
         for side, own in entrants.items():
             if any(each.take.status == "failed" for each in own):
                 self._staff.pop((side, benchmark.threads)).close()
         return {side: [each.take for each in own] for side, own in entrants.items()}
+
+    def _measure(self, entrants: Sequence[Entrant], benchmark: Benchmark) -> None:
+        if all(each.take.status == "ok" for each in entrants):
+            take_turns(entrants, self.schedule, self.guard(benchmark.threads), backwards=self.number % 2 == 1)
 
     def _hire(self, side: str, threads: int) -> Staff:
         key = side, threads
