@@ -6,7 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-#: Benchmarks by how their pairs differ: multiply-adds in registers, products from L3, transforms, a stencil in L2.
+#: Benchmarks by how their pairs differ: multiply-adds in registers, panels, transforms, a stencil in L2.
+_ALGORITHMS = ("direct_tiled", "im2col_gemm", "winograd_f4x3", "grouped_winograd", "fft_tile16", "depthwise_stencil")
 _LAYERS = ("kernel_3x3", "depthwise")
 
 
@@ -21,7 +22,12 @@ def main(folder: Path) -> None:
         name, _, algorithm, _ = line["benchmark"].split()
         layer = name.partition("/")[2]
         ratio = line["log_ratios"]["0.0"]
-        if layer in _LAYERS and layers.setdefault(algorithm, layer) == layer and ratio is not None:
+        if (
+            algorithm in _ALGORITHMS
+            and layer in _LAYERS
+            and layers.setdefault(algorithm, layer) == layer
+            and ratio is not None
+        ):
             found.setdefault(algorithm, []).append(ratio)
     stamp = json.loads((folder / "rates.json").read_text())["stamp"]
     content = {"from": folder.name, "machine": stamp, "log_ratios": found}

@@ -179,7 +179,7 @@ def test_each_step_is_announced() -> None:
     tasks = _request(problems=_TEXTS[:1]).tasks()
     _run(Troupe(), tasks, processes=1, before=lambda bout, number, name: seen.append((bout.layer.name, number, name)))
     a, b = _NAMES
-    assert [name for _, _, name in seen] == [a, b, a, b, a, b, b, a]
+    assert [name for _, _, name in seen] == [a, b] * 4
     assert {each[:2] for each in seen} == {(_TEXTS[0], 0)}
 
 
