@@ -114,9 +114,11 @@ def gate(logs: np.ndarray, *, margin: float = 0.05, risk: float = 0.01) -> Verdi
     decides ends it, and ``undecided`` asks for more pairs up to the next one. At every look
     a median within half the margin is the ``same``: a slowdown by the whole margin is beyond
     it nearly always, and no change at all nearly never. What is beyond it is ``slower`` or
-    ``faster`` only when Wilcoxon's signed-rank test is sure as well. Under no change a pair's
-    two sides could be swapped, so that the test is exact; each further look may err half as
-    often as the one before, so that all of them together err at most at ``risk``.
+    ``faster`` only when Wilcoxon's signed-rank test is sure as well that it is beyond a quarter of the
+    margin: two processes of the same code, one started after the other, can differ by a
+    percent for good, and that is nobody's change. Each further look may err half as often
+    as the one before, so that all of them together err at most at ``risk``. What the last look
+    is not sure of is the ``same``: a slowdown by the margin shows itself before.
 
     Parameters
     ----------
@@ -189,8 +191,9 @@ def decide_each(logs: np.ndarray, *, margin: float = 0.05, risk: float = 0.01) -
         # Three pairs cannot be sure of anything: the first look only screens.
         rows, seen, middle = rows[~same], seen[~same], middle[~same]
         if look and rows.size:
-            signed = np.sign(middle)[:, None] * seen
+            signed = np.sign(middle)[:, None] * seen - np.log1p(margin) / 4
             sure = stats.wilcoxon(signed, alternative="greater", axis=1, method="exact").pvalue <= risk / 2**look
             verdicts[rows[sure]] = np.where(middle[sure] > 0, "slower", "faster")
             used[rows[sure]] = pairs
+    verdicts[(verdicts == "undecided") & (counts >= LOOKS[-1])] = "same"
     return verdicts, used

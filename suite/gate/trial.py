@@ -181,8 +181,7 @@ class Trial:
         found = gate(np.array(pairs.log_ratios), margin=self.margin, risk=self._share)
         reason = ""
         if found.verdict == "undecided":
-            enough = len(pairs.base_s) >= LOOKS[-1]
-            reason = "all pairs were measured and do not agree" if enough else "the time was up before it was decided"
+            reason = "the time was up before it was decided"
         elif pairs.tries > len(pairs.base_s):
             reason = f"{pairs.tries - len(pairs.base_s)} of {pairs.tries} pairs were disturbed and do not count"
         used = slice(found.pairs)
