@@ -16,7 +16,7 @@ import numpy as np
 
 from kernels.machine import transform_domain
 from kernels.machine.jit import kernel
-from kernels.machine.transform_blocks import Sizes, block_of, tiles_at
+from kernels.machine.transform_blocks import Sizes, block_of, points_of, tiles_at
 from kernels.machine.transform_kernels import input_transform, output_transform, products
 from kernels.plan import plan
 from kernels.problem import Conv2dProblem
@@ -56,7 +56,7 @@ def _phase(codes, z, phase, src, U, bias, ones, zeros, dst, local, V, M):  # typ
             input_transform(codes, z, src, block, 0, z.ICP // z.LANES, local[0], V[0])
         for oc in range(z.OCB):
             if phase == 1:
-                for f in range(z.F):
+                for f in range(z.SUMS):
                     products(codes, z, V[0], U, block.group, oc, tiles_at(z, block, f), f, zeros, M[0])
             if phase == 2:
                 output_transform(codes, z, M[0], bias, ones, dst, block, oc, local[0])
@@ -97,9 +97,13 @@ def _work(p: Conv2dProblem, z: Sizes) -> tuple[float, float, float]:
     """Operations of all products, and bytes of V and M of all blocks."""
     depth = z.PIECES_H * z.PIECES_W * z.ICP * z.W
     blocks = [block_of.py_func(z, item) for item in range(z.ITEMS)]
-    rows = sum(-(-tiles_at.py_func(z, block, f) // z.MR) * z.MR for block in blocks for f in range(z.F))
+    rows = points = 0
+    for f in range(z.SUMS):
+        here = sum(-(-tiles_at.py_func(z, block, f) // z.MR) * z.MR for block in blocks)
+        _, down, _, across = points_of.py_func(z, f)
+        rows, points = rows + here, points + here * down * across
     # A complex product is four real ones, of which NR counts two.
-    return 2.0 * rows * depth * z.OCB * z.NR, rows * depth * p.itemsize, rows * z.OCB * z.NR * p.itemsize
+    return 2.0 * points * depth * z.OCB * z.NR, points * depth * p.itemsize, rows * z.OCB * z.NR * p.itemsize
 
 
 def main(algorithm: str, *texts: str) -> None:

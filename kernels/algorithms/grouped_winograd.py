@@ -30,9 +30,9 @@ from numba import prange
 
 from kernels.algorithms.cook_toom import transform_matrices
 from kernels.machine.blocking import lanes_of, vector_bytes
-from kernels.machine.codelets import MatrixCodelet
 from kernels.machine.height_filter import HeightFilter, filter_product, filter_rows, filter_store, filter_zeros
 from kernels.machine.jit import kernel, parallel_kernel, share_of
+from kernels.machine.matrix_codelet import MatrixCodelet
 from kernels.machine.packing import pack_weight_blocks
 from kernels.machine.static import number, static
 from kernels.machine.workspace import carve, workspace_bytes

@@ -29,7 +29,7 @@ import numpy as np
 
 from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
 from kernels.machine import transform_domain
-from kernels.machine.codelets import MatrixCodelet
+from kernels.machine.matrix_codelet import MatrixCodelet, PhasedCodelet
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, algorithm
 
@@ -51,55 +51,86 @@ def _codelet(matrix: Matrix) -> MatrixCodelet:
     return MatrixCodelet(tuple(tuple(map(float, row)) for row in matrix))
 
 
-_ONE_TAP = transform_domain.Side(1, 1, MatrixCodelet(((1.0,),)), MatrixCodelet(((1.0,),)))
+_ONE_TAP = MatrixCodelet(((1.0,),))
 
 
-def _side(m: int, short: int, r: int, points: Points) -> transform_domain.Side:
-    """``short`` outputs of tiles of F(m, r)."""
+def _side(m: int, r: int, points: Points, stride: int, dilation: int, outputs: int) -> transform_domain.Side:
+    """``outputs`` outputs, up to m, of tiles of F(m, r)."""
     if r == 1:
-        return _ONE_TAP
-    at, bt = shortened(m, short, r, points)
-    return transform_domain.Side(short + r - 1, short, _codelet(bt), _codelet(at))
+        return transform_domain.Side(1, 1, _ONE_TAP, _ONE_TAP, stride)
+    if stride == 1:
+        at, bt = shortened(m, outputs, r, points)
+        return transform_domain.Side(outputs + r - 1, outputs, _codelet(bt), _codelet(at), 1, dilation)
+    even, odd = _phases(m, r, points)
+    at, bt = shortened(m, outputs, even[0], even[1])
+    _, bt_odd = shortened(m, outputs, odd[0], odd[1])
+    # A short tile takes both points of each of its sums, of which the last has nothing in one.
+    if outputs < m:
+        bt_odd += ((Fraction(0),) * len(bt_odd),)
+    into = PhasedCodelet(_codelet(bt), _codelet(bt_odd))
+    return transform_domain.Side(2 * (outputs - 1) + r, outputs, into, _codelet(at), 2)
+
+
+def _phases(m: int, r: int, points: Points) -> tuple[tuple[int, Points], tuple[int, Points]]:
+    """Taps and points of the filter of even samples and of that of odd ones, which has one point less."""
+    even, odd = -(-r // 2), r // 2
+    return (even, points[: m + even - 2]), (odd, points[: m + odd - 2])
+
+
+def _taps_to_points(m: int, r: int, points: Points, stride: int) -> np.ndarray:
+    """G in float64; at stride 2 rows of even taps and of odd ones alternate."""
+    if r == 1:
+        return np.eye(1)
+    if stride == 1:
+        return np.array(transform_matrices(m, r, points)[1], np.float64)
+    even, odd = (np.array(transform_matrices(m, *each)[1], np.float64) for each in _phases(m, r, points))
+    both = np.zeros((len(even) + len(odd), r))
+    both[::2, ::2], both[1::2, 1::2] = even, odd
+    return both
 
 
 @functools.cache
-def _transform(m: int, taps: tuple[int, int], points: Points) -> transform_domain.Transform:
-    """F(m, r) in every dimension that has more than one tap."""
+def _transform(
+    m: int, points: tuple[Points, Points], taps: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]
+) -> transform_domain.Transform:
+    """F(m, r) in every dimension that has more than one tap, over the points for its stride."""
 
-    def matrix(r: int) -> np.ndarray:
-        return np.eye(1) if r == 1 else np.array(transform_matrices(m, r, points)[1], np.float64)
+    def short(outputs: int, is_across: bool) -> transform_domain.Side:
+        i = int(is_across)
+        return _side(m, taps[i], points[strides[i] - 1], strides[i], dilations[i], outputs)
 
-    down, across = map(matrix, taps)
+    down, across = (_taps_to_points(m, taps[i], points[strides[i] - 1], strides[i]) for i in (0, 1))
 
     def weights(values: np.ndarray) -> np.ndarray:
         return down @ values @ across.T
 
-    def short(outputs: int, is_across: bool) -> transform_domain.Side:
-        return _side(m, outputs, taps[is_across], points)
-
-    whole = short(m, False), short(m, True)
-    tiles = min(_MOST_TILES, round(_BLOCK_POINTS / (whole[0].n * whole[1].n)))
-    return transform_domain.Transform(*whole, taps, width=1, block_tiles=tiles, weights=weights, short=short)
+    tiles = min(_MOST_TILES, round(_BLOCK_POINTS / (len(down) * len(across))))
+    return transform_domain.Transform(
+        short(m, False), short(m, True), taps, width=1, block_tiles=tiles, weights=weights, short=short
+    )
 
 
-def _unsupported(r: int, p: Conv2dProblem, *, square: bool) -> str | None:
+def _unsupported(r: int, p: Conv2dProblem, *, square: bool, strided: bool) -> str | None:
     kernels = [f"{r}x{r}"] * square + [f"1x{r}", f"{r}x1"]
     if f"{p.kh}x{p.kw}" not in kernels:
         return f"the kernel is {p.kh}x{p.kw}, expected {' or '.join(kernels)}"
-    if (p.sh, p.sw) != (1, 1):
-        return f"the stride is {p.sh}x{p.sw}, expected 1x1"
-    if (p.dh, p.dw) != (1, 1):
-        return f"the dilation is {p.dh}x{p.dw}, expected 1x1"
+    most = 2 if strided else 1
+    if max(p.sh, p.sw) > most:
+        return f"the stride is {p.sh}x{p.sw}, expected at most {most}x{most}"
+    if (p.sh > 1 and p.dh > 1) or (p.sw > 1 and p.dw > 1):
+        return f"the stride is {p.sh}x{p.sw} and the dilation {p.dh}x{p.dw}, expected 1 of one of them"
     if p.g > 1 and p.ic // p.g < 4:
         return f"a group has {p.ic // p.g} input channels, expected at least 4: a vector would be mostly empty"
     return None
 
 
 def _register(
-    m: int, r: int, points: Sequence[Fraction | int], error_factor: float, summary: str, *, square: bool = True
+    m: int, r: int, points: Points, strided: Points | None, error_factor: float, summary: str, *, square: bool = True
 ) -> None:
     def transform(p: Conv2dProblem) -> transform_domain.Transform:
-        return _transform(m, (p.kh, p.kw), tuple(points))
+        # One row of taps has no neighbours to be dilated from.
+        dilations = (p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1)
+        return _transform(m, (points, strided or points), (p.kh, p.kw), (p.sh, p.sw), dilations)
 
     def prepare(problem: Conv2dProblem, wei: np.ndarray) -> Packed:
         return transform_domain.prepare(problem, wei, transform(problem))
@@ -115,7 +146,7 @@ def _register(
         f"winograd_f{m}x{r}",
         family="winograd",
         error_factor=error_factor,
-        unsupported=functools.partial(_unsupported, r, square=square),
+        unsupported=functools.partial(_unsupported, r, square=square, strided=strided is not None),
         prepare=prepare,
         workspace=workspace,
     )(run)
@@ -123,16 +154,31 @@ def _register(
 
 _HALF = Fraction(1, 2)
 
-_register(2, 3, _pairs(1), 5.0, "F(2, 3): 2.25 times fewer multiplications than direct.")
-_register(4, 3, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(4, 3): 4 times fewer multiplications than direct.")
-_register(6, 3, _pairs(1, 2, _HALF), 45.0, "F(6, 3): 5.1 times fewer multiplications than direct.")
-_register(2, 5, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(2, 5): 2.8 times fewer multiplications than direct.")
-_register(4, 5, _pairs(1, 2, _HALF), 45.0, "F(4, 5): 6.2 times fewer multiplications than direct.")
 _register(
-    4, 7, _pairs(_HALF, Fraction(4, 5), Fraction(5, 4), 2), 30.0,
+    2, 3, _pairs(1), (0, 1), 5.0,
+    "F(2, 3): 2.25 times fewer multiplications than direct, 1.44 times at stride 2.",
+)  # fmt: skip
+_register(
+    4, 3, _pairs(Fraction(2, 3), Fraction(3, 2)), (*_pairs(Fraction(4, 3)), _HALF), 12.0,
+    "F(4, 3): 4 times fewer multiplications than direct, 1.78 times at stride 2.",
+)  # fmt: skip
+_register(
+    6, 3, _pairs(1, 2, _HALF), (*_pairs(1, _HALF), 2), 45.0,
+    "F(6, 3): 5.1 times fewer multiplications than direct, 1.92 times at stride 2.",
+)  # fmt: skip
+_register(
+    2, 5, _pairs(Fraction(2, 3), Fraction(3, 2)), _pairs(1), 12.0,
+    "F(2, 5): 2.8 times fewer multiplications than direct, 2 times at stride 2.",
+)  # fmt: skip
+_register(
+    4, 5, _pairs(1, 2, _HALF), _pairs(Fraction(2, 3), Fraction(3, 2)), 45.0,
+    "F(4, 5): 6.2 times fewer multiplications than direct, 3.3 times at stride 2.",
+)  # fmt: skip
+_register(
+    4, 7, _pairs(_HALF, Fraction(4, 5), Fraction(5, 4), 2), None, 30.0,
     "F(4, 7) of 1x7 and 7x1: 2.8 times fewer multiplications than direct.", square=False,
 )  # fmt: skip
 _register(
-    6, 7, _pairs(1, Fraction(2, 3), Fraction(3, 2), Fraction(2, 5), Fraction(5, 2)), 60.0,
+    6, 7, _pairs(1, Fraction(2, 3), Fraction(3, 2), Fraction(2, 5), Fraction(5, 2)), None, 60.0,
     "F(6, 7) of 1x7 and 7x1: 3.5 times fewer multiplications than direct.", square=False,
 )  # fmt: skip

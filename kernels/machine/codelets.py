@@ -2,7 +2,8 @@
 
 A codelet reads a few vectors, combines them and writes a few vectors; every lane is a
 channel of its own. What it computes is in the *type* of its first argument (a `Static`
-holding a `MatrixCodelet` or an `FftCodelet`), so that one driver serves every transform.
+holding a `MatrixCodelet`, a `PhasedCodelet` or an `FftCodelet`), so that one driver serves every
+transform.
 
 Complex numbers are bundles of two vectors, real part first. Spectra of real data keep only
 n / 2 + 1 bundles. Source of the recursions: radix-2 decimation in time (Cooley and Tukey,
@@ -22,84 +23,12 @@ from numba import types
 from numba.extending import intrinsic
 
 from kernels.machine.emit import data_pointer, fma, index_value, load_vector, scalar_type, store_vector
+from kernels.machine.matrix_codelet import MatrixCodelet, PhasedCodelet, constant
 from kernels.machine.static import StaticType
 
-__all__ = ["Codelet", "FftCodelet", "MatrixCodelet", "apply_codelet"]
+__all__ = ["Codelet", "FftCodelet", "apply_codelet"]
 
 Value = Any  # an llvmlite value of vector type
-
-
-@dataclass(frozen=True)
-class MatrixCodelet:
-    """A small constant matrix times a vector of vectors.
-
-    Zeros cost nothing. Points +p and -p of a Cook-Toom transform share their arithmetic: two
-    rows that agree in even columns and are opposite in odd ones are even + odd and even - odd;
-    two columns that agree in even rows and are opposite in odd ones are read as their sum and
-    their difference.
-    """
-
-    rows: tuple[tuple[float, ...], ...]
-    #: Vectors a bundle, in and out.
-    widths = (1, 1)
-
-    @property
-    def inputs(self) -> int:
-        """Bundles read."""
-        return len(self.rows[0])
-
-    @property
-    def outputs(self) -> int:
-        """Bundles written."""
-        return len(self.rows)
-
-    def emit(self, builder: ir.IRBuilder, values: Sequence[Value]) -> list[Value]:
-        """Emit the transform of ``values``."""
-        rows, values = self._paired_columns(builder, list(values))
-        outputs: dict[int, Value] = {}
-        for i, row in enumerate(rows):
-            if i in outputs:
-                continue
-            mirrored = _mirrored(row)
-            later = range(i + 1, len(rows))
-            twin = next((k for k in later if rows[k] == mirrored != row), None)
-            if twin is None:
-                outputs[i] = _dot(builder, row, values)
-                continue
-            even = _dot(builder, [0.0 if j % 2 else x for j, x in enumerate(row)], values)
-            # The odd half by its leading coefficient, which the last step multiplies by.
-            scale = next(x for x in reversed(row[1::2]) if x != 0.0)
-            odd = _dot(builder, [x / scale if j % 2 else 0.0 for j, x in enumerate(row)], values)
-            if scale in (1.0, -1.0):
-                outputs[i], outputs[twin] = builder.fadd(even, odd), builder.fsub(even, odd)
-                if scale < 0:
-                    outputs[i], outputs[twin] = outputs[twin], outputs[i]
-            else:
-                outputs[i] = fma(builder, _constant(odd, scale), odd, even)
-                outputs[twin] = fma(builder, _constant(odd, -scale), odd, even)
-        return [outputs[i] for i in range(len(rows))]
-
-    def _paired_columns(
-        self, builder: ir.IRBuilder, values: list[Value]
-    ) -> tuple[list[tuple[float, ...]], list[Value]]:
-        """The matrix for sums and differences of the values of twin columns, and those."""
-        columns = list(zip(*self.rows, strict=True))
-        paired: set[int] = set()
-        for j, column in enumerate(columns):
-            mirrored = _mirrored(column)
-            later = range(j + 1, len(columns))
-            twin = next((k for k in later if k not in paired and columns[k] == mirrored), None)
-            if j in paired or twin is None or len(column) < 2 or mirrored == column:
-                continue
-            paired |= {j, twin}
-            values[j], values[twin] = builder.fadd(values[j], values[twin]), builder.fsub(values[j], values[twin])
-            columns[j] = tuple(0.0 if i % 2 else x for i, x in enumerate(column))
-            columns[twin] = tuple(x if i % 2 else 0.0 for i, x in enumerate(column))
-        return list(zip(*columns, strict=True)), values
-
-
-def _mirrored(numbers: Sequence[float]) -> tuple[float, ...]:
-    return tuple(-x if i % 2 else x for i, x in enumerate(numbers))
 
 
 @dataclass(frozen=True)
@@ -139,7 +68,7 @@ class FftCodelet:
         return [part for pair in _complex(builder, pairs, sign) for part in pair]
 
 
-Codelet = MatrixCodelet | FftCodelet
+Codelet = MatrixCodelet | PhasedCodelet | FftCodelet
 
 
 @intrinsic
@@ -200,27 +129,6 @@ def _offset(builder: Any, places: Sequence[Value], slot: int, width: int) -> Val
     return builder.add(bundle, builder.mul(part, part.type(slot % width)))
 
 
-def _dot(builder: Any, row: Sequence[float], values: Sequence[Value]) -> Value:
-    total = None
-    # Coefficients of one first: the sum then starts without a multiplication.
-    for x, value in sorted(zip(row, values, strict=True), key=lambda pair: pair[0] != 1.0):
-        if x == 0.0:
-            continue
-        if total is None:
-            total = value if x == 1.0 else builder.fmul(_constant(value, x), value)
-        elif x == 1.0:
-            total = builder.fadd(total, value)
-        elif x == -1.0:
-            total = builder.fsub(total, value)
-        else:
-            total = fma(builder, _constant(value, x), value, total)
-    return _constant(values[0], 0.0) if total is None else total
-
-
-def _constant(like: Value, x: float) -> ir.Constant:
-    return ir.Constant(like.type, [x] * like.type.count)
-
-
 Complex = tuple[Value, Value]
 
 
@@ -237,8 +145,8 @@ def _twiddle(builder: Any, value: Complex, turn: float) -> Complex:
     if eighth == 6:
         return im, builder.fneg(re)
     cosine, sine = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
-    c, s = _constant(re, cosine), _constant(re, sine)
-    minus = _constant(re, -sine)
+    c, s = constant(re, cosine), constant(re, sine)
+    minus = constant(re, -sine)
     return fma(builder, minus, im, builder.fmul(c, re)), fma(builder, s, re, builder.fmul(c, im))
 
 
@@ -269,7 +177,7 @@ def _complex(builder: Any, values: list[Complex], sign: int) -> list[Complex]:
 def _real_forward(builder: Any, values: list[Value]) -> list[Complex]:
     """The half spectrum: X[k] = E[k] + w^k O[k], X[n/2 - k] = conj(E[k] - w^k O[k])."""
     n = len(values)
-    zero = _constant(values[0], 0.0)
+    zero = constant(values[0], 0.0)
     if n == 2:
         return [(builder.fadd(*values), zero), (builder.fsub(*values), zero)]
     even, odd = _real_forward(builder, values[::2]), _real_forward(builder, values[1::2])

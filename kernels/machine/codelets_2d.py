@@ -1,6 +1,6 @@
 """A small two-dimensional transform in one piece: both dimensions of a tile while it is in registers.
 
-Emitted from two `MatrixCodelet`; what does not fit the registers LLVM keeps on the stack, which is
+Emitted from two codelets of real numbers; what does not fit the registers LLVM keeps on the stack, which is
 less than all of it. For transforms of long rows the steps of `kernels.machine.codelets` are better.
 """
 

@@ -16,7 +16,6 @@ from numba import types
 from numba.extending import intrinsic
 
 from kernels.machine.blocking import TileShape
-from kernels.machine.codelets import MatrixCodelet
 from kernels.machine.emit import (
     data_pointer,
     first_lanes,
@@ -29,6 +28,7 @@ from kernels.machine.emit import (
     splat,
     store_vector,
 )
+from kernels.machine.matrix_codelet import MatrixCodelet
 from kernels.machine.simd import TileType
 from kernels.machine.static import StaticType
 

@@ -6,6 +6,14 @@ Where the outputs are no multiple of a tile's, the last tile of a row or column 
 takes fewer points, the first ones of a row or column of the transform. On a map of 14x14, for
 which tiles of four outputs are too many by two, that is a sixth of all products.
 
+Where the kernel is dilated, the outputs of every DH-th row and DW-th column are a convolution of
+their own, dense, over as many rows and columns of the source: a *sub-grid*. Each has tiles of its
+own. Tile row or column number t is that of sub-grid t % GRIDS, so all sub-grids have as many.
+
+Where the kernel has stride 2, a tile has points of its even samples and points of its odd ones, in
+turn, which the filter multiplies by different taps. A *sum* of the result is over the products of
+the one point or two, down a column and along a row, that its outputs are made from in the same way.
+
 The tiles of a block stand in this order: whole ones, short across only, short down only, short
 both ways. Those that have a point are then the first ones, but for a point that short rows
 lack across: tiles that are short across only are left out there, and those behind them move up.
@@ -19,7 +27,7 @@ from kernels.machine.blocking import TileShape
 from kernels.machine.codelets import Codelet
 from kernels.machine.jit import inner
 
-__all__ = ["Block", "Codes", "Sizes", "block_of", "tile_number", "tiles_at"]
+__all__ = ["Block", "Codes", "Sizes", "block_of", "points_of", "tile_number", "tile_start", "tiles_at"]
 
 
 class Codes(NamedTuple):
@@ -33,7 +41,8 @@ class Codes(NamedTuple):
     square: TileShape
     lanes: int
     width: int
-    split: int  # the first point along a row that short rows lack
+    split_in: int  # the first point along a row that short rows lack
+    split_out: int  # the first sum along a row that short rows lack
     down_in: Codelet | None
     across_in: Codelet | None
     down_out: Codelet | None
@@ -61,8 +70,8 @@ class Sizes(NamedTuple):
     OCG: int
     ICP: int  # input channels a group, whole vectors
     OCB: int  # blocks of output channels a group
-    TH: int  # tiles down
-    TW: int  # tiles across
+    TH: int  # tiles down, of all sub-grids
+    TW: int  # tiles across, of all sub-grids
     FULL_TH: int  # tiles down that are not short
     FULL_TW: int
     R: int  # tile rows a block
@@ -70,11 +79,21 @@ class Sizes(NamedTuple):
     NH: int  # source rows a tile
     MH: int  # output rows a tile
     MW: int
+    SHORT_MH: int  # output rows of a short tile
+    GRIDS_H: int  # sub-grids
+    GRIDS_W: int
+    DH: int  # rows from one of a sub-grid to its next
+    DW: int
+    STEP_H: int  # source rows from one tile of a sub-grid to its next
+    STEP_W: int
     C: int  # points along a row
-    SHORT_NH: int  # source rows, or points down a column, of a short tile
-    SHORT_MH: int
-    SHORT_C: int
     F: int  # points of a tile
+    SUMS: int  # sums of a tile
+    SUMS_C: int  # sums along a row
+    TWICE_H: int  # sums down a column, the first ones, that have two points
+    TWICE_W: int  # sums along a row that have two points
+    SHORT_SUMS_H: int  # sums down a column of a short tile
+    SHORT_SUMS_W: int
     W: int  # parts of a number
     PIECES_H: int
     PIECES_W: int
@@ -120,11 +139,17 @@ def block_of(z, item):
     """The block number ``item``."""
     image, group, first = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS * z.R
     images, rows = min(z.IMAGES, z.MB - image), min(z.R, z.TH - first)
-    full_rows = min(z.FULL_TH - first, rows)
+    full_rows = max(0, min(z.FULL_TH - first, rows))
     whole, across = images * full_rows * z.FULL_TW, images * full_rows * (z.TW - z.FULL_TW)
     down = images * (rows - full_rows) * z.FULL_TW
     tiles = images * rows * z.TW
     return Block(image, images, group, first, rows, full_rows, whole, across, down, tiles)
+
+
+@inner
+def tile_start(tile, GRIDS, STEP):
+    """The first row of tile row ``tile``, or column of tile column."""
+    return tile // GRIDS * STEP + tile % GRIDS
 
 
 @inner
@@ -133,15 +158,24 @@ def tile_number(z, block, image, row, column):
     if row < block.full_rows:
         if column < z.FULL_TW:
             return (image * block.full_rows + row) * z.FULL_TW + column
-        return block.whole + image * block.full_rows + row
+        return block.whole + (image * block.full_rows + row) * (z.TW - z.FULL_TW) + column - z.FULL_TW
+    row += image * (block.rows - block.full_rows) - block.full_rows
     if column < z.FULL_TW:
-        return block.whole + block.across + image * z.FULL_TW + column
-    return block.whole + block.across + block.down + image
+        return block.whole + block.across + row * z.FULL_TW + column
+    return block.whole + block.across + block.down + row * (z.TW - z.FULL_TW) + column - z.FULL_TW
 
 
 @inner
 def tiles_at(z, block, f):
-    """How many tiles have point ``f``."""
-    if f // z.C < z.SHORT_NH:
-        return block.tiles if f % z.C < z.SHORT_C else block.whole + block.down
-    return block.whole + block.across if f % z.C < z.SHORT_C else block.whole
+    """How many tiles have sum ``f``."""
+    if f // z.SUMS_C < z.SHORT_SUMS_H:
+        return block.tiles if f % z.SUMS_C < z.SHORT_SUMS_W else block.whole + block.down
+    return block.whole + block.across if f % z.SUMS_C < z.SHORT_SUMS_W else block.whole
+
+
+@inner
+def points_of(z, f):
+    """Points of sum ``f``: the first down a column and how many, the first along a row and how many."""
+    down, across = f // z.SUMS_C, f % z.SUMS_C
+    row, column = down + min(down, z.TWICE_H), across + min(across, z.TWICE_W)
+    return row, 1 + (down < z.TWICE_H), column, 1 + (across < z.TWICE_W)

@@ -11,8 +11,9 @@ import numpy as np
 
 from kernels.machine.packing import fill_bias_blocks
 from kernels.machine.static import static
+from kernels.machine.transform_blocks import Sizes, points_of
 from kernels.machine.transform_kernels import PHASES, share, shares
-from kernels.machine.transform_sizes import Side, Transform, sizes_of
+from kernels.machine.transform_sizes import Side, Transform, sizes_of, spread_extent
 from kernels.machine.workspace import carve
 from kernels.machine.workspace import workspace_bytes as total_bytes
 from kernels.problem import Conv2dProblem
@@ -25,6 +26,15 @@ def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
     """Bytes of the transformed weights U."""
     z, _ = sizes_of(p, t, 1)
     return z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR * p.itemsize
+
+
+def _points_in_order(z: Sizes) -> list[int]:
+    """Points as the products take them: those of the first sum, then those of the next."""
+    order = []
+    for f in range(z.SUMS):
+        row, rows, column, columns = points_of.py_func(z, f)
+        order += [(row + i) * z.C + column + j for i in range(rows) for j in range(columns)]
+    return order
 
 
 def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
@@ -42,14 +52,16 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
     """
     z, codes = sizes_of(p, t, 1)
     ICG, pieces = p.ic // p.g, z.PIECES_H * z.PIECES_W
+    order = _points_in_order(z)
     U = np.zeros((z.G, z.OCB, z.F, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
     grouped = wei.reshape(z.G, z.OCG, ICG, p.kh, p.kw)
     for block in range(z.OCB):
         taken = grouped[:, block * z.CHANNELS : (block + 1) * z.CHANNELS]
         spread = np.zeros((*taken.shape[:3], z.PIECES_H * z.TAP_H, z.PIECES_W * z.TAP_W), np.float64)
-        spread[..., : p.kernel_extent[0] : p.dh, : p.kernel_extent[1] : p.dw] = taken
+        extent = spread_extent(p, t)
+        spread[..., : extent[0] : p.dh // t.down.dilation, : extent[1] : p.dw // t.across.dilation] = taken
         cut = spread.reshape(*taken.shape[:3], z.PIECES_H, z.TAP_H, z.PIECES_W, z.TAP_W).swapaxes(4, 5)
-        points = t.weights(cut).reshape(*taken.shape[:3], pieces, z.F)
+        points = t.weights(cut).reshape(*taken.shape[:3], pieces, z.F)[..., order]
         ordered = points.transpose(0, 4, 3, 2, 1)  # g, f, piece, ic, oc
         U[:, block, :, :, :ICG, 0, : taken.shape[1]] = ordered.real
         if z.W == 2:

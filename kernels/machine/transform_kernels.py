@@ -5,13 +5,14 @@ One driver for Winograd and for FFT: they differ in their one-dimensional codele
 Layout (vectors run over channels, f numbers the points of the transform, row by row)
     pixels  [row][column][lanes]: the rows under a block of tiles, one vector of channels, padded
     V       [f][tile / MR][piece, ic / lanes][part][MR][lanes]
-    U       [g][oc block][f][piece, ic][NR], read from first to last
-    M       [f][tile][NR]
+    U       [g][oc block][f of a sum after those of another][piece, ic][NR], read from first to last
+    M       [sum][tile][NR]
     rows    [row][column][lanes]: output rows of one row of tiles, before they become NCHW
 A *part* is real or imaginary (one part where numbers are real); a *piece* is a part of a
-kernel that is larger than a tile takes: its source tile is the same one, shifted.
-
-Which tiles have which points, and their order, is in `kernels.machine.transform_blocks`.
+kernel that is larger than a tile takes: its source tile is the same one, shifted. Sums (as many
+as points, but for stride 2), sub-grids (of dilated kernels), which tiles have which points, and
+their order are in `kernels.machine.transform_blocks`. Sub-grids interleave in ``pixels`` and
+``rows`` as in the source and in the result: to transforms they are a distance from vector to vector.
 
 Loops, outside in: images, group, block of tile rows; input transform; block of output
 channels: products of every f, output transform. V and M of a block are sized for L2. Where
@@ -37,7 +38,7 @@ from kernels.machine.simd import (
     tile_store,
     tile_store_transposed,
 )
-from kernels.machine.transform_blocks import block_of, tile_number, tiles_at
+from kernels.machine.transform_blocks import block_of, points_of, tile_number, tile_start, tiles_at
 
 __all__ = ["PHASES", "input_transform", "output_transform", "products", "share", "shares"]
 
@@ -46,11 +47,15 @@ PHASES = 3
 
 
 @inner
-def _gather(codes, z, src, plane, channels, first, ROWS, pixels):
+def _gather(codes, z, src, plane, channels, block, ROWS, pixels):
     """One vector of channels of the rows under a block of tiles, zeros where the padding is."""
     LANES = z.LANES
+    # A block has all sub-grids of its rows, or some neighbours.
+    begin_grid = block.first % z.GRIDS_H
     for row in range(ROWS):
-        ih = first * z.MH + row - z.PH
+        if row % z.DH < begin_grid or row % z.DH >= begin_grid + block.rows:
+            continue
+        ih = block.first // z.GRIDS_H * z.STEP_H + row - z.PH
         at = (plane * z.IH + ih) * z.IW - z.PW
         out = row * z.WP * LANES
         if ih < 0 or ih >= z.IH:
@@ -60,10 +65,10 @@ def _gather(codes, z, src, plane, channels, first, ROWS, pixels):
         for column in range(0, z.WP, LANES):
             begin, end = max(0, z.PW - column), min(LANES, z.PW + z.IW - column)
             if begin == 0 and end == LANES and channels == LANES:
-                block = tile_load(codes.square, src, at + column, z.IH * z.IW)
+                square = tile_load(codes.square, src, at + column, z.IH * z.IW)
             else:
-                block = tile_load_partial(codes.square, src, at + column, z.IH * z.IW, channels, begin, end)
-            tile_store_transposed(block, pixels, out + column * LANES, LANES, LANES, LANES)
+                square = tile_load_partial(codes.square, src, at + column, z.IH * z.IW, channels, begin, end)
+            tile_store_transposed(square, pixels, out + column * LANES, LANES, LANES, LANES)
 
 
 @inner
@@ -87,9 +92,9 @@ def _steps_in(codes, z, pixels, corner, one, V, out):
 @inner
 def _whole_in(codes, z, down, across, pixels, corner, V, out, behind):
     """Points of one tile in one piece."""
-    L = z.WP * z.LANES
-    step = z.C * z.VSTEP
-    apply_codelets(down, across, codes.lanes, codes.split, pixels, corner, L, z.LANES, 0, V, out, step, z.VSTEP, behind)
+    L, next_column = z.DH * z.WP * z.LANES, z.DW * z.LANES
+    step, split = z.C * z.VSTEP, codes.split_in
+    apply_codelets(down, across, codes.lanes, split, pixels, corner, L, next_column, 0, V, out, step, z.VSTEP, behind)
 
 
 @inner
@@ -97,17 +102,20 @@ def input_transform(codes, z, src, block, begin, end, local, V):
     """V of a block, for vectors ``begin`` to ``end`` of input channels."""
     pixels, one = local[: z.PIXELS], local[z.PIXELS : z.PIXELS + z.ONE]
     LANES = z.LANES
-    source_rows = (block.rows - 1) * z.MH + z.NH + (z.PIECES_H - 1) * z.TAP_H
+    top = block.first // z.GRIDS_H
+    sets = (block.first + block.rows - 1) // z.GRIDS_H - top
+    source_rows = sets * z.STEP_H + (z.NH - 1) * z.DH + z.GRIDS_H + (z.PIECES_H - 1) * z.TAP_H
     for vector in range(begin * block.images, end * block.images):
         ic, image = vector // block.images * LANES, vector % block.images
         plane = ((block.image + image) * z.G + block.group) * z.ICG + ic
-        _gather(codes, z, src, plane, min(LANES, z.ICG - ic), block.first, source_rows, pixels)
+        _gather(codes, z, src, plane, min(LANES, z.ICG - ic), block, source_rows, pixels)
         for piece in range(z.PIECES_H * z.PIECES_W):
             shift = piece // z.PIECES_W * z.TAP_H * z.WP + piece % z.PIECES_W * z.TAP_W
             k = piece * z.ICP + ic
             for tile in range(block.rows * z.TW):
                 row, column = tile // z.TW, tile % z.TW
-                corner = (row * z.MH * z.WP + column * z.MW + shift) * LANES
+                pixel_row = tile_start(block.first + row, z.GRIDS_H, z.STEP_H) - top * z.STEP_H
+                corner = (pixel_row * z.WP + tile_start(column, z.GRIDS_W, z.STEP_W) + shift) * LANES
                 number = tile_number(z, block, image, row, column)
                 out = _place_in(z, number, k)
                 if z.STEPS:
@@ -127,16 +135,19 @@ def input_transform(codes, z, src, block, begin, end, local, V):
 
 @inner
 def products(codes, z, V, U, group, oc, tiles, f, zeros, M):
-    """M of block ``oc`` of output channels at point ``f``: a matrix product over input channels."""
+    """M of block ``oc`` of output channels at sum ``f``: a matrix product over input channels."""
     K = z.PIECES_H * z.PIECES_W * z.ICP
+    row, ROWS, column, COLUMNS = points_of(z, f)
     for panel in range(0, tiles, z.MR):
         tile = tile_rows(codes.shape, zeros, 0)
-        wi = ((group * z.OCB + oc) * z.F + f) * K * z.NR
-        for k in range(0, K, z.LANES):
-            at = f * z.VSTEP + (panel * K + k * z.MR) * z.W
-            for lane in range(z.LANES):
-                tile = tile_multiply(codes.width, tile, V, at + lane, codes.lanes, z.MR * z.LANES, U, wi)
-                wi += z.NR
+        wi = ((group * z.OCB + oc) * z.F + row * z.C + ROWS * column) * K * z.NR
+        for point in range(ROWS * COLUMNS):
+            first = ((row + point // COLUMNS) * z.C + column + point % COLUMNS) * z.VSTEP
+            for k in range(0, K, z.LANES):
+                at = first + (panel * K + k * z.MR) * z.W
+                for lane in range(z.LANES):
+                    tile = tile_multiply(codes.width, tile, V, at + lane, codes.lanes, z.MR * z.LANES, U, wi)
+                    wi += z.NR
         tile_store(tile, M, f * z.MSTEP + panel * z.NR, z.NR)
 
 
@@ -155,9 +166,9 @@ def _steps_out(codes, z, M, at, one, rows, to):
 @inner
 def _whole_out(codes, z, down, across, M, at, behind, rows, to):
     """Outputs of one tile in one piece."""
-    step = z.C * z.MSTEP
-    L = z.WR * z.LANES
-    apply_codelets(down, across, codes.lanes, codes.split, M, at, step, z.MSTEP, behind, rows, to, L, z.LANES, 0)
+    step, split = z.SUMS_C * z.MSTEP, codes.split_out
+    L, next_column = z.WR * z.LANES, z.DW * z.LANES
+    apply_codelets(down, across, codes.lanes, split, M, at, step, z.MSTEP, behind, rows, to, L, next_column, 0)
 
 
 @inner
@@ -172,7 +183,7 @@ def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
         for row in range(block.rows):
             for column in range(z.TW):
                 number = tile_number(z, block, image, row, column)
-                at, to = number * z.NR + vector, column * z.MW * LANES
+                at, to = number * z.NR + vector, tile_start(column, z.GRIDS_W, z.MW * z.DW) * LANES
                 if z.STEPS:
                     _steps_out(codes, z, M, at, one, rows, to)
                 elif row < block.full_rows:
@@ -187,7 +198,7 @@ def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
                     else:
                         _whole_out(codes, z, codes.short_down_out, codes.short_across_out, M, at, 0, rows, to)
             for line in range(z.MH if row < block.full_rows else z.SHORT_MH):
-                dense = (block.first + row) * z.MH + line
+                dense = tile_start(block.first + row, z.GRIDS_H, z.MH * z.DH) + line * z.DH
                 oh = dense // z.SH
                 if dense % z.SH != 0 or oh >= z.OH:
                     continue
@@ -223,9 +234,9 @@ def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V,
                 low, high = (0, z.ICP // z.LANES) if z.OWN else share_of(z.ICP // z.LANES, part, parts)
                 input_transform(codes, z, src, block, low, high, local[part], V[slot])
             elif phase == _PRODUCTS:
-                low, high = (own * z.F, (own + 1) * z.F) if z.OWN else share_of(z.OCB * z.F, part, parts)
+                low, high = (own * z.SUMS, (own + 1) * z.SUMS) if z.OWN else share_of(z.OCB * z.SUMS, part, parts)
                 for q in range(low, high):
-                    oc, f = q // z.F, q % z.F
+                    oc, f = q // z.SUMS, q % z.SUMS
                     to = M[part if z.OWN else oc]
                     # Whole panels: what fills the last one is multiplied and not read.
                     products(codes, z, V[slot], U, block.group, oc, tiles_at(z, block, f), f, zeros, to)

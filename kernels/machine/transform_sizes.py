@@ -14,7 +14,7 @@ from kernels.machine.product_tiles import pick_product_tile
 from kernels.machine.transform_blocks import Codes, Sizes
 from kernels.problem import Conv2dProblem
 
-__all__ = ["Side", "Transform", "sizes_of"]
+__all__ = ["Side", "Transform", "pieces_of", "sizes_of", "spread_extent"]
 
 #: Blocks a thread from which on threads take blocks of their own: with fewer, some would wait.
 _BLOCKS_A_THREAD = 4
@@ -30,13 +30,18 @@ _WORTH_SHORT = 0.95
 class Side:
     """One dimension of a transform: tiles of ``n`` pixels to ``m`` outputs.
 
-    ``into`` takes pixels to points, ``out`` points to outputs.
+    ``into`` takes pixels to points, ``out`` sums to outputs. Where there are fewer sums than points,
+    each of the first ones is of the products of two points that follow one another. ``stride`` and
+    ``dilation`` are what the side takes care of: pixels from one output to the next, and pixels
+    from one of the tile to the next.
     """
 
     n: int
     m: int
     into: Codelet
     out: Codelet
+    stride: int = 1
+    dilation: int = 1
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,23 @@ def _shorts(t: Transform, dense: tuple[int, int]) -> _Shorts:
     """Short sides, where they leave out enough of the points to be worth their code."""
     if t.short is None:
         return _Shorts(None, None)
-    sides, points = [], []
+    sides, left = [], 1.0
     for side, extent, is_across in ((t.down, dense[0], False), (t.across, dense[1], True)):
-        rest = extent % side.m
-        whole = -(-extent // side.m) * side.n
-        sides.append(t.short(rest, is_across) if rest else None)
-        points.append((whole - side.m + rest if rest else whole) / whole)
-    return _Shorts(*sides) if points[0] * points[1] <= _WORTH_SHORT else _Shorts(None, None)
+        rest, points = extent % side.m, side.into.outputs
+        short = t.short(rest, is_across) if rest else None
+        sides.append(short)
+        if short is not None:
+            left *= 1 - (points - short.into.outputs) / (-(-extent // side.m) * points)
+    return _Shorts(*sides) if left <= _WORTH_SHORT else _Shorts(None, None)
+
+
+def _tile_rows_a_block(tile_rows: int, grids: int, aim: int) -> int:
+    """Tile rows of blocks of nearly equal size: of all sub-grids, or of a divisor of their number."""
+    if aim < grids:
+        return max(each for each in range(1, max(1, aim) + 1) if grids % each == 0)
+    sets = tile_rows // grids
+    blocks = -(-sets // max(1, min(sets, round(aim / grids))))
+    return -(-sets // blocks) * grids
 
 
 def _images_a_block(mb: int, tiles: int, aim: int, image_bytes: int, weight_bytes: int) -> int:
@@ -101,16 +116,17 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     """Extents for the kernels, and what they are specialised by."""
     lanes = lanes_of(p.dtype)
     down, across = t.down, t.across
-    # Outputs between those that a stride keeps are computed and not stored.
-    dense = (p.oh - 1) * p.sh + 1, (p.ow - 1) * p.sw + 1
-    TH, TW = -(-dense[0] // down.m), -(-dense[1] // across.m)
-    # Blocks of equal size, so that the last one is not nearly empty.
-    BLOCKS = -(-TH // max(1, min(TH, round(t.block_tiles / TW))))
-    R = -(-TH // BLOCKS)
+    # Outputs between those that a stride keeps are computed and not stored, where the transform leaves it to us.
+    SH, SW = p.sh // down.stride, p.sw // across.stride
+    grids = min(down.dilation, p.oh), min(across.dilation, p.ow)
+    # Of one sub-grid.
+    dense = -(-((p.oh - 1) * SH + 1) // down.dilation), -(-((p.ow - 1) * SW + 1) // across.dilation)
+    TH, TW = -(-dense[0] // down.m) * grids[0], -(-dense[1] // across.m) * grids[1]
+    R = _tile_rows_a_block(TH, grids[0], round(t.block_tiles / TW))
     BLOCKS = -(-TH // R)
-    C = across.into.outputs
-    F = down.into.outputs * C
-    pieces = [-(-p.kernel_extent[i] // t.tap[i]) for i in (0, 1)]
+    C, SUMS_C = across.into.outputs, across.out.inputs
+    F, SUMS = down.into.outputs * C, down.out.inputs * SUMS_C
+    pieces = pieces_of(p, t)
     ICP = -(-(p.ic // p.g) // lanes) * lanes
     depth_bytes = F * pieces[0] * pieces[1] * ICP * t.width * p.itemsize
     IMAGES = 1
@@ -119,25 +135,33 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     ITEMS = -(-p.mb // IMAGES) * p.g * BLOCKS
     shorts = _shorts(t, dense)
     short_down, short_across = shorts.down or down, shorts.across or across
-    FULL_TH, FULL_TW = TH - (shorts.down is not None), TW - (shorts.across is not None)
+    FULL_TH, FULL_TW = TH - grids[0] * (shorts.down is not None), TW - grids[1] * (shorts.across is not None)
     OCG = p.oc // p.g
-    counts = _tile_counts(IMAGES, R, FULL_TH if BLOCKS == 1 else R, TW, FULL_TW, F, C, short_down.n, short_across.n)
+    short_points = short_down.into.outputs, short_across.into.outputs
+    counts = _tile_counts(IMAGES, R, FULL_TH if BLOCKS == 1 else R, TW, FULL_TW, F, C, *short_points)
     shape = pick_product_tile(counts, OCG * t.width, lanes, p.oc * depth_bytes, complex_numbers=t.width == 2)
     channels = shape.NR // t.width
     tiles = -(-IMAGES * R * TW // shape.MR) * shape.MR
-    WP = (TW - 1) * across.m + across.n + (pieces[1] - 1) * t.tap[1]
-    WP = -(-WP // lanes) * lanes
+    STEP_H, STEP_W = down.m * down.stride * down.dilation, across.m * across.stride * across.dilation
+    under = [
+        (sets - 1) * step + (side.n - 1) * side.dilation + grids[i] + (pieces[i] - 1) * t.tap[i]
+        for i, (sets, step, side) in enumerate(((-(-R // grids[0]), STEP_H, down), (TW // grids[1], STEP_W, across)))
+    ]
+    WP = -(-under[1] // lanes) * lanes
+    WR = max(TW // grids[1] * across.m * across.dilation + across.n, -(-p.ow // lanes) * lanes * SW)
     sizes = Sizes(
         STEPS=t.steps, OWN=threads == 1 or _BLOCKS_A_THREAD * threads <= ITEMS, MB=p.mb, IMAGES=IMAGES, ITEMS=ITEMS,
         G=p.g, ICG=p.ic // p.g, OCG=OCG, ICP=ICP, OCB=-(-OCG // channels),
-        TH=TH, TW=TW, FULL_TH=FULL_TH, FULL_TW=FULL_TW, R=R, BLOCKS=BLOCKS, NH=down.n, MH=down.m, MW=across.m, C=C,
-        SHORT_NH=short_down.n, SHORT_MH=short_down.m, SHORT_C=short_across.into.outputs, F=F, W=t.width,
+        TH=TH, TW=TW, FULL_TH=FULL_TH, FULL_TW=FULL_TW, R=R, BLOCKS=BLOCKS, NH=down.n, MH=down.m, MW=across.m,
+        SHORT_MH=short_down.m, GRIDS_H=grids[0], GRIDS_W=grids[1], DH=down.dilation, DW=across.dilation,
+        STEP_H=STEP_H, STEP_W=STEP_W, C=C, F=F, SUMS=SUMS, SUMS_C=SUMS_C, TWICE_H=down.into.outputs - down.out.inputs,
+        TWICE_W=C - SUMS_C, SHORT_SUMS_H=short_down.out.inputs, SHORT_SUMS_W=short_across.out.inputs, W=t.width,
         PIECES_H=pieces[0], PIECES_W=pieces[1], TAP_H=t.tap[0], TAP_W=t.tap[1],
-        IH=p.ih, IW=p.iw, PH=p.ph, PW=p.pw, WP=WP, WR=max(TW * across.m + across.n, -(-p.ow // lanes) * lanes * p.sw),
+        IH=p.ih, IW=p.iw, PH=p.ph, PW=p.pw, WP=WP, WR=WR,
         # One vector more, so that the points of a tile do not all fall into one set of the L1 cache.
         VSTEP=tiles * pieces[0] * pieces[1] * ICP * t.width + lanes, MSTEP=tiles * shape.NR + lanes,
-        LANES=lanes, MR=shape.MR, NR=shape.NR, CHANNELS=channels, OH=p.oh, OW=p.ow, SH=p.sh, SW=p.sw,
-        PIXELS=((R - 1) * down.m + down.n + (pieces[0] - 1) * t.tap[0]) * WP * lanes,
+        LANES=lanes, MR=shape.MR, NR=shape.NR, CHANNELS=channels, OH=p.oh, OW=p.ow, SH=SH, SW=SW,
+        PIXELS=under[0] * WP * lanes,
         ONE=max(down.n, down.out.outputs) * C * t.width * lanes,
     )  # fmt: skip
     whole = (down.into, across.into, down.out, across.out)
@@ -150,16 +174,28 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     )  # fmt: skip
     none = (None,) * 4
     codelets = (*none, *none, across.into, down.into, down.out, across.out) if t.steps else (*whole, *short, *none)
-    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, short_across.into.outputs, *codelets)
+    splits = short_points[1], short_across.out.inputs
+    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, *splits, *codelets)
     return sizes, codes
 
 
+def pieces_of(p: Conv2dProblem, t: Transform) -> list[int]:
+    """Pieces of the kernel down and across; a dilation that the transform leaves to us makes it larger."""
+    extents = spread_extent(p, t)
+    return [-(-extents[i] // t.tap[i]) for i in (0, 1)]
+
+
+def spread_extent(p: Conv2dProblem, t: Transform) -> tuple[int, int]:
+    """Rows and columns of the kernel between whose taps zeros stand, but for what the transform takes care of."""
+    return (p.kh - 1) * (p.dh // t.down.dilation) + 1, (p.kw - 1) * (p.dw // t.across.dilation) + 1
+
+
 def _tile_counts(
-    images: int, rows: int, full_rows: int, TW: int, FULL_TW: int, F: int, C: int, short_n: int, short_c: int
+    images: int, rows: int, full_rows: int, TW: int, FULL_TW: int, F: int, C: int, short_r: int, short_c: int
 ) -> tuple[int, ...]:
     """How many tiles of a block have each point."""
     counts = []
     for f in range(F):
-        down = rows if f // C < short_n else full_rows
+        down = rows if f // C < short_r else full_rows
         counts.append(images * down * (TW if f % C < short_c else FULL_TW))
     return tuple(counts)
