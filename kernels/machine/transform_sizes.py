@@ -44,9 +44,9 @@ class Side:
     dilation: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Transform:
-    """A two-dimensional transform.
+    """A two-dimensional transform, equal to itself alone: sizes are looked up by it at every call.
 
     ``down`` and ``across`` are its sides: ``across.into`` runs along each of the ``down.n``
     rows of a tile, ``down.into`` down each of its results; the inverses in the opposite order.
