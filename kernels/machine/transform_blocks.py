@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kernels.epilogue import Epilogue
 from kernels.machine.blocking import TileShape
 from kernels.machine.codelets import Codelet
 from kernels.machine.jit import inner
@@ -34,6 +35,7 @@ class Codes(NamedTuple):
     lanes: int
     width: int
     split: int  # the first point along a row that short rows lack
+    epilogue: Epilogue
     down_in: Codelet | None
     across_in: Codelet | None
     down_out: Codelet | None

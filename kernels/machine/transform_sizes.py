@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kernels.epilogue import NO_EPILOGUE
 from kernels.machine.blocking import TileShape, lanes_of
 from kernels.machine.codelets import Codelet
 from kernels.machine.product_tiles import pick_product_tile
@@ -98,7 +99,7 @@ def _images_a_block(mb: int, tiles: int, aim: int, image_bytes: int, weight_byte
 
 @functools.lru_cache(maxsize=1024)
 def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
-    """Extents for the kernels, and what they are specialised by."""
+    """Extents for the kernels, and what they are specialised by, but for the epilogue."""
     lanes = lanes_of(p.dtype)
     down, across = t.down, t.across
     # Outputs between those that a stride keeps are computed and not stored.
@@ -150,7 +151,7 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     )  # fmt: skip
     none = (None,) * 4
     codelets = (*none, *none, across.into, down.into, down.out, across.out) if t.steps else (*whole, *short, *none)
-    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, short_across.into.outputs, *codelets)
+    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, short_across.into.outputs, NO_EPILOGUE, *codelets)
     return sizes, codes
 
 
