@@ -1,17 +1,20 @@
 """convmark's kernels: two-dimensional convolution on NumPy arrays, compiled by Numba."""
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
+from kernels.epilogue import Epilogue
 from kernels.functional import conv2d
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
 from kernels.reference import conv2d_reference
-from kernels.registry import Algorithm, UnknownAlgorithm, algorithm, algorithms, get_algorithm
+from kernels.registry import Algorithm, Setup, UnknownAlgorithm, algorithm, algorithms, get_algorithm
 
 __all__ = [
     "Algorithm",
     "Conv2dProblem",
+    "Epilogue",
     "Plan",
     "ProblemError",
+    "Setup",
     "UnknownAlgorithm",
     "UnsupportedProblem",
     "algorithm",

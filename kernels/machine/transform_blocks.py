@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kernels.epilogue import Epilogue
 from kernels.machine.blocking import TileShape
 from kernels.machine.codelets import Codelet
 from kernels.machine.jit import inner
@@ -43,6 +44,7 @@ class Codes(NamedTuple):
     width: int
     split_in: int  # the first point along a row that short rows lack
     split_out: int  # the first sum along a row that short rows lack
+    epilogue: Epilogue
     down_in: Codelet | None
     across_in: Codelet | None
     down_out: Codelet | None

@@ -29,15 +29,8 @@ from numba import prange
 from kernels.machine.codelets import apply_codelet
 from kernels.machine.codelets_2d import apply_codelets
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
-from kernels.machine.simd import (
-    tile_load,
-    tile_load_partial,
-    tile_multiply,
-    tile_rank1,
-    tile_rows,
-    tile_store,
-    tile_store_transposed,
-)
+from kernels.machine.simd import tile_multiply, tile_rank1, tile_rows, tile_transposed
+from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store, tile_store_partial
 from kernels.machine.transform_blocks import block_of, points_of, tile_number, tile_start, tiles_at
 
 __all__ = ["PHASES", "input_transform", "output_transform", "products", "share", "shares"]
@@ -68,7 +61,7 @@ def _gather(codes, z, src, plane, channels, block, ROWS, pixels):
                 square = tile_load(codes.square, src, at + column, z.IH * z.IW)
             else:
                 square = tile_load_partial(codes.square, src, at + column, z.IH * z.IW, channels, begin, end)
-            tile_store_transposed(square, pixels, out + column * LANES, LANES, LANES, LANES)
+            tile_store(tile_transposed(square), pixels, out + column * LANES, LANES)
 
 
 @inner
@@ -172,7 +165,7 @@ def _whole_out(codes, z, down, across, M, at, behind, rows, to):
 
 
 @inner
-def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
+def output_transform(codes, z, M, bias, ones, dst, residual, block, oc, local):
     """The rows of dst under a block of tiles, for block ``oc`` of output channels."""
     one, rows = local[z.PIXELS : z.PIXELS + z.ONE], local[z.PIXELS + z.ONE :]
     LANES, OHW = z.LANES, z.OH * z.OW
@@ -205,12 +198,13 @@ def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
                 for ow in range(0, z.OW, LANES):
                     pixels = tile_load(codes.square, rows, (line * z.WR + ow * z.SW) * LANES, z.SW * LANES)
                     pixels = tile_rank1(pixels, ones, 0, 0, bias, (block.group * z.OCB + oc) * z.CHANNELS + vector)
-                    to = out + oh * z.OW + ow
-                    tile_store_transposed(pixels, dst, to, OHW, min(LANES, z.OW - ow), min(LANES, live - vector))
+                    to, channels, count = out + oh * z.OW + ow, min(LANES, live - vector), min(LANES, z.OW - ow)
+                    planes = tile_transposed(pixels)
+                    tile_store_partial(planes, dst, to, OHW, channels, count, codes.epilogue, residual)
 
 
 @kernel
-def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V, M):
+def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, residual, local, V, M):
     """What one of ``parts`` threads does in one step.
 
     With blocks of its own: all phases of each, products and outputs one block of output
@@ -243,12 +237,13 @@ def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V,
             else:
                 low, high = (own, own + 1) if z.OWN else share_of(z.OCB, part, parts)
                 for oc in range(low, high):
-                    output_transform(codes, z, M[part if z.OWN else oc], bias, ones, dst, block, oc, local[part])
+                    sums = M[part if z.OWN else oc]
+                    output_transform(codes, z, sums, bias, ones, dst, residual, block, oc, local[part])
 
 
 @parallel_kernel
-def shares(codes, z, steps, parts, src, U, bias, ones, zeros, dst, local, V, M):
+def shares(codes, z, steps, parts, src, U, bias, ones, zeros, dst, residual, local, V, M):
     """Threads meet after every step: once where blocks are shared out, once a phase where phases are."""
     for step in range(steps):
         for part in prange(parts):
-            share(codes, z, step, np.intp(part), parts, src, U, bias, ones, zeros, dst, local, V, M)
+            share(codes, z, step, np.intp(part), parts, src, U, bias, ones, zeros, dst, residual, local, V, M)

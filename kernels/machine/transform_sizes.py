@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kernels.epilogue import NO_EPILOGUE
 from kernels.machine.blocking import TileShape, lanes_of
 from kernels.machine.codelets import Codelet
 from kernels.machine.product_tiles import pick_product_tile
 from kernels.machine.transform_blocks import Codes, Sizes
 from kernels.problem import Conv2dProblem
 
-__all__ = ["Side", "Transform", "pieces_of", "sizes_of", "spread_extent"]
+__all__ = ["Side", "Transform", "sizes_of", "spread_extent"]
 
 #: Blocks a thread from which on threads take blocks of their own: with fewer, some would wait.
 _BLOCKS_A_THREAD = 4
@@ -44,9 +45,9 @@ class Side:
     dilation: int = 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Transform:
-    """A two-dimensional transform, equal to itself alone: sizes are looked up by it at every call.
+    """A two-dimensional transform.
 
     ``down`` and ``across`` are its sides: ``across.into`` runs along each of the ``down.n``
     rows of a tile, ``down.into`` down each of its results; the inverses in the opposite order.
@@ -113,7 +114,7 @@ def _images_a_block(mb: int, tiles: int, aim: int, image_bytes: int, weight_byte
 
 @functools.lru_cache(maxsize=1024)
 def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
-    """Extents for the kernels, and what they are specialised by."""
+    """Extents for the kernels, and what they are specialised by, but for the epilogue."""
     lanes = lanes_of(p.dtype)
     down, across = t.down, t.across
     # Outputs between those that a stride keeps are computed and not stored, where the transform leaves it to us.
@@ -126,7 +127,7 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     BLOCKS = -(-TH // R)
     C, SUMS_C = across.into.outputs, across.out.inputs
     F, SUMS = down.into.outputs * C, down.out.inputs * SUMS_C
-    pieces = pieces_of(p, t)
+    pieces = [-(-extent // tap) for extent, tap in zip(spread_extent(p, t), t.tap, strict=True)]
     ICP = -(-(p.ic // p.g) // lanes) * lanes
     depth_bytes = F * pieces[0] * pieces[1] * ICP * t.width * p.itemsize
     IMAGES = 1
@@ -175,14 +176,8 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     none = (None,) * 4
     codelets = (*none, *none, across.into, down.into, down.out, across.out) if t.steps else (*whole, *short, *none)
     splits = short_points[1], short_across.out.inputs
-    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, *splits, *codelets)
+    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, *splits, NO_EPILOGUE, *codelets)
     return sizes, codes
-
-
-def pieces_of(p: Conv2dProblem, t: Transform) -> list[int]:
-    """Pieces of the kernel down and across; a dilation that the transform leaves to us makes it larger."""
-    extents = spread_extent(p, t)
-    return [-(-extents[i] // t.tap[i]) for i in (0, 1)]
 
 
 def spread_extent(p: Conv2dProblem, t: Transform) -> tuple[int, int]:
