@@ -83,11 +83,33 @@ _KERNELS = {
 }
 
 
+#: Shapes whose kernels are dilated: sub-grids of which some are a row or a column shorter, several blocks
+#: of one row of them, and small images that share a block.
+_DILATED = ("ic64ih23iw30oc64{}dh3dw2", "ic18ih75oc16{}dh12dw9", "mb5ic32ih13oc33{}dh2b1")
+#: By the number of taps: sub-grids without outputs.
+_FAR = {3: "ic20ih15iw16oc20kh3ph1dh7", 5: "ic20ih25iw26oc20kh5ph2dh7", 7: "ic20ih3iw40oc20kh1kw7ph0pw3dh7"}
+#: Of stride 2: short last tiles both ways and neither way, one dimension alone, and unequal padding.
+_STRIDED = (
+    "ic64ih28oc64{}sh2pb0",
+    "mb5ic32ih16oc33{}sh2b1",
+    "g2mb3ic34ih15oc48{}sh2sw1",
+    "ic512ih15iw21oc16{}sw2sh1pr3",
+)
+
+
 def _problems(algorithm: Algorithm) -> list[Conv2dProblem]:
     """Every shape with the first kernel, one shape with those down a column and with unequal padding."""
     first, *others = _KERNELS[int(algorithm.name[-1])]
     texts = [shape.removesuffix("b1") + first + "b1" * shape.endswith("b1") for shape in _SHAPES]
     return [Conv2dProblem.parse(text) for text in (*texts, *("ic33ih57iw11oc20" + kernel for kernel in others[1:]))]
+
+
+def _spread_problems(algorithm: Algorithm) -> list[Conv2dProblem]:
+    """Dilated and strided shapes with the first kernel, as far as they are supported."""
+    taps = int(algorithm.name[-1])
+    texts = (*_DILATED, *_STRIDED, _FAR[taps])
+    found = [Conv2dProblem.parse(text.format(_KERNELS[taps][0])) for text in texts]
+    return [p for p in found if algorithm.unsupported(p) is None]
 
 
 def _normal(p: Conv2dProblem, seed: int = 11) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -102,7 +124,7 @@ def _relative(result: np.ndarray, exact: np.ndarray) -> float:
 
 @each_winograd
 def test_error_keeps_the_promise_beside_the_registration(algorithm: Algorithm) -> None:
-    for p in _problems(algorithm):
+    for p in (*_problems(algorithm), *_spread_problems(algorithm)):
         src, wei, bia = _normal(p)
         bound = plan(p, wei, bia, algorithm=algorithm.name, threads=1)
         bound.poison()
@@ -111,6 +133,35 @@ def test_error_keeps_the_promise_beside_the_registration(algorithm: Algorithm) -
         assert _relative(bound(src, out=np.full(p.output_shape, np.nan, np.float32)), exact) <= (
             algorithm.error_factor * yardstick
         ), str(p)
+
+
+@each_winograd
+def test_same_bits_for_any_number_of_threads_where_kernels_are_spread(algorithm: Algorithm) -> None:
+    for p in _spread_problems(algorithm):
+        src, wei, bia = _normal(p)
+        one, two = (plan(p, wei, bia, algorithm=algorithm.name, threads=threads)(src) for threads in (1, 2))
+        assert one.tobytes() == two.tobytes(), str(p)
+
+
+def test_stride_2_is_kept_where_it_won() -> None:
+    texts = ("ic16ih12oc16kh3sh2", "ic16ih12oc16kh5sh2", "ic16ih12oc16kh3sh2dh2", "ic16ih12oc16kh3kw1sh2")
+    problems = [Conv2dProblem.parse(text) for text in texts]
+    supported = {
+        each.name: [each.unsupported(p) is None for p in problems] for each in algorithms() if each.family == "winograd"
+    }
+    square, never = [True, False, False, False], [False] * 4
+    assert supported == {
+        "winograd_f2x3": square, "winograd_f4x3": square, "winograd_f6x3": never, "winograd_f2x5": never,
+        "winograd_f4x5": [False, True, False, False], "winograd_f4x7": never, "winograd_f6x7": never,
+    }  # fmt: skip
+
+
+def test_a_dilated_problem_needs_no_code_but_that_of_its_dense_one() -> None:
+    dense, dilated = (
+        plan(p, np.zeros(p.weight_shape, np.float32), algorithm="winograd_f4x3", threads=1)
+        for p in (Conv2dProblem.parse("ic16ih16oc16kh3ph1"), Conv2dProblem.parse("ic16ih32oc16kh3ph2dh2"))
+    )
+    assert repr(dense._run.codes.value) == repr(dilated._run.codes.value)
 
 
 @each_winograd
