@@ -18,6 +18,7 @@ from suite.report.gather import combine, write_report
 from suite.report.kinds import kind_of, kind_tables
 from suite.report.markdown import markdown
 from suite.report.plot import draw
+from suite.report.scaling import scaling_tables
 from suite.report.summaries import summaries, version_lines
 from suite.report.tables import layer_tables
 from suite.report.terminal import print_report
@@ -411,3 +412,18 @@ def test_kinds_are_geometric_means_over_each_shape_once() -> None:
     assert (everything["layers"], everything["vs best peer"], everything["least"]) == ("2", "1.00x", "0.50x")
     assert (everything["where"], everything["ahead on"]) == (strided, "1 of 2")
     assert kind_tables(combine(_ROWS)) == []
+
+
+def test_threads_are_set_beside_one_for_each_contender() -> None:
+    other = "ic4ih8oc8kh3"
+    rows = [
+        _row("ours", 0.4), _row("ours", 0.2, threads=2), _row("ours", 0.4, layer="again"),
+        _row("ours", 0.9, problem=other), _row("ours", 0.6, problem=other, threads=2),
+        _row("ours", 4e-4, problem="ic4ih6oc8kh3"), _row("ours", 4e-4, problem="ic4ih6oc8kh3", threads=2),
+        _row("only_single", 0.1), _row("ours", 9.0, cache="cold"), _row("ours", 1.0, cache="cold", threads=2),
+    ]  # fmt: skip
+    [table] = scaling_tables(combine(rows))
+    assert table.title == "2 threads beside one"
+    assert table.lines == (("ours", "2", "1.73x", "1.50x", other, "1", "1.00x"),)
+    assert "2 threads beside one" in markdown(combine(rows), None, None)
+    assert scaling_tables(combine([_row("ours", 0.1)])) == []

@@ -13,7 +13,7 @@ from kernels.machine.launch import Launch
 from kernels.machine.packing import fill_bias_blocks
 from kernels.machine.static import static
 from kernels.machine.transform_blocks import Sizes, points_of
-from kernels.machine.transform_kernels import PHASES, share, shares
+from kernels.machine.transform_kernels import share, shares
 from kernels.machine.transform_sizes import Side, Transform, sizes_of, spread_extent
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Scratch, Setup
@@ -74,8 +74,8 @@ def scratch(p: Conv2dProblem, threads: int, t: Transform) -> Scratch:
     return {
         "bias": (z.G, z.OCB * z.CHANNELS),
         "local": (threads, z.PIXELS + z.ONE + z.MH * z.WR * z.LANES),
-        "V": (threads if z.OWN else 1, z.F * z.VSTEP),
-        "M": (threads if z.OWN else z.OCB, z.SUMS * z.MSTEP),
+        "V": (threads if z.PHASES == 1 else 1, z.F * z.VSTEP),
+        "M": (z.OCB if z.PHASES == 3 else threads, z.SUMS * z.MSTEP),
     }
 
 
@@ -90,7 +90,7 @@ class TransformRun:
         self._bias = setup.scratch["bias"]
         self._ones, self._zeros = np.ones(1, p.dtype), np.zeros(self.sizes.NR, p.dtype)
         self._scratch = tuple(setup.scratch[name] for name in ("local", "V", "M"))
-        steps = 1 if self.sizes.OWN else self.sizes.ITEMS * PHASES
+        steps = 1 if self.sizes.PHASES == 1 else self.sizes.ITEMS * self.sizes.PHASES
         self._launch = Launch(share if threads == 1 else shares)
         self._part: tuple[int, ...] = (0, 0, 1) if threads == 1 else (steps, threads)
 

@@ -15,10 +15,10 @@ their order are in `kernels.machine.transform_blocks`. Sub-grids interleave in `
 ``rows`` as in the source and in the result: to transforms they are a distance from vector to vector.
 
 Loops, outside in: images, group, block of tile rows; input transform; block of output
-channels: products of every f, output transform. V and M of a block are sized for L2. Where
-there are fewer blocks than threads can share, threads split each phase instead: input
-channels, then points x channel blocks, then channel blocks. Either way each number is
-computed by the same steps, so the bits do not depend on the number of threads.
+channels: products of every f, output transform. V and M of a block are sized for L2. Threads
+share blocks; where those are too few, first a block's input channels and then its blocks of
+output channels; and where those are, every phase. Either way each number is computed by the
+same steps, so the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -33,20 +33,18 @@ from kernels.machine.simd import tile_multiply, tile_rank1, tile_rows, tile_tran
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store, tile_store_partial
 from kernels.machine.transform_blocks import block_of, points_of, tile_number, tile_start, tiles_at
 
-__all__ = ["PHASES", "input_transform", "output_transform", "products", "share", "shares"]
+__all__ = ["input_transform", "output_transform", "products", "share", "shares"]
 
 _INPUT, _PRODUCTS, _OUTPUT = 0, 1, 2
-PHASES = 3
 
 
 @inner
 def _gather(codes, z, src, plane, channels, block, ROWS, pixels):
     """One vector of channels of the rows under a block of tiles, zeros where the padding is."""
     LANES = z.LANES
-    # A block has all sub-grids of its rows, or some neighbours.
-    begin_grid = block.first % z.GRIDS_H
     for row in range(ROWS):
-        if row % z.DH < begin_grid or row % z.DH >= begin_grid + block.rows:
+        # A block of few tile rows has some of the sub-grids only.
+        if (row % z.DH - block.first) % z.GRIDS_H >= block.rows:
             continue
         ih = block.first // z.GRIDS_H * z.STEP_H + row - z.PH
         at = (plane * z.IH + ih) * z.IW - z.PW
@@ -207,37 +205,41 @@ def output_transform(codes, z, M, bias, ones, dst, residual, block, oc, local):
 def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, residual, local, V, M):
     """What one of ``parts`` threads does in one step.
 
-    With blocks of its own: all phases of each, products and outputs one block of output
-    channels after another in an M of its own. Else: its share of one phase of one block, and
-    M holds every block of output channels. Each phase has one call in here for both ways,
-    because each is long and compiled once a call.
+    A step is everything, for blocks of its own, where there are blocks enough. Else it is one
+    phase of one block: its share of the input, then for channel blocks of its own products
+    and outputs, one block of channels after another in an M of its own; or, where there are
+    too few of those too, its share of the products, then of the outputs, and M holds all of
+    them. Each phase has one call in here for all ways, because each is long and compiled once a call.
     """
     begin, end = share_of(z.ITEMS, part, parts)
-    stages, slot = 1 + 2 * z.OCB, part
-    if not z.OWN:
-        begin, end = step // PHASES, step // PHASES + 1
-        stages, slot = 1, 0
+    first, last = (0, z.OCB) if z.PHASES == 1 else share_of(z.OCB, part, parts)
+    lead, stages = 1, 1 + 2 * (last - first)
+    if z.PHASES > 1:
+        begin, end = step // z.PHASES, step // z.PHASES + 1
+        lead, stages = 0, 2 * (last - first) if z.PHASES == 2 and step % 2 == 1 else 1
+    whole, slot = z.PHASES < 3, part if z.PHASES == 1 else 0
     for item in range(begin, end):
         block = block_of(z, item)
         for stage in range(stages):
-            phase = step % PHASES
-            own = (stage - 1) // 2
-            if z.OWN:
-                phase = _INPUT if stage == 0 else _PRODUCTS + (stage - 1) % 2
+            phase, own = step % z.PHASES, first + (stage - lead) // 2
+            if z.PHASES == 1 and stage > 0:
+                phase = _PRODUCTS + (stage - 1) % 2
+            elif z.PHASES == 2 and phase > 0:
+                phase = _PRODUCTS + stage % 2
             if phase == _INPUT:
-                low, high = (0, z.ICP // z.LANES) if z.OWN else share_of(z.ICP // z.LANES, part, parts)
+                low, high = (0, z.ICP // z.LANES) if z.PHASES == 1 else share_of(z.ICP // z.LANES, part, parts)
                 input_transform(codes, z, src, block, low, high, local[part], V[slot])
             elif phase == _PRODUCTS:
-                low, high = (own * z.SUMS, (own + 1) * z.SUMS) if z.OWN else share_of(z.OCB * z.SUMS, part, parts)
+                low, high = (own * z.SUMS, (own + 1) * z.SUMS) if whole else share_of(z.OCB * z.SUMS, part, parts)
                 for q in range(low, high):
                     oc, f = q // z.SUMS, q % z.SUMS
-                    to = M[part if z.OWN else oc]
+                    to = M[part if whole else oc]
                     # Whole panels: what fills the last one is multiplied and not read.
                     products(codes, z, V[slot], U, block.group, oc, tiles_at(z, block, f), f, zeros, to)
             else:
-                low, high = (own, own + 1) if z.OWN else share_of(z.OCB, part, parts)
+                low, high = (own, own + 1) if whole else (first, last)
                 for oc in range(low, high):
-                    sums = M[part if z.OWN else oc]
+                    sums = M[part if whole else oc]
                     output_transform(codes, z, sums, bias, ones, dst, residual, block, oc, local[part])
 
 

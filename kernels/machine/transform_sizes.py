@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,14 @@ from kernels.problem import Conv2dProblem
 
 __all__ = ["Side", "Transform", "sizes_of", "spread_extent"]
 
-#: Blocks a thread from which on threads take blocks of their own: with fewer, some would wait.
-_BLOCKS_A_THREAD = 4
+#: Work is shared out as a whole where the longest share is at most so many times as long as an equal one.
+_EVEN = 1.08
 #: Weights of up to so many bytes stay in the last cache from block to block.
 _LAST_CACHE_BYTES = 12 * 2**20
 #: Images share a block up to so many bytes of V, or to at least so many tiles.
 _NEAR_BYTES, _LEAST_TILES = 640 * 2**10, 16
+#: Tiles of a block that hide that its weights come from the last cache.
+_TILES_WORTH_WEIGHTS = 32
 #: Short tiles are used where they leave at most this share of the points.
 _WORTH_SHORT = 0.95
 
@@ -90,15 +93,6 @@ def _shorts(t: Transform, dense: tuple[int, int]) -> _Shorts:
     return _Shorts(*sides) if left <= _WORTH_SHORT else _Shorts(None, None)
 
 
-def _tile_rows_a_block(tile_rows: int, grids: int, aim: int) -> int:
-    """Tile rows of blocks of nearly equal size: of all sub-grids, or of a divisor of their number."""
-    if aim < grids:
-        return max(each for each in range(1, max(1, aim) + 1) if grids % each == 0)
-    sets = tile_rows // grids
-    blocks = -(-sets // max(1, min(sets, round(aim / grids))))
-    return -(-sets // blocks) * grids
-
-
 def _images_a_block(mb: int, tiles: int, aim: int, image_bytes: int, weight_bytes: int) -> int:
     """Images of ``tiles`` tiles that share a block; of equal number, so that the last one is not nearly empty.
 
@@ -112,6 +106,30 @@ def _images_a_block(mb: int, tiles: int, aim: int, image_bytes: int, weight_byte
     return -(-mb // blocks)
 
 
+def _longest(work: Sequence[int], threads: int) -> float:
+    """The longest of the shares that threads take, relative to equal ones."""
+    cuts = [len(work) * thread // threads for thread in range(threads + 1)]
+    longest = max(sum(work[begin:end]) for begin, end in itertools.pairwise(cuts))
+    return longest * threads / max(1, sum(work))
+
+
+def _share_out(
+    TH: int, TW: int, BLOCKS: int, repeats: int, OCB: int, weight_bytes: int, threads: int
+) -> tuple[int, int]:
+    """How many blocks an image is cut into, ``BLOCKS`` or more, and `Sizes.PHASES`.
+
+    Smaller blocks read the weights more often, which does not matter as long as the last cache
+    holds them and there are tiles enough to multiply them with meanwhile.
+    """
+    finest = TH * TW // _TILES_WORTH_WEIGHTS if weight_bytes <= _LAST_CACHE_BYTES else 0
+    most = max(BLOCKS, min(TH, 2 * BLOCKS + threads, finest))
+    for blocks in range(BLOCKS, most + 1):
+        rows = [(number + 1) * TH // blocks - number * TH // blocks for number in range(blocks)]
+        if _longest(rows * repeats, threads) <= _EVEN:
+            return blocks, 1
+    return BLOCKS, 2 if _longest([1] * OCB, threads) <= _EVEN else 3
+
+
 @functools.lru_cache(maxsize=1024)
 def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
     """Extents for the kernels, and what they are specialised by, but for the epilogue."""
@@ -123,8 +141,9 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     # Of one sub-grid.
     dense = -(-((p.oh - 1) * SH + 1) // down.dilation), -(-((p.ow - 1) * SW + 1) // across.dilation)
     TH, TW = -(-dense[0] // down.m) * grids[0], -(-dense[1] // across.m) * grids[1]
-    R = _tile_rows_a_block(TH, grids[0], round(t.block_tiles / TW))
-    BLOCKS = -(-TH // R)
+    # Blocks of equal size, so that the last one is not nearly empty.
+    BLOCKS = -(-TH // max(1, min(TH, round(t.block_tiles / TW))))
+    R = -(-TH // BLOCKS)
     C, SUMS_C = across.into.outputs, across.out.inputs
     F, SUMS = down.into.outputs * C, down.out.inputs * SUMS_C
     pieces = [-(-extent // tap) for extent, tap in zip(spread_extent(p, t), t.tap, strict=True)]
@@ -133,7 +152,6 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     IMAGES = 1
     if BLOCKS == 1 and p.mb > 0:
         IMAGES = _images_a_block(p.mb, TH * TW, t.block_tiles, TH * TW * depth_bytes, p.oc * depth_bytes)
-    ITEMS = -(-p.mb // IMAGES) * p.g * BLOCKS
     shorts = _shorts(t, dense)
     short_down, short_across = shorts.down or down, shorts.across or across
     FULL_TH, FULL_TW = TH - grids[0] * (shorts.down is not None), TW - grids[1] * (shorts.across is not None)
@@ -142,17 +160,25 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     counts = _tile_counts(IMAGES, R, FULL_TH if BLOCKS == 1 else R, TW, FULL_TW, F, C, *short_points)
     shape = pick_product_tile(counts, OCG * t.width, lanes, p.oc * depth_bytes, complex_numbers=t.width == 2)
     channels = shape.NR // t.width
+    # Only now, since the tile, by which weights are packed, must not depend on the number of threads.
+    repeats, OCB = -(-p.mb // IMAGES) * p.g, -(-OCG // channels)
+    BLOCKS, PHASES = _share_out(TH, TW, BLOCKS, repeats, OCB, p.oc * depth_bytes, threads)
+    R = -(-TH // BLOCKS)
     tiles = -(-IMAGES * R * TW // shape.MR) * shape.MR
     STEP_H, STEP_W = down.m * down.stride * down.dilation, across.m * across.stride * across.dilation
+    # Tiles of a sub-grid of which a block has some: one that begins among the sub-grids ends among others.
+    runs = min(TH // grids[0], 1 + (R + grids[0] - 2) // grids[0]), TW // grids[1]
     under = [
-        (sets - 1) * step + (side.n - 1) * side.dilation + grids[i] + (pieces[i] - 1) * t.tap[i]
-        for i, (sets, step, side) in enumerate(((-(-R // grids[0]), STEP_H, down), (TW // grids[1], STEP_W, across)))
+        (run - 1) * step + (side.n - 1) * side.dilation + grid + (piece - 1) * tap
+        for run, step, side, grid, piece, tap in zip(
+            runs, (STEP_H, STEP_W), (down, across), grids, pieces, t.tap, strict=True
+        )
     ]
     WP = -(-under[1] // lanes) * lanes
     WR = max(TW // grids[1] * across.m * across.dilation + across.n, -(-p.ow // lanes) * lanes * SW)
     sizes = Sizes(
-        STEPS=t.steps, OWN=threads == 1 or _BLOCKS_A_THREAD * threads <= ITEMS, MB=p.mb, IMAGES=IMAGES, ITEMS=ITEMS,
-        G=p.g, ICG=p.ic // p.g, OCG=OCG, ICP=ICP, OCB=-(-OCG // channels),
+        STEPS=t.steps, PHASES=PHASES, MB=p.mb, IMAGES=IMAGES, ITEMS=repeats * BLOCKS, G=p.g, ICG=p.ic // p.g, OCG=OCG,
+        ICP=ICP, OCB=OCB,
         TH=TH, TW=TW, FULL_TH=FULL_TH, FULL_TW=FULL_TW, R=R, BLOCKS=BLOCKS, NH=down.n, MH=down.m, MW=across.m,
         SHORT_MH=short_down.m, GRIDS_H=grids[0], GRIDS_W=grids[1], DH=down.dilation, DW=across.dilation,
         STEP_H=STEP_H, STEP_W=STEP_W, C=C, F=F, SUMS=SUMS, SUMS_C=SUMS_C, TWICE_H=down.into.outputs - down.out.inputs,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from suite.environment import Limits, Machine
 from suite.report.kinds import kind_tables
+from suite.report.scaling import SCALING_HEADINGS, scaling_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
 from suite.report.tables import layer_tables
 from suite.report.terminal import machine_lines
@@ -33,6 +34,8 @@ Geometric means over layers, each shape once, of the time of the fastest peer by
 ours: above 1 is ahead. A library counts by its fastest way to be used.
 """
 
+_SCALING = "Geometric means over layers, each shape once, of a contender's time on one thread by its time on several.\n"
+
 
 def markdown(
     frame: pd.DataFrame,
@@ -51,6 +54,8 @@ def markdown(
     parts += [f"![{path.stem}]({path.name})" for path in pictures]
     for kinds in kind_tables(frame):
         parts += [f"## {kinds.title}", _KINDS, _table(kinds.headings, kinds.lines)]
+    for scaling in scaling_tables(frame):
+        parts += [f"## {scaling.title}", _SCALING, _table(SCALING_HEADINGS, scaling.lines)]
     for summary, total in summaries(frame):
         parts += [f"## {summary.title}", _table(summary.headings, summary.lines)]
         parts += [_sentence(note) for note in summary.notes]
