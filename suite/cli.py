@@ -53,7 +53,16 @@ def _command(name: str, function: Callable[..., None], examples: Sequence[str], 
 
 _command("list", list_, ("convmark list", "convmark list -n resnet50", "convmark list --json"))
 _command("machine", machine, ("convmark machine", "convmark machine -t 1,2 --json"))
-_command("verify", verify, ("convmark verify --all", "convmark verify -a fft_tile16 -p ic8ih20oc8kh5ph2"))
+_command(
+    "verify",
+    verify,
+    (
+        "convmark verify --all",
+        "convmark verify -a fft_tile16 -p ic8ih20oc8kh5ph2",
+        "convmark verify --accuracy",
+        "convmark verify --accuracy -a winograd_f6x3 -n vgg19 --json",
+    ),
+)
 _command(
     "run",
     run,

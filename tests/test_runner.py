@@ -198,7 +198,10 @@ def test_more_layers_than_there_were_places_do_not_make_the_oracle_work_again(mo
     made: list[Conv2dProblem] = []
     honest = runner.Referee
     monkeypatch.setattr(runner, "Referee", lambda problem: made.append(problem) or honest(problem))
-    _run(Troupe(), _request(problems=tuple(f"ic1ih{n}oc1kh1" for n in range(1, 41)), contenders=("direct_naive",)).tasks())
+    _run(
+        Troupe(),
+        _request(problems=tuple(f"ic1ih{n}oc1kh1" for n in range(1, 41)), contenders=("direct_naive",)).tasks(),
+    )
     assert len(made) == len(set(made)) == 40
 
 
