@@ -12,6 +12,7 @@ from suite.report.kinds import kind_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
 from suite.report.tables import layer_tables
 from suite.report.terminal import machine_lines
+from suite.report.tradeoff import TRADEOFF_HEADINGS, tradeoffs
 
 __all__ = ["markdown"]
 
@@ -51,6 +52,8 @@ def markdown(
     parts += [f"![{path.stem}]({path.name})" for path in pictures]
     for kinds in kind_tables(frame):
         parts += [f"## {kinds.title}", _KINDS, _table(kinds.headings, kinds.lines)]
+    for each in tradeoffs(frame):
+        parts += [f"## {each.title}", _sentence(each.note), _table(TRADEOFF_HEADINGS, each.lines)]
     for summary, total in summaries(frame):
         parts += [f"## {summary.title}", _table(summary.headings, summary.lines)]
         parts += [_sentence(note) for note in summary.notes]
