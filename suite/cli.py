@@ -11,7 +11,7 @@ import typer
 from kernels import ProblemError, UnknownAlgorithm
 from suite import options
 from suite.catalogue import UnknownNetwork, WorkloadError
-from suite.commands import aa, gate, history
+from suite.commands import aa, gate, history, profile
 from suite.commands.listing import list_, machine
 from suite.commands.report import report
 from suite.commands.run import run
@@ -78,6 +78,7 @@ _command(
     report,
     ("convmark report", "convmark report latest --asv .asv/results --pytest-benchmark out.json"),
 )
+_command("profile", profile.profile, profile.EXAMPLES)
 _command(
     "gate",
     gate.gate,

@@ -272,7 +272,7 @@ def test_python_m_suite_is_convmark() -> None:
     assert done.returncode == 0 and "kernel_3x3" in done.stdout
 
 
-@pytest.mark.parametrize("command", [(), ("list",), ("machine",), ("verify",), ("run",), ("report",)])
+@pytest.mark.parametrize("command", [(), ("list",), ("machine",), ("verify",), ("run",), ("report",), ("profile",)])
 def test_help_has_examples_and_exit_codes(convmark: Convmark, command: tuple[str, ...]) -> None:
     code, out, _ = convmark(*command, "--help")
     assert code == 0
