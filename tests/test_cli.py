@@ -184,8 +184,8 @@ def test_threads_caches_and_peers_meet_in_one_run(convmark: Convmark) -> None:
     ]  # fmt: skip
     assert [row["reason"] for row in rows if row["status"] == "skipped"] == ["there are 2 threads, expected 1"] * 2
     assert {path.name for path in _rows_file().parent.glob("*.png")} == {
-        "text-1t.png", "text-1t-cold.png", "text-2t.png", "text-2t-cold.png",
-    }  # fmt: skip
+        f"{what}-{where}.png" for what in ("text", "speed-error") for where in ("1t", "1t-cold", "2t", "2t-cold")
+    }
 
 
 def test_an_interrupted_run_keeps_what_is_whole_and_resumes(convmark: Convmark, troupe: Troupe) -> None:

@@ -24,7 +24,7 @@ _MEASURES: dict[str, tuple[Callable[[Accuracy], float | None], Callable[[Accurac
     "largest error of one element": (lambda each: each.max_error, lambda each: each.max_vs_numpy),
 }
 
-_PROMISES = ("algorithm", "promised", "worst", "on", "data", f"worst in times {DIRECT}'s", "of one element")
+_PROMISES = ("algorithm", "promised", "worst", "on", "data", f"vs {DIRECT}", f"one element vs {DIRECT}")
 
 _HOW_TO_READ = f"""\
 Errors are against float64; times (x) are those of NumPy's own arithmetic on the same data, which promises
