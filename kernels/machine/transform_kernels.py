@@ -103,25 +103,30 @@ def input_transform(codes, z, src, block, begin, end, local, V):
         for piece in range(z.PIECES_H * z.PIECES_W):
             shift = piece // z.PIECES_W * z.TAP_H * z.WP + piece % z.PIECES_W * z.TAP_W
             k = piece * z.ICP + ic
-            for tile in range(block.rows * z.TW):
-                row, column = tile // z.TW, tile % z.TW
+            for row in range(block.rows):
                 pixel_row = tile_start(block.first + row, z.GRIDS_H, z.STEP_H) - top * z.STEP_H
-                corner = (pixel_row * z.WP + tile_start(column, z.GRIDS_W, z.STEP_W) + shift) * LANES
-                number = tile_number(z, block, image, row, column)
-                out = _place_in(z, number, k)
-                if z.STEPS:
-                    _steps_in(codes, z, pixels, corner, one, V, out)
-                elif row < block.full_rows:
-                    if column < z.FULL_TW:
-                        _whole_in(codes, z, codes.down_in, codes.across_in, pixels, corner, V, out, 0)
+                # As `tile_start`, counted along: a division a tile shows.
+                corner, grid = (pixel_row * z.WP + shift) * LANES - LANES, 0
+                for column in range(z.TW):
+                    corner += LANES
+                    if grid == z.GRIDS_W:
+                        corner, grid = corner + (z.STEP_W - z.GRIDS_W) * LANES, 0
+                    grid += 1
+                    number = tile_number(z, block, image, row, column)
+                    out = _place_in(z, number, k)
+                    if z.STEPS:
+                        _steps_in(codes, z, pixels, corner, one, V, out)
+                    elif row < block.full_rows:
+                        if column < z.FULL_TW:
+                            _whole_in(codes, z, codes.down_in, codes.across_in, pixels, corner, V, out, 0)
+                        else:
+                            _whole_in(codes, z, codes.down_in, codes.short_across_in, pixels, corner, V, out, 0)
                     else:
-                        _whole_in(codes, z, codes.down_in, codes.short_across_in, pixels, corner, V, out, 0)
-                else:
-                    behind = _place_in(z, number - block.across, k) - out
-                    if column < z.FULL_TW:
-                        _whole_in(codes, z, codes.short_down_in, codes.across_in, pixels, corner, V, out, behind)
-                    else:
-                        _whole_in(codes, z, codes.short_down_in, codes.short_across_in, pixels, corner, V, out, 0)
+                        behind = _place_in(z, number - block.across, k) - out
+                        if column < z.FULL_TW:
+                            _whole_in(codes, z, codes.short_down_in, codes.across_in, pixels, corner, V, out, behind)
+                        else:
+                            _whole_in(codes, z, codes.short_down_in, codes.short_across_in, pixels, corner, V, out, 0)
 
 
 @inner
@@ -132,13 +137,14 @@ def products(codes, z, V, U, group, oc, tiles, f, zeros, M):
     for panel in range(0, tiles, z.MR):
         tile = tile_rows(codes.shape, zeros, 0)
         wi = ((group * z.OCB + oc) * z.F + row * z.C + ROWS * column) * K * z.NR
-        for point in range(ROWS * COLUMNS):
-            first = ((row + point // COLUMNS) * z.C + column + point % COLUMNS) * z.VSTEP
-            for k in range(0, K, z.LANES):
-                at = first + (panel * K + k * z.MR) * z.W
-                for lane in range(z.LANES):
-                    tile = tile_multiply(codes.width, tile, V, at + lane, codes.lanes, z.MR * z.LANES, U, wi)
-                    wi += z.NR
+        for down in range(row, row + ROWS):
+            for across in range(column, column + COLUMNS):
+                first = (down * z.C + across) * z.VSTEP + panel * K * z.W
+                for k in range(0, K, z.LANES):
+                    at = first + k * z.MR * z.W
+                    for lane in range(z.LANES):
+                        tile = tile_multiply(codes.width, tile, V, at + lane, codes.lanes, z.MR * z.LANES, U, wi)
+                        wi += z.NR
         tile_store(tile, M, f * z.MSTEP + panel * z.NR, z.NR)
 
 
