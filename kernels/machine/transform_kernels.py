@@ -178,9 +178,13 @@ def output_transform(codes, z, M, bias, ones, dst, residual, block, oc, local):
         vector, image = item // block.images * LANES, item % block.images
         out = (((block.image + image) * z.G + block.group) * z.OCG + oc * z.CHANNELS + vector) * OHW
         for row in range(block.rows):
+            to, grid = -LANES, 0
             for column in range(z.TW):
-                number = tile_number(z, block, image, row, column)
-                at, to = number * z.NR + vector, tile_start(column, z.GRIDS_W, z.MW * z.DW) * LANES
+                to += LANES
+                if grid == z.GRIDS_W:
+                    to, grid = to + (z.MW * z.DW - z.GRIDS_W) * LANES, 0
+                grid += 1
+                at = tile_number(z, block, image, row, column) * z.NR + vector
                 if z.STEPS:
                     _steps_out(codes, z, M, at, one, rows, to)
                 elif row < block.full_rows:
@@ -202,9 +206,9 @@ def output_transform(codes, z, M, bias, ones, dst, residual, block, oc, local):
                 for ow in range(0, z.OW, LANES):
                     pixels = tile_load(codes.square, rows, (line * z.WR + ow * z.SW) * LANES, z.SW * LANES)
                     pixels = tile_rank1(pixels, ones, 0, 0, bias, (block.group * z.OCB + oc) * z.CHANNELS + vector)
-                    to, channels, count = out + oh * z.OW + ow, min(LANES, live - vector), min(LANES, z.OW - ow)
+                    place, channels, count = out + oh * z.OW + ow, min(LANES, live - vector), min(LANES, z.OW - ow)
                     planes = tile_transposed(pixels)
-                    tile_store_partial(planes, dst, to, OHW, channels, count, codes.epilogue, residual)
+                    tile_store_partial(planes, dst, place, OHW, channels, count, codes.epilogue, residual)
 
 
 @kernel
