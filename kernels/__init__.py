@@ -1,6 +1,7 @@
 """convmark's kernels: two-dimensional convolution on NumPy arrays, compiled by Numba."""
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
+from kernels.errors import ArgumentError, DtypeError, ShapeError
 from kernels.functional import conv2d
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
@@ -9,9 +10,12 @@ from kernels.registry import Algorithm, UnknownAlgorithm, algorithm, algorithms,
 
 __all__ = [
     "Algorithm",
+    "ArgumentError",
     "Conv2dProblem",
+    "DtypeError",
     "Plan",
     "ProblemError",
+    "ShapeError",
     "UnknownAlgorithm",
     "UnsupportedProblem",
     "algorithm",
