@@ -1,20 +1,23 @@
 """convmark's kernels: two-dimensional convolution on NumPy arrays, compiled by Numba."""
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
+from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError
 from kernels.functional import conv2d
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
 from kernels.reference import conv2d_reference
-from kernels.registry import Algorithm, UnknownAlgorithm, algorithm, algorithms, get_algorithm
+from kernels.registry import Algorithm, Setup, UnknownAlgorithm, algorithm, algorithms, get_algorithm
 
 __all__ = [
     "Algorithm",
     "ArgumentError",
     "Conv2dProblem",
     "DtypeError",
+    "Epilogue",
     "Plan",
     "ProblemError",
+    "Setup",
     "ShapeError",
     "UnknownAlgorithm",
     "UnsupportedProblem",

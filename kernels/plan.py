@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from threading import Lock
-from typing import Any
 
 import numpy as np
 
+from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine import threading
+from kernels.machine.workspace import carve
 from kernels.problem import Conv2dProblem
-from kernels.registry import Algorithm, get_algorithm
+from kernels.registry import Algorithm, Setup, get_algorithm
 from kernels.select import choose
 
 __all__ = ["Plan", "aligned_empty", "plan"]
@@ -35,15 +36,24 @@ class Plan:
     ----------
     problem : Conv2dProblem
     algorithm : Algorithm
+    epilogue : Epilogue
     threads : int
     workspace_bytes : int
         Scratch memory that the plan holds.
     prepare_s : float
         Seconds that packing the weights took.
+    setup : Setup
+        What the algorithm was bound to.
     """
 
     def __init__(
-        self, problem: Conv2dProblem, algorithm: Algorithm, weight: np.ndarray, bias: np.ndarray | None, threads: int
+        self,
+        problem: Conv2dProblem,
+        algorithm: Algorithm,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        threads: int,
+        epilogue: Epilogue = NO_EPILOGUE,
     ) -> None:
         algorithm.require(problem)
         self.problem = problem
@@ -51,6 +61,7 @@ class Plan:
         self._input_shape, self._output_shape = problem.input_shape, problem.output_shape
         self._dtype = np.dtype(problem.dtype)
         self.algorithm = algorithm
+        self.epilogue = epilogue
         self.threads = threads
         wei = _checked("weight", weight, problem.weight_shape, problem.dtype)
         if bias is None:
@@ -58,14 +69,19 @@ class Plan:
         else:
             bia = _checked("bias", bias, (problem.oc,), problem.dtype)
         start = time.perf_counter()
-        self._packed = algorithm.prepare(problem, wei)
+        packed = algorithm.prepare(problem, wei)
         self.prepare_s = time.perf_counter() - start
-        self._bia = bia.copy() if bia is bias else bia
+        shapes = algorithm.scratch(problem, threads)
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
         self._workspace = aligned_empty(self.workspace_bytes)
+        scratch = carve(self._workspace, shapes, problem.dtype)
+        self.setup = Setup(problem, packed, bia.copy() if bia is bias else bia, epilogue, scratch, threads)
+        self._run = algorithm.bind(self.setup)
         self._turn = Lock()
 
-    def __call__(self, input: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def __call__(
+        self, input: np.ndarray, out: np.ndarray | None = None, *, residual: np.ndarray | None = None
+    ) -> np.ndarray:
         """Convolve ``input``.
 
         Parameters
@@ -74,6 +90,9 @@ class Plan:
         out : ndarray, shape (mb, oc, oh, ow), optional
             C-contiguous, of the problem's dtype, and not overlapping ``input``;
             every element is overwritten.
+        residual : ndarray, shape (mb, oc, oh, ow)
+            What the plan's epilogue adds; not given where it adds nothing. It may be
+            neither ``out`` nor overlap it.
 
         Returns
         -------
@@ -85,21 +104,33 @@ class Plan:
         ValueError
             A shape, dtype or layout differs from the problem's.
         """
-        problem = self.problem
         src = _checked("input", input, self._input_shape, self._dtype)
         if out is None:
             out = np.empty(self._output_shape, self._dtype)
         else:
             _check_out(out, src, self._output_shape, self._dtype)
+        added = out
+        if residual is not None or self.epilogue.residual:
+            added = self._checked_residual(residual, out)
         if out.size:
-            run: Any = (problem, self._packed, src, self._bia, out, self._workspace, self.threads)
             with self._turn:
                 if self.threads == 1:
-                    self.algorithm.run(*run)
+                    self._run(src, out, added)
                 else:
                     with threading.limited_to(self.threads):
-                        self.algorithm.run(*run)
+                        self._run(src, out, added)
         return out
+
+    def _checked_residual(self, residual: np.ndarray | None, out: np.ndarray) -> np.ndarray:
+        if not self.epilogue.residual:
+            raise ValueError("residual is given, expected none: the epilogue of this plan adds none")
+        if residual is None:
+            raise ValueError(f"residual is None, expected an array of shape {self._output_shape}")
+        added = _checked("residual", residual, self._output_shape, self._dtype)
+        # Where tiles overlap, a result is written twice: the second time it would be added to itself.
+        if np.may_share_memory(out, added):
+            raise ValueError("out overlaps residual, expected separate memory")
+        return added
 
     def poison(self) -> None:
         """Fill the workspace with NaN bytes, so that a read of stale scratch shows."""
@@ -114,6 +145,7 @@ def plan(
     weight: np.ndarray,
     bias: np.ndarray | None = None,
     *,
+    epilogue: Epilogue = NO_EPILOGUE,
     algorithm: str = "auto",
     threads: int | None = None,
 ) -> Plan:
@@ -124,6 +156,8 @@ def plan(
     problem : Conv2dProblem
     weight : ndarray, shape (oc, ic // g, kh, kw)
     bias : ndarray, shape (oc,), optional
+    epilogue : Epilogue
+        What is added to the convolution and done to the sum before it is stored.
     algorithm : str
         A name from `algorithms`, or ``"auto"``.
     threads : int, optional
@@ -143,7 +177,7 @@ def plan(
         A shape or dtype differs from the problem's, or ``threads`` is out of range.
     """
     chosen = choose(problem) if algorithm == "auto" else get_algorithm(algorithm)
-    return Plan(problem, chosen, weight, bias, threading.resolve(threads))
+    return Plan(problem, chosen, weight, bias, threading.resolve(threads), epilogue)
 
 
 def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: np.dtype | str) -> np.ndarray:

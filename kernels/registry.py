@@ -3,18 +3,59 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from kernels.epilogue import Epilogue
+from kernels.machine.workspace import workspace_bytes
 from kernels.problem import Conv2dProblem, UnsupportedProblem
 
-__all__ = ["Algorithm", "UnknownAlgorithm", "algorithm", "algorithms", "get_algorithm"]
+__all__ = [
+    "Algorithm",
+    "Packed",
+    "Run",
+    "Scratch",
+    "Setup",
+    "UnknownAlgorithm",
+    "algorithm",
+    "algorithms",
+    "get_algorithm",
+]
 
 #: Arrays that ``prepare`` makes of the weights; only the algorithm knows their layout.
 Packed = tuple[Any, ...]
+#: Shapes of the arrays of scratch, by name.
+Scratch = Mapping[str, tuple[int, ...]]
+#: ``run(src, dst, residual)``: convolves; see `Algorithm.bind`.
+Run = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What stays the same from one run to the next.
+
+    Attributes
+    ----------
+    problem : Conv2dProblem
+    packed : Packed
+        What ``prepare`` made of the weights.
+    bia : ndarray, shape (oc,)
+        Zeros where the problem has no bias.
+    epilogue : Epilogue
+    scratch : mapping of name to ndarray
+        What ``scratch`` asked for, of ``problem.dtype``, each array on a cache line of its own.
+    threads : int
+    """
+
+    problem: Conv2dProblem
+    packed: Packed
+    bia: np.ndarray
+    epilogue: Epilogue
+    scratch: Mapping[str, np.ndarray]
+    threads: int
 
 
 class UnknownAlgorithm(ValueError):
@@ -31,18 +72,18 @@ class Algorithm:
         Unique name, and the family (one file) that it belongs to.
     summary : str
         One line for people.
-    run : callable
-        ``run(problem, packed, src, bia, dst, workspace, threads)``. Arrays are
-        C-contiguous and of ``problem.dtype``: ``src (mb, ic, ih, iw)``, ``bia (oc,)``
-        (zeros where the problem has none), ``dst (mb, oc, oh, ow)``; ``workspace`` is
-        a 64-byte aligned uint8 array of ``workspace_bytes``. Writes every byte of
-        ``dst``, allocates nothing, and gives the same bits for any ``threads``.
+    bind : callable
+        ``bind(setup) -> run``: all that is done once. ``run(src, dst, residual)`` then is the
+        timed path. Its arrays are C-contiguous and of ``problem.dtype``: ``src (mb, ic, ih, iw)``,
+        ``dst`` and ``residual (mb, oc, oh, ow)``, which do not overlap; where the epilogue adds no
+        residual, ``dst`` stands in for it. Writes every byte of ``dst``, allocates nothing, and
+        gives the same bits for any number of threads.
     unsupported : callable
         ``unsupported(problem) -> str | None``: why the problem is refused.
     prepare : callable
         ``prepare(problem, wei) -> Packed``: weights packed for ``run``; timed apart.
-    workspace : callable
-        ``workspace(problem, threads) -> int``: bytes of scratch that ``run`` needs.
+    scratch : callable
+        ``scratch(problem, threads) -> Scratch``: the arrays that ``run`` writes to beside ``dst``.
     error_factor : float
         The promise on accuracy: relative L2 error against float64 at most this many
         times the error of NumPy's own arithmetic of the same precision.
@@ -53,16 +94,16 @@ class Algorithm:
     name: str
     family: str
     summary: str
-    run: Callable[..., None]
+    bind: Callable[[Setup], Run]
     unsupported: Callable[[Conv2dProblem], str | None]
     prepare: Callable[[Conv2dProblem, np.ndarray], Packed]
-    workspace: Callable[[Conv2dProblem, int], int]
+    scratch: Callable[[Conv2dProblem, int], Scratch]
     error_factor: float
     exact_on_integers: bool
 
     def workspace_bytes(self, problem: Conv2dProblem, threads: int) -> int:
         """Bytes of scratch memory that one run of ``problem`` needs."""
-        return self.workspace(problem, threads)
+        return workspace_bytes(self.scratch(problem, threads), problem.dtype)
 
     def require(self, problem: Conv2dProblem) -> None:
         """Raise `UnsupportedProblem` with the reason if ``problem`` is refused."""
@@ -82,8 +123,8 @@ def _weights_as_they_are(problem: Conv2dProblem, wei: np.ndarray) -> Packed:
     return (wei,)
 
 
-def _no_workspace(problem: Conv2dProblem, threads: int) -> int:
-    return 0
+def _no_scratch(problem: Conv2dProblem, threads: int) -> Scratch:
+    return {}
 
 
 def algorithm(
@@ -94,9 +135,9 @@ def algorithm(
     exact_on_integers: bool = False,
     unsupported: Callable[[Conv2dProblem], str | None] = _supports_everything,
     prepare: Callable[[Conv2dProblem, np.ndarray], Packed] = _weights_as_they_are,
-    workspace: Callable[[Conv2dProblem, int], int] = _no_workspace,
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register the decorated ``run`` function as an algorithm; see `Algorithm`.
+    scratch: Callable[[Conv2dProblem, int], Scratch] = _no_scratch,
+) -> Callable[[Callable[[Setup], Run]], Callable[[Setup], Run]]:
+    """Register the decorated function, ``bind``, as an algorithm; see `Algorithm`.
 
     Raises
     ------
@@ -104,14 +145,14 @@ def algorithm(
         The name is taken.
     """
 
-    def register(run: Callable[..., None]) -> Callable[..., None]:
+    def register(bind: Callable[[Setup], Run]) -> Callable[[Setup], Run]:
         if name in _REGISTRY:
             raise ValueError(f"an algorithm named {name!r} is registered already, expected a new name")
-        summary = (run.__doc__ or "").strip().splitlines()[0] if run.__doc__ else ""
+        summary = (bind.__doc__ or "").strip().splitlines()[0] if bind.__doc__ else ""
         _REGISTRY[name] = Algorithm(
-            name, family, summary, run, unsupported, prepare, workspace, error_factor, exact_on_integers
+            name, family, summary, bind, unsupported, prepare, scratch, error_factor, exact_on_integers
         )
-        return run
+        return bind
 
     return register
 

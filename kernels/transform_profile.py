@@ -49,7 +49,7 @@ class Phase(NamedTuple):
 
 
 @kernel
-def _phase(codes, z, phase, src, U, bias, ones, zeros, dst, local, V, M):  # type: ignore[no-untyped-def]
+def _phase(codes, z, phase, src, U, bias, ones, zeros, dst, residual, local, V, M):  # type: ignore[no-untyped-def]
     for item in range(z.ITEMS):
         block = block_of(z, item)
         if phase == 0:
@@ -59,7 +59,7 @@ def _phase(codes, z, phase, src, U, bias, ones, zeros, dst, local, V, M):  # typ
                 for f in range(z.F):
                     products(codes, z, V[0], U, block.group, oc, tiles_at(z, block, f), f, zeros, M[0])
             if phase == 2:
-                output_transform(codes, z, M[0], bias, ones, dst, block, oc, local[0])
+                output_transform(codes, z, M[0], bias, ones, dst, residual, block, oc, local[0])
 
 
 def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
@@ -70,24 +70,32 @@ def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
     problem : Conv2dProblem
     algorithm : str
         One of family winograd or fft.
+
+    Raises
+    ------
+    ValueError
+        The algorithm is of another family.
     """
     rng = np.random.default_rng(1)
     src, wei = (rng.standard_normal(s).astype(problem.dtype) for s in (problem.input_shape, problem.weight_shape))
     bound = plan(problem, wei, algorithm=algorithm, threads=1)
     # One whole run: every phase then finds what the one before it leaves.
     dst = bound(src)
-    arguments = transform_domain.arguments(problem, bound._packed, src, dst, bound._workspace, 1)
+    run = bound.algorithm.bind(bound.setup)
+    if not isinstance(run, transform_domain.TransformRun):
+        raise ValueError(f"algorithm is {algorithm!r}, expected one of family winograd or fft")
+    arguments = run.arguments(src, dst, dst)
     least = [float("inf")] * len(_NAMES)
     for phase in range(len(_NAMES)):
-        _phase(*arguments[:2], phase, *arguments[2:])
+        _phase(run.codes, run.sizes, phase, *arguments)
     end = time.perf_counter() + _PATIENCE_S
     while time.perf_counter() < end:
         for phase in range(len(_NAMES)):
             start = time.thread_time()
-            _phase(*arguments[:2], phase, *arguments[2:])
+            _phase(run.codes, run.sizes, phase, *arguments)
             least[phase] = min(least[phase], time.thread_time() - start)
-    flops, V_bytes, M_bytes = _work(problem, arguments[1])
-    U_bytes = arguments[3].nbytes
+    flops, V_bytes, M_bytes = _work(problem, run.sizes)
+    U_bytes = bound.setup.packed[0].nbytes
     moved = (src.nbytes + V_bytes, U_bytes + V_bytes + M_bytes, M_bytes + dst.nbytes)
     rows = zip(_NAMES, least, (0.0, flops, 0.0), moved, strict=True)
     return [Phase(*row) for row in rows]

@@ -11,7 +11,7 @@ import typer
 from kernels import ProblemError, UnknownAlgorithm
 from suite import options
 from suite.catalogue import UnknownNetwork, WorkloadError
-from suite.commands import aa, gate, history
+from suite.commands import aa, gate, history, profile
 from suite.commands.listing import list_, machine
 from suite.commands.report import report
 from suite.commands.run import run
@@ -53,7 +53,16 @@ def _command(name: str, function: Callable[..., None], examples: Sequence[str], 
 
 _command("list", list_, ("convmark list", "convmark list -n resnet50", "convmark list --json"))
 _command("machine", machine, ("convmark machine", "convmark machine -t 1,2 --json"))
-_command("verify", verify, ("convmark verify --all", "convmark verify -a fft_tile16 -p ic8ih20oc8kh5ph2"))
+_command(
+    "verify",
+    verify,
+    (
+        "convmark verify --all",
+        "convmark verify -a fft_tile16 -p ic8ih20oc8kh5ph2",
+        "convmark verify --accuracy",
+        "convmark verify --accuracy -a winograd_f6x3 -n vgg19 --json",
+    ),
+)
 _command(
     "run",
     run,
@@ -69,6 +78,7 @@ _command(
     report,
     ("convmark report", "convmark report latest --asv .asv/results --pytest-benchmark out.json"),
 )
+_command("profile", profile.profile, profile.EXAMPLES)
 _command(
     "gate",
     gate.gate,

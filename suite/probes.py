@@ -2,8 +2,9 @@
 
 The one file of the suite that looks behind the public face of ``kernels``: a limit is only
 a limit when its probe is built from the same register tile as the kernels that are judged
-by it. The probes are compiled in every process (half a second), because the disk cache of
-`kernels.machine.jit` is keyed by the sources of ``kernels`` and would not notice an edit here.
+by it, and the phases of a transform are seen from within only. The probes are compiled in every
+process (half a second), because the disk cache of `kernels.machine.jit` is keyed by the
+sources of ``kernels`` and would not notice an edit here.
 """
 
 from __future__ import annotations
@@ -19,8 +20,21 @@ from numba import prange
 from kernels.machine import blocking, simd
 from kernels.machine.static import static
 from kernels.machine.threading import limited_to, resolve
+from kernels.problem import Conv2dProblem
+from kernels.transform_profile import Phase, profile
 
-__all__ = ["measure_bandwidth", "measure_fma", "resolve_threads", "vector_bytes"]
+__all__ = [
+    "PHASED",
+    "measure_bandwidth",
+    "measure_fma",
+    "measure_phases",
+    "measure_reading",
+    "resolve_threads",
+    "vector_bytes",
+]
+
+#: Families of algorithms that have phases.
+PHASED = ("winograd", "fft")
 
 #: Depth of the probe's product: both operands (14 and 32 floats a step) fill a quarter of a 48 KB L1.
 _DEPTH = 64
@@ -28,6 +42,8 @@ _DEPTH = 64
 #: Samples of which the best counts, and the least seconds of each.
 _SAMPLES = 15
 _LEAST_S = 0.02
+
+Clock = Callable[[], float]
 
 
 @numba.njit(error_model="numpy", nogil=True)
@@ -61,6 +77,18 @@ def _triad_parallel(a, b, c, factor, repeats, parts):  # type: ignore[no-untyped
         _triad_loop(a[first:last], b[first:last], c[first:last], factor, repeats)
 
 
+@numba.njit(error_model="numpy", nogil=True)
+def _read_loop(a, repeats):  # type: ignore[no-untyped-def]
+    """Sums of whole numbers: those the compiler may add in any order, hence by vectors."""
+    total = np.int64(0)
+    for pass_ in range(repeats):
+        for i in range(a.size):
+            total += a[i]
+        # A pass over what nobody writes to would be done once for all.
+        a[pass_ % a.size] = total
+    return total
+
+
 def vector_bytes() -> int:
     """Bytes of the vectors that the kernels use."""
     return blocking.vector_bytes()
@@ -77,7 +105,7 @@ def resolve_threads(threads: int | None) -> int:
     return resolve(threads)
 
 
-def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S) -> float:
+def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S, clock: Clock = time.perf_counter) -> float:
     """Multiply-adds at the machine's limit, in GFLOP/s (two a multiply-add).
 
     Parameters
@@ -86,6 +114,8 @@ def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S) -> float:
     threads : int
     least_s : float
         Least seconds of one sample; the best of fifteen counts.
+    clock : callable
+        Tells seconds; ``time.thread_time`` leaves out what others take of the core of one thread.
     """
     MR, NV = (14, 2) if blocking.vector_bytes() == 64 else (6, 2)
     shape = blocking.TileShape(MR, NV, blocking.lanes_of(dtype))
@@ -102,10 +132,10 @@ def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S) -> float:
 
     flops = 2 * MR * shape.NR * _DEPTH * threads
     with limited_to(threads):
-        return flops * _best_rate(run, least_s) / 1e9
+        return flops * _best_rate(run, least_s, clock) / 1e9
 
 
-def measure_bandwidth(threads: int, nbytes: int, least_s: float = _LEAST_S) -> float:
+def measure_bandwidth(threads: int, nbytes: int, least_s: float = _LEAST_S, clock: Clock = time.perf_counter) -> float:
     """Memory bandwidth in GB/s: ``a = b + factor * c``, two arrays read and one written.
 
     Bytes are counted as the loop states them; the line that a store fetches first is not.
@@ -114,8 +144,10 @@ def measure_bandwidth(threads: int, nbytes: int, least_s: float = _LEAST_S) -> f
     ----------
     threads : int
     nbytes : int
-        Size of the three arrays together; several times the last cache, to be memory's.
-    least_s : float
+        Size of the three arrays together: several times the last cache, to be memory's, or half of
+        a cache that the next smaller one cannot hold, to be that cache's.
+    least_s, clock
+        As `measure_fma` has them.
     """
     # Filled, because pages of zeros that were never written may all be one page.
     a, b, c = (np.full(max(1, nbytes // 12), value, np.float32) for value in (1.0, 2.0, 3.0))
@@ -129,19 +161,43 @@ def measure_bandwidth(threads: int, nbytes: int, least_s: float = _LEAST_S) -> f
             _triad_parallel(a, b, c, factor, repeats, threads)
 
     with limited_to(threads):
-        return 3 * a.nbytes * _best_rate(run, least_s) / 1e9
+        return 3 * a.nbytes * _best_rate(run, least_s, clock) / 1e9
 
 
-def _best_rate(run: Callable[[int], None], least_s: float) -> float:
+def measure_reading(nbytes: int, least_s: float = _LEAST_S, clock: Clock = time.perf_counter) -> float:
+    """Bandwidth of reading alone in GB/s, on one thread.
+
+    Parameters
+    ----------
+    nbytes : int
+        Size of what is read, chosen as in `measure_bandwidth`.
+    least_s, clock
+        As `measure_fma` has them.
+    """
+    a = np.ones(max(1, nbytes // 8), np.int64)
+    return a.nbytes * _best_rate(lambda repeats: _read_loop(a, repeats), least_s, clock) / 1e9
+
+
+def measure_phases(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
+    """Processor time, operations and least bytes of the phases of an algorithm of a family in `PHASED`, on one thread.
+
+    Raises
+    ------
+    UnsupportedProblem
+    """
+    return profile(problem, algorithm)
+
+
+def _best_rate(run: Callable[[int], None], least_s: float, clock: Clock) -> float:
     """Most repeats a second over several samples, compilation and calibration before them."""
     run(1)
     repeats = 1
-    while (seconds := _seconds(run, repeats)) < least_s:
+    while (seconds := _seconds(run, repeats, clock)) < least_s:
         repeats = max(2 * repeats, int(1.2 * repeats * least_s / max(seconds, 1e-6)))
-    return repeats / min(_seconds(run, repeats) for _ in range(_SAMPLES))
+    return repeats / min(_seconds(run, repeats, clock) for _ in range(_SAMPLES))
 
 
-def _seconds(run: Callable[[int], None], repeats: int) -> float:
-    start = time.perf_counter()
+def _seconds(run: Callable[[int], None], repeats: int, clock: Clock) -> float:
+    start = clock()
     run(repeats)
-    return time.perf_counter() - start
+    return clock() - start

@@ -27,6 +27,10 @@ _POOLS = (
     "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS", "TBB_NUM_THREADS", "OPENCV_FOR_THREADS_NUM",
 )  # fmt: skip
 
+#: Every OpenMP keeps its threads on a core each. Left to the system, both threads of a pool of two are
+#: now and then on one core for seconds on end, and whoever is timed meanwhile takes twice as long.
+_PLACES = {"OMP_PROC_BIND": "true"}
+
 #: Seconds after which an answer is not waited for any longer.
 _PATIENCE_S = 600.0
 
@@ -46,7 +50,8 @@ def worker_environment(threads: int, compiled: Path | None = None, sources: Path
     path = os.pathsep.join(part for part in (str(sources), kept.get("PYTHONPATH")) if part)
     pools = dict.fromkeys(_POOLS, str(threads))
     ours = {} if compiled is None else {"CONVMARK_CACHE_DIR": str(compiled.resolve())}
-    return {**kept, **pools, **ours, "PYTHONPATH": path}
+    places = _PLACES if threads > 1 else {}
+    return {**kept, **pools, **places, **ours, "PYTHONPATH": path}
 
 
 def measuring_cpus(threads: int) -> frozenset[int]:

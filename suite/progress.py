@@ -74,7 +74,7 @@ class Watch:
             return
         states = [row["status"] for row in self._rows]
         counts = ", ".join(f"{states.count(name)} {name}" for name in dict.fromkeys(states))
-        timed = [row for row in self._rows if row["time_s"] is not None]
+        timed = [row for row in self._rows if row.get("time_s") is not None]
         best = min(timed, key=lambda row: float(row["time_s"]), default=None)
         fastest = f", fastest {best['algorithm']} {span(best['time_s'])}" if best else ""
         self._console.print(

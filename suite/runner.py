@@ -7,7 +7,6 @@ once a generation, not once a layer.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +18,11 @@ from suite.interleave import LONGEST_REASON, Entrant, Schedule, admit, take_turn
 from suite.load import LoadGuard
 from suite.outcome import Take
 from suite.process import Worker, WorkerError
+from suite.referees import Referees
 from suite.selection import Bout, Task, bouts_of
 from suite.verify import Referee
 
 __all__ = ["Ledger", "run_bouts"]
-
-#: Layers whose expected results are kept for the next generation.
-_REMEMBERED = 32
 
 
 @dataclass
@@ -82,7 +79,7 @@ def run_bouts(
         Make a worker; make a load guard for a number of threads.
     """
     bouts = bouts_of(tasks)
-    referee = functools.lru_cache(maxsize=_REMEMBERED)(Referee)
+    referee = Referees(Referee)
     for generation in range(processes):
         for threads in dict.fromkeys(bout.threads for bout in bouts):
             due = {

@@ -10,7 +10,7 @@ import numpy as np
 from kernels import Algorithm, Conv2dProblem, conv2d_reference, plan
 from suite.inputs import Inputs, make_inputs
 
-__all__ = ["Check", "Judge", "Referee", "Standard", "verify"]
+__all__ = ["Check", "Errors", "Judge", "Referee", "Standard", "verify"]
 
 #: NumPy's own error can be nearly nothing on few taps; the yardstick is at least one rounding.
 _LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -32,6 +32,14 @@ class Check:
     status: str
     rel_error: float
     reason: str
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far a result is from float64: its relative L2 error, and the most that one element errs by."""
+
+    relative: float
+    largest: float
 
 
 @dataclass(frozen=True)
@@ -73,15 +81,29 @@ class Judge:
         self.exact = conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia)
 
     @functools.cached_property
-    def yardstick(self) -> float:
-        """Relative L2 error of NumPy's own arithmetic of the problem's precision."""
+    def numpys(self) -> Errors:
+        """Errors of NumPy's own arithmetic of the problem's precision, one rounding at least."""
         inputs = self._inputs
-        numpys = conv2d_reference(self.problem, inputs.src, inputs.wei, inputs.bia, dtype=self.problem.dtype)
-        return max(self._relative(numpys), _LEAST_ERROR[self.problem.dtype])
+        found = self.errors(
+            conv2d_reference(self.problem, inputs.src, inputs.wei, inputs.bia, dtype=self.problem.dtype)
+        )
+        least = _LEAST_ERROR[self.problem.dtype]
+        return Errors(max(found.relative, least), max(found.largest, least * self._magnitude))
 
-    def _relative(self, dst: np.ndarray) -> float:
+    @property
+    def yardstick(self) -> float:
+        """Relative L2 error of NumPy's own arithmetic, which promises are multiples of."""
+        return self.numpys.relative
+
+    @functools.cached_property
+    def _magnitude(self) -> float:
+        return float(np.abs(self.exact).max(initial=0.0))
+
+    def errors(self, dst: np.ndarray) -> Errors:
+        """Errors of a result that has the right shape."""
+        difference = dst.astype(np.float64) - self.exact
         size = float(np.linalg.norm(self.exact))
-        return float(np.linalg.norm(dst.astype(np.float64) - self.exact)) / (size or 1.0)
+        return Errors(float(np.linalg.norm(difference)) / (size or 1.0), float(np.abs(difference).max(initial=0.0)))
 
     def _finite(self, dst: np.ndarray) -> str | None:
         if dst.shape != self.exact.shape:
@@ -114,18 +136,17 @@ class Judge:
         reason = self._finite(dst)
         if reason is not None:
             return Check("wrong", float("nan"), reason)
-        error = self._relative(dst)
+        found = self.errors(dst)
+        error, worst, most = found.relative, found.largest, 8 * limit * self._magnitude
         if error > limit:
             return Check("wrong", error, f"relative L2 error is {error:.3g}, expected at most {limit:.3g}")
-        largest = float(np.abs(self.exact).max(initial=0.0))
-        worst = float(np.abs(dst - self.exact).max(initial=0.0))
-        if worst > 8 * limit * largest:
-            return Check("wrong", error, f"one element errs by {worst:.3g}, expected at most {8 * limit * largest:.3g}")
+        if worst > most:
+            return Check("wrong", error, f"one element errs by {worst:.3g}, expected at most {most:.3g}")
         return Check("ok", error, "")
 
 
 class Referee:
-    """Both fills of one problem and their judges, made once and shared by every contender.
+    """The fills of one problem and their judges, made once and shared by every contender.
 
     Contenders are given copies of the arrays: one that writes into its inputs is wrong, and
     spoils nothing for those after it.
@@ -137,20 +158,24 @@ class Referee:
 
     def __init__(self, problem: Conv2dProblem) -> None:
         self.problem = problem
+        self._filled: dict[str, tuple[Inputs, Judge]] = {}
 
-    @functools.cached_property
+    @property
     def integer(self) -> tuple[Inputs, Judge]:
         """Whole numbers, and who judges results on them."""
-        return self._fill("integer")
+        return self.filled("integer")
 
-    @functools.cached_property
+    @property
     def normal(self) -> tuple[Inputs, Judge]:
         """Normal values, and who judges results on them."""
-        return self._fill("normal")
+        return self.filled("normal")
 
-    def _fill(self, fill: str) -> tuple[Inputs, Judge]:
-        inputs = make_inputs(self.problem, fill)
-        return inputs, Judge(self.problem, inputs)
+    def filled(self, fill: str) -> tuple[Inputs, Judge]:
+        """The arrays that `make_inputs` gives for a fill, and who judges results on them."""
+        if fill not in self._filled:
+            inputs = make_inputs(self.problem, fill)
+            self._filled[fill] = inputs, Judge(self.problem, inputs)
+        return self._filled[fill]
 
     def judge(self, standard: Standard, fill: str, dst: np.ndarray) -> Check:
         """Judge a result that somebody computed of the arrays that `make_inputs` gives for ``fill``."""
@@ -177,7 +202,19 @@ class Referee:
 
     def _one(self, fill: str, algorithm: Algorithm, threads: int) -> Check:
         """Judge one run, on condition that it left its inputs as they were."""
-        inputs, _ = self.integer if fill == "integer" else self.normal
+        dst, spoilt = self.compute(fill, algorithm, threads)
+        return Check("wrong", float("nan"), spoilt) if spoilt else self.judge(Standard.of(algorithm), fill, dst)
+
+    def compute(self, fill: str, algorithm: Algorithm, threads: int = 1) -> tuple[np.ndarray, str]:
+        """Run one algorithm on one fill, with result and workspace poisoned before.
+
+        Returns
+        -------
+        dst : ndarray
+        spoilt : str
+            Which of its inputs it wrote to, as a reason to call it wrong; empty for none.
+        """
+        inputs, _ = self.filled(fill)
         given = [None if each is None else each.copy() for each in (inputs.src, inputs.wei, inputs.bia)]
         src, wei, bia = given
         assert src is not None and wei is not None
@@ -188,8 +225,8 @@ class Referee:
             ("input", "weight", "bias"), (inputs.src, inputs.wei, inputs.bia), given, strict=True
         ):
             if before is not None and after is not None and not np.array_equal(before, after):
-                return Check("wrong", float("nan"), f"{name} was written to, expected to be only read")
-        return self.judge(Standard.of(algorithm), fill, dst)
+                return dst, f"{name} was written to, expected to be only read"
+        return dst, ""
 
 
 def verify(problem: Conv2dProblem, algorithm: Algorithm, threads: int = 1) -> Check:

@@ -5,16 +5,16 @@ Importing this registers them as algorithms, so nothing but a child process may 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numba
 import numpy as np
 
-from kernels import Conv2dProblem, algorithm, get_algorithm
+from kernels import Conv2dProblem, Setup, algorithm, get_algorithm
 from kernels.machine.blocking import TileShape, lanes_of
-from kernels.machine.simd import tile_load, tile_store
 from kernels.machine.static import static
-from kernels.machine.workspace import carve, workspace_bytes
+from kernels.machine.tile_memory import tile_load, tile_store
 
 
 @numba.njit
@@ -27,46 +27,38 @@ def _put(target, at, value):
     target[at] = value
 
 
-def _pieces(p: Conv2dProblem) -> dict[str, tuple[int, ...]]:
+def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
     return {"first": (16,), "second": (16,)}
 
 
-def _mistake(name: str, p: Conv2dProblem, wei: Any, src: Any, dst: Any, workspace: Any) -> None:
-    pieces = carve(workspace, _pieces(p), p.dtype)
+def _mistake(name: str, p: Conv2dProblem, wei: Any, src: Any, dst: Any, scratch: Mapping[str, np.ndarray]) -> None:
     vector = static(TileShape(1, 1, lanes_of(p.dtype)))
     if name == "broken_reads_a_vector_past":
-        _copy_vector(vector, src, src.size, pieces["second"], 0)
+        _copy_vector(vector, src, src.size, scratch["second"], 0)
     elif name == "broken_reads_before":
-        _copy_vector(vector, wei, -1, pieces["second"], 0)
+        _copy_vector(vector, wei, -1, scratch["second"], 0)
     elif name == "broken_writes_an_element_past":
         _put(dst, dst.size, 0.0)
     elif name == "broken_writes_the_source":
         _put(src, 0, src[0])
     elif name == "broken_outgrows_a_piece_of_the_workspace":
-        _put(pieces["first"], 16, 0.0)
+        _put(scratch["first"], 16, 0.0)
     elif name == "broken_leaves_one_out":
         dst[-1] = np.nan
 
 
 def _register(name: str) -> None:
-    def run(
-        problem: Conv2dProblem,
-        packed: tuple[np.ndarray, ...],
-        src: np.ndarray,
-        bia: np.ndarray,
-        dst: np.ndarray,
-        workspace: np.ndarray,
-        threads: int,
-    ) -> None:
-        get_algorithm("direct_naive").run(problem, packed, src, bia, dst, workspace, threads)
-        _mistake(name, problem, packed[0].reshape(-1), src.reshape(-1), dst.reshape(-1), workspace)
+    def bind(setup: Setup) -> Callable[[np.ndarray, np.ndarray, np.ndarray], None]:
+        right = get_algorithm("direct_naive").bind(setup)
 
-    algorithm(
-        name,
-        family="broken",
-        error_factor=8.0,
-        workspace=lambda problem, threads: workspace_bytes(_pieces(problem), problem.dtype),
-    )(run)
+        def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+            right(src, dst, residual)
+            wei = setup.packed[0].reshape(-1)
+            _mistake(name, setup.problem, wei, src.reshape(-1), dst.reshape(-1), setup.scratch)
+
+        return run
+
+    algorithm(name, family="broken", error_factor=8.0, scratch=_scratch)(bind)
 
 
 for _name in (

@@ -15,18 +15,15 @@ import importlib
 import json
 import mmap
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 from conftest import integers
 
-from kernels import Conv2dProblem, conv2d_reference, get_algorithm
+from kernels import Conv2dProblem, Epilogue, Setup, conv2d_reference, get_algorithm
 from kernels.machine import threading
-from kernels.machine import workspace as carving
+from kernels.machine.workspace import carve
 
 __all__ = ["PLACEMENTS", "Case", "Guard", "main"]
 
@@ -43,7 +40,8 @@ class Case:
     """One run of one algorithm.
 
     ``placement`` says where the unreadable page is: directly before or directly after each
-    array. ``apart`` guards every array that is carved from the workspace by itself. ``only``
+    array. ``apart`` guards every array that is carved from the workspace by itself; ``epilogue``
+    adds a residual and cuts off what is negative. ``only``
     names the one array that is guarded, for finding out which is overrun; empty for all.
     """
 
@@ -52,10 +50,12 @@ class Case:
     placement: str
     threads: int
     apart: bool = False
+    epilogue: bool = False
     only: str = ""
 
     def __str__(self) -> str:
         pieces = ", the pieces of the workspace apart" if self.apart else ""
+        pieces += ", with an epilogue" if self.epilogue else ""
         page = f"an unreadable page {self.placement} each array{pieces}"
         return f"{self.algorithm} on {self.text}, {page}, threads={self.threads}"
 
@@ -118,19 +118,14 @@ def _copies(guard: Guard, name: str, value: Any) -> Any:
     return value
 
 
-@contextmanager
-def _carved_apart(guard: Guard) -> Iterator[None]:
-    """Within the block every carved array is guarded by itself, whichever module carves."""
-
-    def carve(workspace: np.ndarray, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> dict[str, np.ndarray]:
-        return {name: guard.empty(f"workspace {name}", shape, dtype, _LINE) for name, shape in shapes.items()}
-
-    whole = carving.carve
-    with pytest.MonkeyPatch.context() as patch:
-        for module in list(sys.modules.values()):
-            if getattr(module, "carve", None) is whole:
-                patch.setattr(module, "carve", carve)
-        yield
+def _scratch(case: Case, guard: Guard, p: Conv2dProblem) -> dict[str, np.ndarray]:
+    """The arrays of scratch: cut from one guarded workspace, or each guarded by itself."""
+    algorithm = get_algorithm(case.algorithm)
+    shapes = algorithm.scratch(p, case.threads)
+    if case.apart:
+        return {name: guard.empty(f"workspace {name}", shape, p.dtype, _LINE) for name, shape in shapes.items()}
+    workspace = guard.empty("workspace", (algorithm.workspace_bytes(p, case.threads),), np.uint8, _LINE)
+    return carve(workspace, shapes, p.dtype)
 
 
 @functools.lru_cache(maxsize=1)
@@ -152,10 +147,13 @@ def _run(case: Case, guard: Guard) -> tuple[str, str]:
     source = guard.copy("src", src)
     bias = guard.copy("bias", np.zeros(p.oc, p.dtype) if bia is None else bia)
     dst = guard.empty("dst", p.output_shape, p.dtype)
-    workspace = guard.empty("workspace", (algorithm.workspace_bytes(p, case.threads),), np.uint8, _LINE)
+    epilogue = Epilogue(residual=case.epilogue, relu=case.epilogue)
+    added = np.arange(dst.size, dtype=p.dtype).reshape(dst.shape) % 7 - 3 if case.epilogue else None
+    residual = dst if added is None else guard.copy("residual", added)
+    setup = Setup(p, packed, bias, epilogue, _scratch(case, guard, p), case.threads)
     if dst.size:
-        with threading.limited_to(case.threads), _carved_apart(guard) if case.apart else nullcontext():
-            algorithm.run(p, packed, source, bias, dst, workspace, case.threads)
+        with threading.limited_to(case.threads):
+            algorithm.bind(setup)(source, dst, residual)
     beside = guard.overwritten()
     if beside is not None:
         return "wrong", f"something was written beside {beside}"
@@ -163,6 +161,8 @@ def _run(case: Case, guard: Guard) -> tuple[str, str]:
     if unwritten:
         return "wrong", f"{unwritten} of {dst.size} elements of dst are NaN: not written, or made of what nobody wrote"
     expected = conv2d_reference(p, src, wei, bia)
+    if added is not None:
+        expected = np.maximum(expected + added, 0)
     if not np.allclose(dst, expected, atol=1e-3 * max(1.0, np.abs(expected).max(initial=0))):
         return "wrong", f"dst is off by up to {np.abs(dst - expected).max():.3g}"
     return "ok", ""

@@ -11,9 +11,10 @@ import random
 from collections.abc import Mapping
 
 import numpy as np
+import pytest
 from conftest import EDGES
 
-from kernels import Algorithm, Conv2dProblem, ProblemError
+from kernels import Algorithm, Conv2dProblem, ProblemError, plan
 from kernels.machine.static import Static
 
 __all__ = ["KINDS", "full_matrix", "sample"]
@@ -100,8 +101,17 @@ def _specialisation(algorithm: Algorithm, text: str) -> tuple[str, ...] | None:
     p = Conv2dProblem.parse(text)
     if algorithm.unsupported(p) is not None:
         return None
-    packed = algorithm.prepare(p, np.zeros(p.weight_shape, p.dtype))
-    return p.dtype, *(repr(value.value) for value in packed if isinstance(value, Static))
+    constants: list[str] = []
+    make = Static.__init__
+
+    def recorded(self: Static, value: object) -> None:
+        constants.append(repr(value))
+        make(self, value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Static, "__init__", recorded)
+        plan(p, np.zeros(p.weight_shape, p.dtype), algorithm=algorithm.name, threads=1)
+    return p.dtype, *constants
 
 
 def _draw(draw: random.Random, choices: Choices) -> Conv2dProblem | None:

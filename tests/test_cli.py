@@ -184,8 +184,8 @@ def test_threads_caches_and_peers_meet_in_one_run(convmark: Convmark) -> None:
     ]  # fmt: skip
     assert [row["reason"] for row in rows if row["status"] == "skipped"] == ["there are 2 threads, expected 1"] * 2
     assert {path.name for path in _rows_file().parent.glob("*.png")} == {
-        "text-1t.png", "text-1t-cold.png", "text-2t.png", "text-2t-cold.png",
-    }  # fmt: skip
+        f"{what}-{where}.png" for what in ("text", "speed-error") for where in ("1t", "1t-cold", "2t", "2t-cold")
+    }
 
 
 def test_an_interrupted_run_keeps_what_is_whole_and_resumes(convmark: Convmark, troupe: Troupe) -> None:
@@ -272,7 +272,7 @@ def test_python_m_suite_is_convmark() -> None:
     assert done.returncode == 0 and "kernel_3x3" in done.stdout
 
 
-@pytest.mark.parametrize("command", [(), ("list",), ("machine",), ("verify",), ("run",), ("report",)])
+@pytest.mark.parametrize("command", [(), ("list",), ("machine",), ("verify",), ("run",), ("report",), ("profile",)])
 def test_help_has_examples_and_exit_codes(convmark: Convmark, command: tuple[str, ...]) -> None:
     code, out, _ = convmark(*command, "--help")
     assert code == 0

@@ -65,6 +65,21 @@ def test_nothing_past_an_end_is_touched_with_narrow_vectors(name: str, width: in
     assert outcome.counts["ok"]
 
 
+@each_algorithm
+def test_nothing_past_an_end_is_touched_by_an_epilogue(name: str) -> None:
+    unsupported = get_algorithm(name).unsupported
+    texts = [text for text in (full_matrix() if FULL else NARROW) if unsupported(Conv2dProblem.parse(text)) is None]
+    outcome = run_cases(
+        [
+            Case(name, text, placement, 1, epilogue=True)
+            for text in (texts if FULL else texts[:1])
+            for placement in PLACEMENTS
+        ]
+    )
+    assert not outcome.failures, "\n".join(outcome.failures)
+    assert outcome.counts["ok"]
+
+
 #: Name in `broken_kernels`, the placement of the page that finds the mistake, and what is said of it.
 BROKEN = (
     ("broken_reads_a_vector_past", "after", "killed by SIGSEGV, at src"),

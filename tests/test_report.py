@@ -18,6 +18,7 @@ from suite.report.gather import combine, write_report
 from suite.report.kinds import kind_of, kind_tables
 from suite.report.markdown import markdown
 from suite.report.plot import draw
+from suite.report.scaling import scaling_tables
 from suite.report.summaries import summaries, version_lines
 from suite.report.tables import layer_tables
 from suite.report.terminal import print_report
@@ -230,7 +231,8 @@ def test_markdown_has_every_line_and_marks_the_fastest() -> None:
 def test_a_report_is_files_that_can_be_read_back(tmp_path: Path) -> None:
     frame = combine(_ROWS)
     written = write_report(frame, None, tmp_path / "new" / "folder")
-    assert [path.name for path in written] == ["report.md", "report.csv", "report.parquet", "net-1t.png"]
+    names = [path.name for path in written]
+    assert names == ["report.md", "report.csv", "report.parquet", "net-1t.png", "speed-error-1t.png"]
     assert written[-1].read_bytes().startswith(b"\x89PNG")
     pd.testing.assert_frame_equal(pd.read_parquet(written[2]), frame)
     assert pd.read_csv(written[1])["algorithm"].tolist() == frame["algorithm"].tolist()
@@ -254,7 +256,7 @@ def test_other_libraries_are_hollow_in_the_picture() -> None:
 def test_there_is_a_picture_for_each_number_of_threads_and_state_of_the_caches(tmp_path: Path) -> None:
     rows = [_row("a", 0.1, threads=n, cache=cache) for n in (1, 2) for cache in ("warm", "cold")]
     written = write_report(combine([*rows, _row("b", None, layer="x", status="wrong", threads=3)]), None, tmp_path)
-    assert [path.name for path in written[3:]] == ["net-1t.png", "net-1t-cold.png", "net-2t.png", "net-2t-cold.png"]
+    assert [path.name for path in written[3:7]] == ["net-1t.png", "net-1t-cold.png", "net-2t.png", "net-2t-cold.png"]
 
 
 def test_the_picture_is_in_gflops_where_a_row_has_no_limit() -> None:
@@ -411,3 +413,18 @@ def test_kinds_are_geometric_means_over_each_shape_once() -> None:
     assert (everything["layers"], everything["vs best peer"], everything["least"]) == ("2", "1.00x", "0.50x")
     assert (everything["where"], everything["ahead on"]) == (strided, "1 of 2")
     assert kind_tables(combine(_ROWS)) == []
+
+
+def test_threads_are_set_beside_one_for_each_contender() -> None:
+    other = "ic4ih8oc8kh3"
+    rows = [
+        _row("ours", 0.4), _row("ours", 0.2, threads=2), _row("ours", 0.4, layer="again"),
+        _row("ours", 0.9, problem=other), _row("ours", 0.6, problem=other, threads=2),
+        _row("ours", 4e-4, problem="ic4ih6oc8kh3"), _row("ours", 4e-4, problem="ic4ih6oc8kh3", threads=2),
+        _row("only_single", 0.1), _row("ours", 9.0, cache="cold"), _row("ours", 1.0, cache="cold", threads=2),
+    ]  # fmt: skip
+    [table] = scaling_tables(combine(rows))
+    assert table.title == "2 threads beside one"
+    assert table.lines == (("ours", "2", "1.73x", "1.50x", other, "1", "1.00x"),)
+    assert "2 threads beside one" in markdown(combine(rows), None, None)
+    assert scaling_tables(combine([_row("ours", 0.1)])) == []

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from troupe import Actor, Troupe, quiet_guard
 
+from kernels import Conv2dProblem
 from suite import runner
 from suite.company import Company
 from suite.contenders import Peer
 from suite.interleave import Schedule
 from suite.outcome import Take
 from suite.process import WorkerError
+from suite.referees import Referees
 from suite.runner import Ledger, run_bouts
 from suite.selection import Bout, Request, Task, bouts_of
+from suite.verify import Referee
 
 _TEXTS = ("ic1ih6oc1kh3ph1", "ic1ih5oc1kh2")
 _NAMES = ("direct_naive", "scipy")
@@ -189,6 +192,52 @@ def test_the_oracle_of_a_layer_is_made_once_for_all_generations(monkeypatch: pyt
     monkeypatch.setattr(runner, "Referee", lambda problem: made.append(problem) or honest(problem))
     _run(Troupe(), _request().tasks(), processes=3)
     assert len(made) == 2
+
+
+def test_more_layers_than_there_were_places_do_not_make_the_oracle_work_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Conv2dProblem] = []
+    honest = runner.Referee
+    monkeypatch.setattr(runner, "Referee", lambda problem: made.append(problem) or honest(problem))
+    _run(
+        Troupe(),
+        _request(problems=tuple(f"ic1ih{n}oc1kh1" for n in range(1, 41)), contenders=("direct_naive",)).tasks(),
+    )
+    assert len(made) == len(set(made)) == 40
+
+
+def test_referees_that_do_not_fit_are_made_anew_and_the_others_are_not() -> None:
+    made: list[Conv2dProblem] = []
+    problems = [Conv2dProblem.parse(f"ic1ih{n}oc1kh1") for n in (8, 9, 10)]
+    # A problem of 8x8 holds two fills of 65 inputs, a bias and 64 results.
+    referees = Referees(lambda problem: made.append(problem) or Referee(problem), 2 * (4 * 66 + 8 * 64))
+    for _ in range(2):
+        for problem in problems:
+            assert referees(problem) is referees(problem)
+            assert referees(problem).problem == problem
+    assert made == [*problems, *problems[1:]]
+
+
+def test_what_a_referee_is_said_to_hold_is_what_it_holds() -> None:
+    problem = Conv2dProblem.parse("mb2g2ic4ih9oc6kh3b1")
+    referee = Referee(problem)
+    arrays = [
+        array
+        for inputs, judge in (referee.integer, referee.normal)
+        for array in (inputs.src, inputs.wei, inputs.bia, judge.exact)
+    ]
+    holds = sum(array.nbytes for array in arrays if array is not None)
+    made: list[Conv2dProblem] = []
+
+    def make(problem: Conv2dProblem) -> Referee:
+        made.append(problem)
+        return Referee(problem)
+
+    for most, times in ((holds - 1, 2), (holds, 1)):
+        made.clear()
+        referees = Referees(make, most)
+        for each in (problem, Conv2dProblem.parse("ic9ih99oc9kh1"), problem):
+            referees(each)
+        assert made.count(problem) == times
 
 
 def test_real_processes_end_to_end(tmp_path: Path) -> None:

@@ -11,25 +11,26 @@ Versions:
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
+from kernels.epilogue import Epilogue
 from kernels.machine.blocking import TileShape, cache_bytes, lanes_of, pixel_tile, strip_blocks
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.launch import Launch
 from kernels.machine.packing import fill_bias, pack_weight_blocks, pad_source
 from kernels.machine.reduction import Clip, clip_table, tile_sum
-from kernels.machine.simd import tile_load, tile_rows, tile_store, tile_store_transposed
+from kernels.machine.simd import tile_rows
 from kernels.machine.static import static
-from kernels.machine.workspace import carve, workspace_bytes
+from kernels.machine.tile_memory import tile_load, tile_store, tile_store_transposed
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, algorithm
+from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
 
 @kernel
-def _naive_plane(src, wei, bia, dst, n, oc, G, SH, SW, PH, PW, DH, DW):
+def _naive_plane(epilogue, src, wei, bia, dst, residual, n, oc, G, SH, SW, PH, PW, DH, DW):
     """One output plane; the tap loops are outside, so that the pixel loop vectorises."""
     _, _, IH, IW = src.shape
     OC, ICG, KH, KW = wei.shape
@@ -57,36 +58,39 @@ def _naive_plane(src, wei, bia, dst, n, oc, G, SH, SW, PH, PW, DH, DW):
                     else:
                         for i in range(out.size):
                             out[i] += w * src[n, first + ic, ih, (begin + i) * SW + shift]
+    if epilogue.residual:
+        dst[n, oc] += residual[n, oc]
+    if epilogue.relu:
+        for oh in range(OH):
+            for ow in range(OW):
+                if dst[n, oc, oh, ow] < 0:
+                    dst[n, oc, oh, ow] = 0
 
 
 @parallel_kernel
-def _naive_parallel(src, wei, bia, dst, G, SH, SW, PH, PW, DH, DW):
+def _naive_parallel(epilogue, src, wei, bia, dst, residual, G, SH, SW, PH, PW, DH, DW):
     MB, OC = dst.shape[0], dst.shape[1]
     for plane in prange(MB * OC):
-        _naive_plane(src, wei, bia, dst, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
+        _naive_plane(epilogue, src, wei, bia, dst, residual, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
 
 
 @kernel
-def _naive_serial(src, wei, bia, dst, G, SH, SW, PH, PW, DH, DW):
+def _naive_serial(epilogue, src, wei, bia, dst, residual, G, SH, SW, PH, PW, DH, DW):
     MB, OC = dst.shape[0], dst.shape[1]
     for plane in range(MB * OC):
-        _naive_plane(src, wei, bia, dst, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
+        _naive_plane(epilogue, src, wei, bia, dst, residual, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
 
 
 @algorithm("direct_naive", family="direct", error_factor=8.0, exact_on_integers=True)
-def direct_naive(
-    problem: Conv2dProblem,
-    packed: Packed,
-    src: np.ndarray,
-    bia: np.ndarray,
-    dst: np.ndarray,
-    workspace: np.ndarray,
-    threads: int,
-) -> None:
+def direct_naive(setup: Setup) -> Run:
     """The seven loops, parallel over images x output channels."""
-    p = problem
-    run = _naive_serial if threads == 1 else _naive_parallel
-    run(src, packed[0], bia, dst, p.g, p.sh, p.sw, p.ph, p.pw, p.dh, p.dw)
+    p, (wei,), bia, epilogue = setup.problem, setup.packed, setup.bia, setup.epilogue
+    launch = Launch(_naive_serial if setup.threads == 1 else _naive_parallel)
+
+    def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        launch(epilogue, src, wei, bia, dst, residual, p.g, p.sh, p.sw, p.ph, p.pw, p.dh, p.dw)
+
+    return run
 
 
 # -- direct_tiled ---------------------------------------------------------------------
@@ -116,6 +120,7 @@ class _Codes(NamedTuple):
     clips: tuple[Clip, ...]
     step: int  # from one pixel of the tile to the next
     NR: int
+    epilogue: Epilogue
 
 
 class _Sizes(NamedTuple):
@@ -148,7 +153,7 @@ class _Sizes(NamedTuple):
 
 
 @inner
-def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
+def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, residual, sums):
     """Items ``begin`` to ``end``, numbered over (image, group, share of the blocks, strip)."""
     OHW = z.OH * z.OW
     for item in range(begin, end):
@@ -189,25 +194,25 @@ def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, sums):
                             )  # fmt: skip
                         if c0 + C == z.ICG:
                             to = out + oh * z.OW + ow
-                            tile_store_transposed(tile, dst, to, OHW, min(z.MR, z.OW - ow), live)
+                            rows = min(z.MR, z.OW - ow)
+                            tile_store_transposed(tile, dst, to, OHW, rows, live, codes.epilogue, residual)
                         else:
                             tile_store(tile, sums, slot, z.NR)
                         slot += z.MR * z.NR
 
 
 @kernel
-def _tiled_serial(codes, z, parts, items, src, taps, clips, wei, bia, dst, bias, sums):
+def _tiled_serial(codes, z, parts, items, src, taps, clips, wei, bia, dst, residual, bias, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
-    _tiled_strips(codes, z, 0, items, src.reshape(-1), taps, clips, wei, bias, dst.reshape(-1), sums[0])
+    _tiled_strips(codes, z, 0, items, src, taps, clips, wei, bias, dst, residual, sums[0])
 
 
 @parallel_kernel
-def _tiled_parallel(codes, z, parts, items, src, taps, clips, wei, bia, dst, bias, sums):
+def _tiled_parallel(codes, z, parts, items, src, taps, clips, wei, bia, dst, residual, bias, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
-    source, result = src.reshape(-1), dst.reshape(-1)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _tiled_strips(codes, z, begin, end, source, taps, clips, wei, bias, result, sums[part])
+        _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bias, dst, residual, sums[part])
 
 
 def _as_read(p: Conv2dProblem) -> Conv2dProblem:
@@ -244,7 +249,7 @@ def _tiled_sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
     return sizes, shape
 
 
-def _tiled_scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
+def _tiled_scratch(p: Conv2dProblem, threads: int) -> Scratch:
     z, _ = _tiled_sizes(p, threads)
     waiting = -(-z.BLOCKS // z.SHARES) * z.TILES * z.MR * z.NR
     return {
@@ -252,12 +257,6 @@ def _tiled_scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]
         "bias": (z.G * z.BLOCKS * z.NR,),
         "sums": (threads, waiting if z.KC < z.ICG else 0),
     }
-
-
-def _tiled_bound(p: Conv2dProblem, workspace: np.ndarray, threads: int) -> Any:
-    z, _ = _tiled_sizes(p, threads)
-    scratch = carve(workspace, _tiled_scratch(p, threads), p.dtype)
-    return z, p.mb * z.G * z.STRIPS * z.SHARES, scratch["padded"], scratch["bias"], scratch["sums"]
 
 
 def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
@@ -271,11 +270,7 @@ def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
     taps = np.concatenate([offsets[:, cut].reshape(-1) for cut in cuts]).astype(np.intp)
     packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
-    return static(_Codes(shape, clips, p.sw, shape.NR)), taps, table.reshape(-1), packed.reshape(-1), Launch()
-
-
-def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:
-    return workspace_bytes(_tiled_scratch(p, threads), p.dtype)
+    return clips, taps, table.reshape(-1), packed.reshape(-1)
 
 
 @algorithm(
@@ -284,23 +279,24 @@ def _tiled_workspace(p: Conv2dProblem, threads: int) -> int:
     error_factor=8.0,
     exact_on_integers=True,
     prepare=_tiled_prepare,
-    workspace=_tiled_workspace,
+    scratch=_tiled_scratch,
 )
-def direct_tiled(
-    problem: Conv2dProblem,
-    packed: Packed,
-    src: np.ndarray,
-    bia: np.ndarray,
-    dst: np.ndarray,
-    workspace: np.ndarray,
-    threads: int,
-) -> None:
+def direct_tiled(setup: Setup) -> Run:
     """A register tile of pixels x channels over the source as it is; padding is left out."""
-    codes, taps, clips, wei, launch = packed
-    z, items, padded, bias, sums = launch.bound(workspace, threads, _tiled_bound, problem, workspace, threads)
-    source = src
-    if padded.size:
-        source = padded
-        pad_source(problem, src, padded.reshape(-1), threads)
-    run = _tiled_serial if threads == 1 else _tiled_parallel
-    launch.call(run, codes, z, threads, items, source, taps, clips, wei, bia, dst, bias, sums)
+    p, threads, bia = setup.problem, setup.threads, setup.bia
+    clips, taps, table, wei = setup.packed
+    z, shape = _tiled_sizes(p, threads)
+    codes = static(_Codes(shape, clips, p.sw, shape.NR, setup.epilogue))
+    items = p.mb * z.G * z.STRIPS * z.SHARES
+    padded, bias, sums = (setup.scratch[name] for name in ("padded", "bias", "sums"))
+    launch = Launch(_tiled_serial if threads == 1 else _tiled_parallel)
+
+    def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        source = src.reshape(-1)
+        if padded.size:
+            source = padded.reshape(-1)
+            pad_source(p, src, source, threads)
+        result, added = dst.reshape(-1), residual.reshape(-1)
+        launch(codes, z, threads, items, source, taps, table, wei, bia, result, added, bias, sums)
+
+    return run

@@ -16,14 +16,13 @@ Versions:
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
 from kernels.machine import transform_domain
 from kernels.machine.codelets import FftCodelet
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, algorithm
+from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
 #: Tiles a block, by tile side: V of 64 channels then takes about a megabyte.
 _BLOCK_TILES = {16: 14, 32: 6, 64: 4}
@@ -77,23 +76,23 @@ def _prepare(T: int, problem: Conv2dProblem, wei: np.ndarray) -> Packed:
     return transform_domain.prepare(problem, wei, _transform_of(T, problem))
 
 
-def _workspace(T: int, problem: Conv2dProblem, threads: int) -> int:
-    return transform_domain.workspace_bytes(problem, threads, _transform_of(T, problem))
+def _scratch(T: int, problem: Conv2dProblem, threads: int) -> Scratch:
+    return transform_domain.scratch(problem, threads, _transform_of(T, problem))
 
 
 def _register(T: int) -> None:
-    def run(*arguments: Any) -> None:
-        transform_domain.run(*arguments)
+    def bind(setup: Setup) -> Run:
+        return transform_domain.TransformRun(setup, _transform_of(T, setup.problem))
 
-    run.__doc__ = f"Overlap-save over {T} x {T} tiles, real-data transforms, complex products."
+    bind.__doc__ = f"Overlap-save over {T} x {T} tiles, real-data transforms, complex products."
     algorithm(
         f"fft_tile{T}",
         family="fft",
         error_factor=8.0,
         unsupported=functools.partial(_unsupported, T),
         prepare=functools.partial(_prepare, T),
-        workspace=functools.partial(_workspace, T),
-    )(run)
+        scratch=functools.partial(_scratch, T),
+    )(bind)
 
 
 for _side in (16, 32, 64):

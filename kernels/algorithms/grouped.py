@@ -28,15 +28,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
+from kernels.epilogue import Epilogue
 from kernels.machine.blocking import lanes_of
 from kernels.machine.jit import kernel, parallel_kernel, share_of
+from kernels.machine.launch import Launch
 from kernels.machine.packing import pack_weight_blocks, pad_source
 from kernels.machine.static import number, static
 from kernels.machine.stencil import Stencil, pick_stencil
 from kernels.machine.stencil_tile import tile_of_channels, tile_stencil, tile_store_channels
-from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, algorithm
+from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
 #: Largest kernel that is worth a straight line of code.
 _MOST_TAPS = 49
@@ -61,10 +62,11 @@ class _Codes(NamedTuple):
     OCB: int
     NR: int
     REST: int  # columns of the rest's tile
+    epilogue: Epilogue
 
 
 @kernel
-def _tiles(c, begin, end, src, wei, bia, dst, G, IH):
+def _tiles(c, begin, end, src, wei, bia, dst, residual, G, IH):
     """Rows of tiles ``begin`` to ``end``, numbered over (image, group, block of channels, row of tiles)."""
     OH, OW, ICG, OCG = number(c.OH), number(c.OW), number(c.ICG), number(c.OCG)
     R, OCB, NR, WHOLE, REST = number(c.R), number(c.OCB), number(c.NR), number(c.WHOLE), number(c.REST)
@@ -82,7 +84,8 @@ def _tiles(c, begin, end, src, wei, bia, dst, G, IH):
                 tile = tile_stencil(
                     c.whole, tile, src, group * ICG + ic, oh, ow, IH, c.IW, c.PH, c.PW, wei, weights + ic
                 )
-            tile_store_channels(c.whole, tile, dst, group * OCG + first, oh, ow, c.OH, c.OW, live)
+            to = group * OCG + first
+            tile_store_channels(c.whole, tile, dst, to, oh, ow, c.OH, c.OW, live, c.epilogue, residual)
         for column in range(WHOLE, OW, REST):
             # The last tile of a row reaches back, so that it is whole.
             ow = max(0, min(column, OW - REST))
@@ -91,7 +94,8 @@ def _tiles(c, begin, end, src, wei, bia, dst, G, IH):
                 tile = tile_stencil(
                     c.rest, tile, src, group * ICG + ic, oh, ow, IH, c.IW, c.PH, c.PW, wei, weights + ic
                 )
-            tile_store_channels(c.rest, tile, dst, group * OCG + first, oh, ow, c.OH, c.OW, live)
+            to = group * OCG + first
+            tile_store_channels(c.rest, tile, dst, to, oh, ow, c.OH, c.OW, live, c.epilogue, residual)
         # Counted rather than divided: a division takes as long as several vectors of pixels.
         row += 1
         if row == ROWS:
@@ -104,10 +108,10 @@ def _tiles(c, begin, end, src, wei, bia, dst, G, IH):
 
 
 @parallel_kernel
-def _tiles_parallel(c, parts, items, src, wei, bia, dst, G, IH):
+def _tiles_parallel(c, parts, items, src, wei, bia, dst, residual, G, IH):
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _tiles(c, begin, end, src, wei, bia, dst, G, IH)
+        _tiles(c, begin, end, src, wei, bia, dst, residual, G, IH)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -116,7 +120,7 @@ def _stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
     return pick_stencil(p.oc // p.g, p.oh, p.ow, kernel, lanes_of(p.dtype), p.ih * p.iw * p.itemsize)
 
 
-def _scratch(p: Conv2dProblem) -> dict[str, tuple[int, ...]]:
+def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     (s, _, _), (HP, WP) = _stencil(p), p.padded_shape
     # Behind the last plane, what a tile of a narrow map reads and throws away.
     return {} if s.masked else {"padded": (p.mb * p.ic * HP * WP + s.reach,)}
@@ -137,69 +141,44 @@ def _depthwise_unsupported(p: Conv2dProblem) -> str | None:
 
 
 def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
+    whole, _, _ = _stencil(p)
+    return (pack_weight_blocks(wei, p.g, whole.OCB),)
+
+
+def _bind(setup: Setup) -> Run:
+    p, threads, bia, (wei,) = setup.problem, setup.threads, setup.bia, setup.packed
     (whole, rest, WHOLE), OCG = _stencil(p), p.oc // p.g
     IH, IW, PH, PW = (p.ih, p.iw, p.ph, p.pw) if whole.masked else (*p.padded_shape, 0, 0)
-    codes = _Codes(
+    codes = static(_Codes(
         whole, rest, ICG=p.ic // p.g, OCG=OCG, IW=IW, PH=PH, PW=PW, OH=p.oh, OW=p.ow, WHOLE=WHOLE, R=whole.R,
-        OCB=whole.OCB, NR=whole.NR, REST=rest.NR,
-    )  # fmt: skip
+        OCB=whole.OCB, NR=whole.NR, REST=rest.NR, epilogue=setup.epilogue,
+    ))  # fmt: skip
     items = p.mb * p.g * -(-OCG // whole.OCB) * -(-p.oh // whole.R)
-    return static(codes), items, pack_weight_blocks(wei, p.g, whole.OCB), IH
+    padded = setup.scratch.get("padded")
+    launch, share = (Launch(_tiles), (0, items)) if threads == 1 else (Launch(_tiles_parallel), (threads, items))
 
+    def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        source = src.reshape(-1)
+        if padded is not None:
+            source = padded
+            pad_source(p, src, source, threads)
+        launch(codes, *share, source, wei, bia, dst.reshape(-1), residual.reshape(-1), p.g, IH)
 
-def _workspace(p: Conv2dProblem, threads: int) -> int:
-    return workspace_bytes(_scratch(p), p.dtype)
-
-
-def _run(
-    p: Conv2dProblem,
-    packed: Packed,
-    src: np.ndarray,
-    bia: np.ndarray,
-    dst: np.ndarray,
-    workspace: np.ndarray,
-    threads: int,
-) -> None:
-    codes, items, wei, IH = packed
-    source = src.reshape(-1)
-    if workspace.size:
-        source = carve(workspace, _scratch(p), p.dtype)["padded"]
-        pad_source(p, src, source, threads)
-    arrays: Any = (source, wei, bia, dst.reshape(-1), p.g, IH)
-    if threads == 1:
-        _tiles(codes, 0, items, *arrays)
-    else:
-        _tiles_parallel(codes, threads, items, *arrays)
+    return run
 
 
 _PROMISES: Any = {
-    "family": "grouped", "error_factor": 8.0, "exact_on_integers": True, "prepare": _prepare, "workspace": _workspace,
+    "family": "grouped", "error_factor": 8.0, "exact_on_integers": True, "prepare": _prepare, "scratch": _scratch,
 }  # fmt: skip
 
 
 @algorithm("depthwise_stencil", unsupported=_depthwise_unsupported, **_PROMISES)
-def depthwise_stencil(
-    problem: Conv2dProblem,
-    packed: Packed,
-    src: np.ndarray,
-    bia: np.ndarray,
-    dst: np.ndarray,
-    workspace: np.ndarray,
-    threads: int,
-) -> None:
+def depthwise_stencil(setup: Setup) -> Run:
     """One input channel a group: a stencil on every plane."""
-    _run(problem, packed, src, bia, dst, workspace, threads)
+    return _bind(setup)
 
 
 @algorithm("grouped_stencil", unsupported=_unsupported, **_PROMISES)
-def grouped_stencil(
-    problem: Conv2dProblem,
-    packed: Packed,
-    src: np.ndarray,
-    bia: np.ndarray,
-    dst: np.ndarray,
-    workspace: np.ndarray,
-    threads: int,
-) -> None:
+def grouped_stencil(setup: Setup) -> Run:
     """Few channels a group: stencils on planes, summed in registers."""
-    _run(problem, packed, src, bia, dst, workspace, threads)
+    return _bind(setup)

@@ -23,21 +23,22 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from kernels.algorithms.cook_toom import transform_matrices
+from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine.blocking import lanes_of, vector_bytes
 from kernels.machine.codelets import MatrixCodelet
 from kernels.machine.height_filter import HeightFilter, filter_product, filter_rows, filter_store, filter_zeros
 from kernels.machine.jit import kernel, parallel_kernel, share_of
+from kernels.machine.launch import Launch
 from kernels.machine.packing import pack_weight_blocks
 from kernels.machine.static import number, static
-from kernels.machine.workspace import carve, workspace_bytes
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, algorithm
+from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
 #: Widest kernel that is worth a straight line of code.
 _MOST_COLUMNS = 7
@@ -86,10 +87,11 @@ class _Codes(NamedTuple):
     M: int  # output rows of a tile
     N: int  # rows of scratch an input channel
     TAPS: int  # weights of an input channel and a block
+    epilogue: Epilogue
 
 
 @kernel
-def _strips(c, begin, end, src, wei, bia, dst, scratch, G, IH):
+def _strips(c, begin, end, src, wei, bia, dst, residual, scratch, G, IH):
     """Strips ``begin`` to ``end``, numbered over (image, group, strip)."""
     ICG, OCG, OH, OW = number(c.ICG), number(c.OCG), number(c.OH), number(c.OW)
     OCB, LANES, WS, M, N, TAPS = number(c.OCB), number(c.LANES), number(c.WS), number(c.M), number(c.N), number(c.TAPS)
@@ -111,25 +113,27 @@ def _strips(c, begin, end, src, wei, bia, dst, scratch, G, IH):
                 tile = filter_zeros(c.whole, src)
                 for ic in range(ICG):
                     tile = filter_product(c.whole, tile, scratch, ic * N * WS + ow, c.WS, wei, wi + ic * TAPS)
-                filter_store(c.whole, tile, bia, oc, dst, group * OCG + first, oh, ow, c.OH, c.OW, OCG - first)
+                to, live = group * OCG + first, OCG - first
+                filter_store(c.whole, tile, bia, oc, dst, to, oh, ow, c.OH, c.OW, live, c.epilogue, residual)
             for column in range(WHOLE, OW, REST):
                 # The last tile of a row reaches back, so that it is whole.
                 ow = max(0, min(column, OW - REST))
                 tile = filter_zeros(c.rest, src)
                 for ic in range(ICG):
                     tile = filter_product(c.rest, tile, scratch, ic * N * WS + ow, c.WS, wei, wi + ic * TAPS)
-                filter_store(c.rest, tile, bia, oc, dst, group * OCG + first, oh, ow, c.OH, c.OW, OCG - first)
+                to, live = group * OCG + first, OCG - first
+                filter_store(c.rest, tile, bia, oc, dst, to, oh, ow, c.OH, c.OW, live, c.epilogue, residual)
 
 
 @parallel_kernel
-def _strips_parallel(c, parts, items, src, wei, bia, dst, scratch, G, IH):
+def _strips_parallel(c, parts, items, src, wei, bia, dst, residual, scratch, G, IH):
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _strips(c, begin, end, src, wei, bia, dst, scratch[part], G, IH)
+        _strips(c, begin, end, src, wei, bia, dst, residual, scratch[part], G, IH)
 
 
 @functools.lru_cache(maxsize=1024)
-def _codes(p: Conv2dProblem) -> _Codes:
+def _codes(p: Conv2dProblem, epilogue: Epilogue = NO_EPILOGUE) -> _Codes:
     lanes, OCG = lanes_of(p.dtype), p.oc // p.g
     rows = _rows(p.sh)
     # Up to 28 sums, or 14, and what the products need beside them.
@@ -146,7 +150,7 @@ def _codes(p: Conv2dProblem) -> _Codes:
     return _Codes(
         whole, rest, ICG=p.ic // p.g, OCG=OCG, IW=p.iw, PH=p.ph, PW=p.pw, OH=p.oh, OW=p.ow, OCB=OCB, LANES=lanes,
         WHOLE=p.ow - left if half else 0, REST=rest.lanes, WS=WS, M=whole.m * PACK, N=whole.n * p.sw,
-        TAPS=whole.n * p.kw * OCB,
+        TAPS=whole.n * p.kw * OCB, epilogue=epilogue,
     )  # fmt: skip
 
 
@@ -159,7 +163,7 @@ def _strips_a_vector(p: Conv2dProblem, lanes: int, m: int) -> int:
     return 1
 
 
-def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
+def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     c = _codes(p)
     # Behind the last row what a tile of a narrow map reads and throws away.
     return {"rows": (threads, c.ICG * c.N * c.WS + c.LANES + (p.kw - 1) * p.dw)}
@@ -178,11 +182,7 @@ def _unsupported(p: Conv2dProblem) -> str | None:
 def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     c = _codes(p)
     transformed = (_rows(p.sh).g @ wei.astype(np.float64)).astype(p.dtype)
-    return static(c), pack_weight_blocks(transformed, p.g, c.OCB)
-
-
-def _workspace(p: Conv2dProblem, threads: int) -> int:
-    return workspace_bytes(_scratch(p, threads), p.dtype)
+    return (pack_weight_blocks(transformed, p.g, c.OCB),)
 
 
 @algorithm(
@@ -191,24 +191,18 @@ def _workspace(p: Conv2dProblem, threads: int) -> int:
     error_factor=12.0,
     unsupported=_unsupported,
     prepare=_prepare,
-    workspace=_workspace,
+    scratch=_scratch,
 )
-def grouped_winograd(
-    problem: Conv2dProblem,
-    packed: Packed,
-    src: np.ndarray,
-    bia: np.ndarray,
-    dst: np.ndarray,
-    workspace: np.ndarray,
-    threads: int,
-) -> None:
+def grouped_winograd(setup: Setup) -> Run:
     """Minimal filtering over rows: half the multiplications of direct, for few channels a group."""
-    p = problem
-    codes, wei = packed
-    rows = carve(workspace, _scratch(p, threads), p.dtype)["rows"]
-    items = p.mb * p.g * -(-p.oh // codes.value.M)
-    arrays: Any = (src.reshape(-1), wei, bia, dst.reshape(-1))
-    if threads == 1:
-        _strips(codes, 0, items, *arrays, rows[0], p.g, p.ih)
-    else:
-        _strips_parallel(codes, threads, items, *arrays, rows, p.g, p.ih)
+    p, threads, bia, (wei,), rows = setup.problem, setup.threads, setup.bia, setup.packed, setup.scratch["rows"]
+    c = _codes(p, setup.epilogue)
+    codes, items = static(c), p.mb * p.g * -(-p.oh // c.M)
+    launch, share, scratch = (
+        (Launch(_strips), (0, items), rows[0]) if threads == 1 else (Launch(_strips_parallel), (threads, items), rows)
+    )
+
+    def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        launch(codes, *share, src.reshape(-1), wei, bia, dst.reshape(-1), residual.reshape(-1), scratch, p.g, p.ih)
+
+    return run

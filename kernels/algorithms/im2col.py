@@ -21,21 +21,22 @@ them; the sums of a panel wait in scratch (L2) between blocks of input channels.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
+from kernels.epilogue import Epilogue
 from kernels.machine.blocking import TileShape, channel_tile, column_blocks, lanes_of
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.launch import Launch
 from kernels.machine.packing import fill_bias, pack_columns, pack_weight_blocks
 from kernels.machine.reduction import Clip, tile_sum
-from kernels.machine.simd import tile_load, tile_rank1, tile_rows, tile_store, tile_store_partial
+from kernels.machine.simd import tile_rank1, tile_rows
 from kernels.machine.static import static
-from kernels.machine.workspace import carve, workspace_bytes
+from kernels.machine.tile_memory import tile_load, tile_store, tile_store_partial
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, algorithm
+from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
 #: Planes so many bytes apart fall into the same sets of L1: there, a panel that is used by so
 #: many channel blocks is copied though it could be read from the source.
@@ -50,6 +51,7 @@ class _Codes(NamedTuple):
     clips: tuple[Clip, ...]  # [number of vectors - 1][whether the block of channels is the last]
     step: int  # between source columns of neighbouring pixels
     one: int
+    epilogue: Epilogue
 
 
 class _Sizes(NamedTuple):
@@ -81,7 +83,7 @@ class _Sizes(NamedTuple):
 
 
 @inner
-def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, columns, sums):
+def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, residual, columns, sums):
     """Items ``begin`` to ``end``, numbered over (image, group, panel, share of the blocks)."""
     OHW = z.OH * z.OW
     for item in range(begin, end):
@@ -111,24 +113,24 @@ def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, columns, sums)
                 tile = tile_sum(codes.clips, clip, tile, wei, wi, codes.one, rows, 0, K, b, bi, row, 0)
                 if c0 + C == z.ICG:
                     out = (n * z.G * z.OCG + g * z.OCG + block * z.MR) * OHW + panel * z.NR
-                    tile_store_partial(tile, dst, out, OHW, z.OCG - block * z.MR, count)
+                    live = z.OCG - block * z.MR
+                    tile_store_partial(tile, dst, out, OHW, live, count, codes.epilogue, residual)
                 else:
                     tile_store(tile, sums, slot, z.NR)
 
 
 @kernel
-def _panels_serial(codes, z, parts, items, src, rows, wei, bia, one, dst, bias, columns, sums):
+def _panels_serial(codes, z, parts, items, src, rows, wei, bia, one, dst, residual, bias, columns, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.MR)
-    _panels(codes, z, 0, items, src.reshape(-1), rows, wei, bias, one, dst.reshape(-1), columns[0], sums[0])
+    _panels(codes, z, 0, items, src, rows, wei, bias, one, dst, residual, columns[0], sums[0])
 
 
 @parallel_kernel
-def _panels_parallel(codes, z, parts, items, src, rows, wei, bia, one, dst, bias, columns, sums):
+def _panels_parallel(codes, z, parts, items, src, rows, wei, bia, one, dst, residual, bias, columns, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.MR)
-    source, result = src.reshape(-1), dst.reshape(-1)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _panels(codes, z, begin, end, source, rows, wei, bias, one, result, columns[part], sums[part])
+        _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, residual, columns[part], sums[part])
 
 
 @functools.lru_cache(maxsize=1024)
@@ -148,7 +150,7 @@ def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
     return sizes, shape
 
 
-def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
+def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     z, _ = _sizes(p, threads)
     return {
         "bias": (z.G * z.BLOCKS * z.MR,),
@@ -157,49 +159,32 @@ def _scratch(p: Conv2dProblem, threads: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _bound(p: Conv2dProblem, workspace: np.ndarray, threads: int) -> Any:
-    z, _ = _sizes(p, threads)
-    scratch = carve(workspace, _scratch(p, threads), p.dtype)
-    return z, p.mb * z.G * z.PANELS * z.SHARES, scratch["bias"], scratch["columns"], scratch["sums"]
-
-
 def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
-    z, shape = _sizes(p, 1)
+    z, _ = _sizes(p, 1)
     one = np.zeros(2 * z.NR, p.dtype)  # a row of ones, then a row of zeros
     one[: z.NR] = 1
-    last = z.OCG - (z.BLOCKS - 1) * z.MR
-    clips = tuple(Clip(0, MR, NV) for NV in range(1, shape.NV + 1) for MR in (z.MR, last))
-    codes = static(_Codes(shape, TileShape(1, 1, shape.lanes), clips, p.sw, 1))
     panels = pack_weight_blocks(wei, p.g, z.MR).reshape(z.G, z.BLOCKS, z.ICG, z.KH, z.KW, z.MR)
     panels = panels.transpose(0, 1, 3, 4, 2, 5)
     cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
     packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
-    return codes, np.arange(z.KC * z.KH * z.KW) * z.MR, packed.reshape(-1), one, Launch()
+    return np.arange(z.KC * z.KH * z.KW) * z.MR, packed.reshape(-1), one
 
 
-def _workspace(p: Conv2dProblem, threads: int) -> int:
-    return workspace_bytes(_scratch(p, threads), p.dtype)
-
-
-@algorithm(
-    "im2col_gemm",
-    family="im2col",
-    error_factor=8.0,
-    exact_on_integers=True,
-    prepare=_prepare,
-    workspace=_workspace,
-)
-def im2col_gemm(
-    problem: Conv2dProblem,
-    packed: Packed,
-    src: np.ndarray,
-    bia: np.ndarray,
-    dst: np.ndarray,
-    workspace: np.ndarray,
-    threads: int,
-) -> None:
+@algorithm("im2col_gemm", family="im2col", error_factor=8.0, exact_on_integers=True, prepare=_prepare, scratch=_scratch)
+def im2col_gemm(setup: Setup) -> Run:
     """One matrix product over columns packed panel by panel."""
-    codes, rows, wei, one, launch = packed
-    z, items, bias, columns, sums = launch.bound(workspace, threads, _bound, problem, workspace, threads)
-    run = _panels_serial if threads == 1 else _panels_parallel
-    launch.call(run, codes, z, threads, items, src, rows, wei, bia, one, dst, bias, columns, sums)
+    p, threads, bia = setup.problem, setup.threads, setup.bia
+    rows, wei, one = setup.packed
+    z, shape = _sizes(p, threads)
+    last = z.OCG - (z.BLOCKS - 1) * z.MR
+    clips = tuple(Clip(0, MR, NV) for NV in range(1, shape.NV + 1) for MR in (z.MR, last))
+    codes = static(_Codes(shape, TileShape(1, 1, shape.lanes), clips, p.sw, 1, setup.epilogue))
+    items = p.mb * z.G * z.PANELS * z.SHARES
+    bias, columns, sums = (setup.scratch[name] for name in ("bias", "columns", "sums"))
+    launch = Launch(_panels_serial if threads == 1 else _panels_parallel)
+
+    def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        source, result, added = src.reshape(-1), dst.reshape(-1), residual.reshape(-1)
+        launch(codes, z, threads, items, source, rows, wei, bia, one, result, added, bias, columns, sums)
+
+    return run

@@ -23,7 +23,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
 from kernels.machine import transform_domain
 from kernels.machine.codelets import MatrixCodelet
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, algorithm
+from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
 #: Points of all tiles of a block: enough tiles for the products, few enough for V and M to stay
 #: near L2 ...
@@ -104,21 +103,21 @@ def _register(
     def prepare(problem: Conv2dProblem, wei: np.ndarray) -> Packed:
         return transform_domain.prepare(problem, wei, transform(problem))
 
-    def workspace(problem: Conv2dProblem, threads: int) -> int:
-        return transform_domain.workspace_bytes(problem, threads, transform(problem))
+    def scratch(problem: Conv2dProblem, threads: int) -> Scratch:
+        return transform_domain.scratch(problem, threads, transform(problem))
 
-    def run(*arguments: Any) -> None:
-        transform_domain.run(*arguments)
+    def bind(setup: Setup) -> Run:
+        return transform_domain.TransformRun(setup, transform(setup.problem))
 
-    run.__doc__ = summary
+    bind.__doc__ = summary
     algorithm(
         f"winograd_f{m}x{r}",
         family="winograd",
         error_factor=error_factor,
         unsupported=functools.partial(_unsupported, r, square=square),
         prepare=prepare,
-        workspace=workspace,
-    )(run)
+        scratch=scratch,
+    )(bind)
 
 
 _HALF = Fraction(1, 2)

@@ -24,11 +24,11 @@ from kernels.machine.emit import (
     index_value,
     load_vector,
     masked_load,
-    masked_store,
     scalar_type,
     splat,
     store_vector,
 )
+from kernels.machine.finish import store_finished
 from kernels.machine.simd import TileType
 from kernels.machine.static import StaticType
 
@@ -221,31 +221,32 @@ def filter_product(typingctx: Any, code: Any, tile: Any, b: Any, bi: Any, step: 
 @intrinsic
 def filter_store(
     typingctx: Any, code: Any, tile: Any, bias: Any, at: Any, c: Any, plane: Any, oh: Any, ow: Any, OH: Any, OW: Any,
-    live: Any,
+    live: Any, epilogue: Any, r: Any,
 ) -> Any:  # fmt: skip
-    """``filter_store(code, tile, bias, at, c, plane, oh, ow, OH, OW, live)``: m output rows a channel.
+    """``filter_store(code, tile, bias, at, c, plane, oh, ow, OH, OW, live, epilogue, r)``: m output rows a channel.
 
-    Writes channel oc, plus ``bias[at + oc]``, to rows ``oh`` and on and columns ``ow`` and on of
-    plane number ``plane + oc`` of OH x OW elements, for ``oc < live`` and as far as rows and U reach.
+    Writes channel oc, plus ``bias[at + oc]`` and finished with residual ``r``, to rows ``oh`` and
+    on and columns ``ow`` and on of plane number ``plane + oc`` of OH x OW elements, for
+    ``oc < live`` and as far as rows and U reach.
     """
-    if not _is_filter(code):
+    if not _is_filter(code) or not isinstance(epilogue, StaticType):
         return None
     s: HeightFilter = code.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        added, data = (
-            data_pointer(context, builder, bias, arguments[2]),
-            data_pointer(context, builder, c, arguments[4]),
+        biases, data, residual = (
+            data_pointer(context, builder, typ, value)
+            for typ, value in ((bias, arguments[2]), (c, arguments[4]), (r, arguments[12]))
         )
         channel = index_value(context, builder, at, arguments[3])
         number, row0, column0, height, width, channels = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((plane, oh, ow, OH, OW, live), arguments[5:], strict=True)
+            for typ, value in zip((plane, oh, ow, OH, OW, live), arguments[5:11], strict=True)
         )
         bits = ir.VectorType(ir.IntType(1), s.lanes)
         for oc in range(s.OCB):
             with builder.if_then(builder.icmp_signed("<", channel.type(oc), channels), likely=True):
-                value = builder.load(builder.gep(added, [builder.add(channel, channel.type(oc))]))
+                value = builder.load(builder.gep(biases, [builder.add(channel, channel.type(oc))]))
                 bias_vector = splat(builder, value, s.lanes)
                 first_row = builder.mul(builder.add(number, number.type(oc)), height)
                 products = [builder.extract_value(arguments[1], oc * s.n + j) for j in range(s.n)]
@@ -255,11 +256,12 @@ def filter_store(
                     with builder.if_then(builder.icmp_signed("<", row, height), likely=True):
                         place = builder.add(builder.mul(builder.add(first_row, row), width), column0)
                         if s.lanes == s.U:
-                            store_vector(builder, totals[i], data, place)
+                            store_finished(builder, epilogue.value, totals[i], data, residual, place)
                         else:
                             first = strip * s.pitch
                             mask = _lanes(bits, first, first + s.U)
-                            masked_store(builder, totals[i], data, builder.sub(place, place.type(first)), mask)
+                            place = builder.sub(place, place.type(first))
+                            store_finished(builder, epilogue.value, totals[i], data, residual, place, mask)
         return context.get_dummy_value()
 
-    return types.void(code, tile, bias, at, c, plane, oh, ow, OH, OW, live), codegen
+    return types.void(code, tile, bias, at, c, plane, oh, ow, OH, OW, live, epilogue, r), codegen

@@ -9,35 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-import numpy as np
 
 __all__ = ["Launch"]
 
 
 class Launch:
-    """What all calls of one plan have in common, found at the first: see `bound` and `call`.
+    """A compiled function that is always called with arguments of the same types."""
 
-    It is among what an algorithm's ``prepare`` returns, so that it lives as long as the plan.
-    """
-
-    def __init__(self) -> None:
-        self._workspace: np.ndarray | None = None
-        self._threads = 0
-        self._common: Any = None
+    def __init__(self, dispatcher: Any) -> None:
+        self._dispatcher = dispatcher
         self._entry: Callable[..., Any] | None = None
 
-    def bound(self, workspace: np.ndarray, threads: int, make: Callable[..., Any], *arguments: Any) -> Any:
-        """``make(*arguments)``, called once for a workspace and a number of threads."""
-        if workspace is not self._workspace or threads != self._threads:
-            self._common = make(*arguments)
-            self._workspace, self._threads, self._entry = workspace, threads, None
-        return self._common
-
-    def call(self, dispatcher: Any, *arguments: Any) -> None:
-        """Call a compiled function: between calls of `bound` that make, the same one with the same types."""
-        if self._entry is None:
-            dispatcher(*arguments)
-            types = tuple(numba.typeof(each) for each in arguments)
-            self._entry = dispatcher.overloads[types].entry_point
-        else:
+    def __call__(self, *arguments: Any) -> None:
+        """Call it; the first call compiles it for the types of its arguments."""
+        if self._entry is not None:
             self._entry(*arguments)
+            return
+        self._dispatcher(*arguments)
+        types = tuple(numba.typeof(each) for each in arguments)
+        self._entry = self._dispatcher.overloads[types].entry_point

@@ -9,8 +9,8 @@ from numba import prange
 
 from kernels.machine.blocking import TileShape, lanes_of
 from kernels.machine.jit import inner, kernel, parallel_kernel
-from kernels.machine.simd import tile_load, tile_load_strided, tile_store
 from kernels.machine.static import Static, static
+from kernels.machine.tile_memory import tile_load, tile_load_strided, tile_store
 from kernels.problem import Conv2dProblem
 
 __all__ = [

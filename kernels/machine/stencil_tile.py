@@ -21,11 +21,10 @@ from kernels.machine.emit import (
     index_value,
     load_vector,
     masked_load,
-    masked_store,
     named,
     splat,
-    store_vector,
 )
+from kernels.machine.finish import store_finished
 from kernels.machine.simd import TileType
 from kernels.machine.static import StaticType
 from kernels.machine.stencil import Stencil
@@ -139,22 +138,23 @@ def tile_stencil(
 
 @intrinsic
 def tile_store_channels(
-    typingctx: Any, stencil: Any, tile: Any, c: Any, plane: Any, oh: Any, ow: Any, OH: Any, OW: Any, live: Any
-) -> Any:
-    """``tile_store_channels(stencil, tile, c, plane, oh, ow, OH, OW, live)``.
+    typingctx: Any, stencil: Any, tile: Any, c: Any, plane: Any, oh: Any, ow: Any, OH: Any, OW: Any, live: Any,
+    epilogue: Any, r: Any,
+) -> Any:  # fmt: skip
+    """``tile_store_channels(stencil, tile, c, plane, oh, ow, OH, OW, live, epilogue, r)``.
 
-    Writes element (oc, m, n) to row ``oh + m`` and column ``ow + n`` of plane number
+    Writes element (oc, m, n), finished with residual ``r``, to row ``oh + m`` and column ``ow + n`` of plane number
     ``plane + oc`` of OH x OW elements, for ``oc < live``, ``oh + m < OH`` and ``n < U``.
     """
-    if not _is_stencil(stencil):
+    if not _is_stencil(stencil) or not isinstance(epilogue, StaticType):
         return None
     s: Stencil = stencil.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = data_pointer(context, builder, c, arguments[2])
+        data, added = data_pointer(context, builder, c, arguments[2]), data_pointer(context, builder, r, arguments[10])
         number, row0, column0, height, down, channels = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((plane, oh, ow, OH, OW, live), arguments[3:], strict=True)
+            for typ, value in zip((plane, oh, ow, OH, OW, live), arguments[3:9], strict=True)
         )
         across = builder.mul(height, down)
         start = builder.add(builder.mul(number, across), builder.add(builder.mul(row0, down), column0))
@@ -173,13 +173,13 @@ def tile_store_channels(
                         value = builder.extract_value(arguments[1], s.slot(oc, m, v))
                         at, count = builder.add(here, here.type(v * s.lanes)), s.U - v * s.lanes
                         if count >= s.lanes:
-                            store_vector(builder, value, data, at)
+                            store_finished(builder, epilogue.value, value, data, added, at)
                         elif count > 0:
                             mask = first_lanes(builder, here.type(count), s.lanes)
-                            masked_store(builder, value, data, at, mask)
+                            store_finished(builder, epilogue.value, value, data, added, at, mask)
         return context.get_dummy_value()
 
-    return types.void(stencil, tile, c, plane, oh, ow, OH, OW, live), codegen
+    return types.void(stencil, tile, c, plane, oh, ow, OH, OW, live, epilogue, r), codegen
 
 
 def _inside(builder: Any, left: ir.Value, at: int, width: ir.Value, lanes: int) -> ir.Value:

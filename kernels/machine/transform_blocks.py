@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kernels.epilogue import Epilogue
 from kernels.machine.blocking import TileShape
 from kernels.machine.codelets import Codelet
 from kernels.machine.jit import inner
@@ -34,6 +35,7 @@ class Codes(NamedTuple):
     lanes: int
     width: int
     split: int  # the first point along a row that short rows lack
+    epilogue: Epilogue
     down_in: Codelet | None
     across_in: Codelet | None
     down_out: Codelet | None
@@ -52,7 +54,7 @@ class Sizes(NamedTuple):
     """Every extent that the kernels need, in elements unless said."""
 
     STEPS: bool  # whether tiles are transformed in steps
-    OWN: bool  # whether threads take blocks of their own; else they share the phases of each
+    PHASES: int  # what threads share out: blocks (1), of each the input and the channel blocks (2), or every phase (3)
     MB: int
     IMAGES: int  # images a block
     ITEMS: int  # blocks of all images and groups
@@ -65,7 +67,7 @@ class Sizes(NamedTuple):
     TW: int  # tiles across
     FULL_TH: int  # tiles down that are not short
     FULL_TW: int
-    R: int  # tile rows a block
+    R: int  # tile rows a block at most
     BLOCKS: int  # blocks an image and group
     NH: int  # source rows a tile
     MH: int  # output rows a tile
@@ -118,8 +120,9 @@ class Block(NamedTuple):
 @inner
 def block_of(z, item):
     """The block number ``item``."""
-    image, group, first = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS * z.R
-    images, rows = min(z.IMAGES, z.MB - image), min(z.R, z.TH - first)
+    image, group, number = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS
+    first = number * z.TH // z.BLOCKS
+    images, rows = min(z.IMAGES, z.MB - image), (number + 1) * z.TH // z.BLOCKS - first
     full_rows = min(z.FULL_TH - first, rows)
     whole, across = images * full_rows * z.FULL_TW, images * full_rows * (z.TW - z.FULL_TW)
     down = images * (rows - full_rows) * z.FULL_TW

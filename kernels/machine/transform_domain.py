@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from kernels.machine.launch import Launch
 from kernels.machine.packing import fill_bias_blocks
 from kernels.machine.static import static
-from kernels.machine.transform_kernels import PHASES, share, shares
+from kernels.machine.transform_kernels import share, shares
 from kernels.machine.transform_sizes import Side, Transform, sizes_of
-from kernels.machine.workspace import carve
-from kernels.machine.workspace import workspace_bytes as total_bytes
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed
+from kernels.registry import Packed, Scratch, Setup
 
-__all__ = ["Side", "Transform", "arguments", "prepare", "run", "weight_bytes", "workspace_bytes"]
+__all__ = ["Side", "Transform", "TransformRun", "prepare", "scratch", "weight_bytes"]
 
 
 def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
@@ -40,7 +39,7 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
     -------
     Packed
     """
-    z, codes = sizes_of(p, t, 1)
+    z, _ = sizes_of(p, t, 1)
     ICG, pieces = p.ic // p.g, z.PIECES_H * z.PIECES_W
     U = np.zeros((z.G, z.OCB, z.F, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
     grouped = wei.reshape(z.G, z.OCG, ICG, p.kh, p.kw)
@@ -54,56 +53,40 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
         U[:, block, :, :, :ICG, 0, : taken.shape[1]] = ordered.real
         if z.W == 2:
             U[:, block, :, :, :ICG, 1, : taken.shape[1]] = ordered.imag
-    return (
-        static(codes),
-        U.reshape(-1),
-        np.ones(1, p.dtype),
-        np.zeros(z.NR, p.dtype),
-        t,
-    )
+    return (U.reshape(-1),)
 
 
-def _scratch_shapes(p: Conv2dProblem, t: Transform, threads: int) -> dict[str, tuple[int, ...]]:
+def scratch(p: Conv2dProblem, threads: int, t: Transform) -> Scratch:
+    """What a run writes to beside its result."""
     z, _ = sizes_of(p, t, threads)
-    local = z.PIXELS + z.ONE + z.MH * z.WR * z.LANES
     return {
         "bias": (z.G, z.OCB * z.CHANNELS),
-        "local": (threads, local),
-        "V": (threads if z.OWN else 1, z.F * z.VSTEP),
-        "M": (threads if z.OWN else z.OCB, z.F * z.MSTEP),
+        "local": (threads, z.PIXELS + z.ONE + z.MH * z.WR * z.LANES),
+        "V": (threads if z.PHASES == 1 else 1, z.F * z.VSTEP),
+        "M": (z.OCB if z.PHASES == 3 else threads, z.F * z.MSTEP),
     }
 
 
-def workspace_bytes(p: Conv2dProblem, threads: int, t: Transform) -> int:
-    """Bytes of scratch that `run` needs."""
-    return total_bytes(_scratch_shapes(p, t, threads), p.dtype)
+class TransformRun:
+    """A convolution by transform, bound: see `Algorithm.bind`."""
 
+    def __init__(self, setup: Setup, t: Transform) -> None:
+        p, threads = setup.problem, setup.threads
+        self.sizes, codes = sizes_of(p, t, threads)
+        self.codes = static(codes._replace(epilogue=setup.epilogue))
+        self._bia, (self._U,) = setup.bia, setup.packed
+        self._bias = setup.scratch["bias"]
+        self._ones, self._zeros = np.ones(1, p.dtype), np.zeros(self.sizes.NR, p.dtype)
+        self._scratch = tuple(setup.scratch[name] for name in ("local", "V", "M"))
+        steps = 1 if self.sizes.PHASES == 1 else self.sizes.ITEMS * self.sizes.PHASES
+        self._launch = Launch(share if threads == 1 else shares)
+        self._part: tuple[int, ...] = (0, 0, 1) if threads == 1 else (steps, threads)
 
-def arguments(
-    p: Conv2dProblem, packed: Packed, src: np.ndarray, dst: np.ndarray, workspace: np.ndarray, threads: int
-) -> tuple[Any, ...]:
-    """What kernels are called with, but for the share of a thread; the bias is what scratch holds."""
-    codes, U, ones, zeros, t = packed
-    z, _ = sizes_of(p, t, threads)
-    arrays = carve(workspace, _scratch_shapes(p, t, threads), p.dtype)
-    shared = (src.reshape(-1), U, arrays["bias"].reshape(-1), ones, zeros, dst.reshape(-1))
-    return codes, z, *shared, arrays["local"], arrays["V"], arrays["M"]
+    def arguments(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> tuple[Any, ...]:
+        """What kernels are called with behind codes and sizes and what a thread's part is."""
+        fill_bias_blocks(self._bia, self._bias)
+        weights = (self._U, self._bias.reshape(-1), self._ones, self._zeros)
+        return src.reshape(-1), *weights, dst.reshape(-1), residual.reshape(-1), *self._scratch
 
-
-def run(
-    p: Conv2dProblem,
-    packed: Packed,
-    src: np.ndarray,
-    bia: np.ndarray,
-    dst: np.ndarray,
-    workspace: np.ndarray,
-    threads: int,
-) -> None:
-    """Convolve; the arguments are those of `Algorithm.run`."""
-    codes, z, *arrays = arguments(p, packed, src, dst, workspace, threads)
-    fill_bias_blocks(bia, arrays[2].reshape(z.G, -1))
-    if threads == 1:
-        share(codes, z, 0, 0, 1, *arrays)
-    else:
-        steps = 1 if z.OWN else z.ITEMS * PHASES
-        shares(codes, z, steps, threads, *arrays)
+    def __call__(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        self._launch(self.codes, self.sizes, *self._part, *self.arguments(src, dst, residual))

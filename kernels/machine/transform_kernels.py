@@ -14,10 +14,10 @@ kernel that is larger than a tile takes: its source tile is the same one, shifte
 Which tiles have which points, and their order, is in `kernels.machine.transform_blocks`.
 
 Loops, outside in: images, group, block of tile rows; input transform; block of output
-channels: products of every f, output transform. V and M of a block are sized for L2. Where
-there are fewer blocks than threads can share, threads split each phase instead: input
-channels, then points x channel blocks, then channel blocks. Either way each number is
-computed by the same steps, so the bits do not depend on the number of threads.
+channels: products of every f, output transform. V and M of a block are sized for L2. Threads
+share blocks; where those are too few, first a block's input channels and then its blocks of
+output channels; and where those are, every phase. Either way each number is computed by the
+same steps, so the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -28,21 +28,13 @@ from numba import prange
 from kernels.machine.codelets import apply_codelet
 from kernels.machine.codelets_2d import apply_codelets
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
-from kernels.machine.simd import (
-    tile_load,
-    tile_load_partial,
-    tile_multiply,
-    tile_rank1,
-    tile_rows,
-    tile_store,
-    tile_store_transposed,
-)
+from kernels.machine.simd import tile_multiply, tile_rank1, tile_rows, tile_transposed
+from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store, tile_store_partial
 from kernels.machine.transform_blocks import block_of, tile_number, tiles_at
 
-__all__ = ["PHASES", "input_transform", "output_transform", "products", "share", "shares"]
+__all__ = ["input_transform", "output_transform", "products", "share", "shares"]
 
 _INPUT, _PRODUCTS, _OUTPUT = 0, 1, 2
-PHASES = 3
 
 
 @inner
@@ -63,7 +55,7 @@ def _gather(codes, z, src, plane, channels, first, ROWS, pixels):
                 block = tile_load(codes.square, src, at + column, z.IH * z.IW)
             else:
                 block = tile_load_partial(codes.square, src, at + column, z.IH * z.IW, channels, begin, end)
-            tile_store_transposed(block, pixels, out + column * LANES, LANES, LANES, LANES)
+            tile_store(tile_transposed(block), pixels, out + column * LANES, LANES)
 
 
 @inner
@@ -161,7 +153,7 @@ def _whole_out(codes, z, down, across, M, at, behind, rows, to):
 
 
 @inner
-def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
+def output_transform(codes, z, M, bias, ones, dst, residual, block, oc, local):
     """The rows of dst under a block of tiles, for block ``oc`` of output channels."""
     one, rows = local[z.PIXELS : z.PIXELS + z.ONE], local[z.PIXELS + z.ONE :]
     LANES, OHW = z.LANES, z.OH * z.OW
@@ -194,50 +186,56 @@ def output_transform(codes, z, M, bias, ones, dst, block, oc, local):
                 for ow in range(0, z.OW, LANES):
                     pixels = tile_load(codes.square, rows, (line * z.WR + ow * z.SW) * LANES, z.SW * LANES)
                     pixels = tile_rank1(pixels, ones, 0, 0, bias, (block.group * z.OCB + oc) * z.CHANNELS + vector)
-                    to = out + oh * z.OW + ow
-                    tile_store_transposed(pixels, dst, to, OHW, min(LANES, z.OW - ow), min(LANES, live - vector))
+                    to, channels, count = out + oh * z.OW + ow, min(LANES, live - vector), min(LANES, z.OW - ow)
+                    planes = tile_transposed(pixels)
+                    tile_store_partial(planes, dst, to, OHW, channels, count, codes.epilogue, residual)
 
 
 @kernel
-def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, local, V, M):
+def share(codes, z, step, part, parts, src, U, bias, ones, zeros, dst, residual, local, V, M):
     """What one of ``parts`` threads does in one step.
 
-    With blocks of its own: all phases of each, products and outputs one block of output
-    channels after another in an M of its own. Else: its share of one phase of one block, and
-    M holds every block of output channels. Each phase has one call in here for both ways,
-    because each is long and compiled once a call.
+    A step is everything, for blocks of its own, where there are blocks enough. Else it is one
+    phase of one block: its share of the input, then for channel blocks of its own products
+    and outputs, one block of channels after another in an M of its own; or, where there are
+    too few of those too, its share of the products, then of the outputs, and M holds all of
+    them. Each phase has one call in here for all ways, because each is long and compiled once a call.
     """
     begin, end = share_of(z.ITEMS, part, parts)
-    stages, slot = 1 + 2 * z.OCB, part
-    if not z.OWN:
-        begin, end = step // PHASES, step // PHASES + 1
-        stages, slot = 1, 0
+    first, last = (0, z.OCB) if z.PHASES == 1 else share_of(z.OCB, part, parts)
+    lead, stages = 1, 1 + 2 * (last - first)
+    if z.PHASES > 1:
+        begin, end = step // z.PHASES, step // z.PHASES + 1
+        lead, stages = 0, 2 * (last - first) if z.PHASES == 2 and step % 2 == 1 else 1
+    whole, slot = z.PHASES < 3, part if z.PHASES == 1 else 0
     for item in range(begin, end):
         block = block_of(z, item)
         for stage in range(stages):
-            phase = step % PHASES
-            own = (stage - 1) // 2
-            if z.OWN:
-                phase = _INPUT if stage == 0 else _PRODUCTS + (stage - 1) % 2
+            phase, own = step % z.PHASES, first + (stage - lead) // 2
+            if z.PHASES == 1 and stage > 0:
+                phase = _PRODUCTS + (stage - 1) % 2
+            elif z.PHASES == 2 and phase > 0:
+                phase = _PRODUCTS + stage % 2
             if phase == _INPUT:
-                low, high = (0, z.ICP // z.LANES) if z.OWN else share_of(z.ICP // z.LANES, part, parts)
+                low, high = (0, z.ICP // z.LANES) if z.PHASES == 1 else share_of(z.ICP // z.LANES, part, parts)
                 input_transform(codes, z, src, block, low, high, local[part], V[slot])
             elif phase == _PRODUCTS:
-                low, high = (own * z.F, (own + 1) * z.F) if z.OWN else share_of(z.OCB * z.F, part, parts)
+                low, high = (own * z.F, (own + 1) * z.F) if whole else share_of(z.OCB * z.F, part, parts)
                 for q in range(low, high):
                     oc, f = q // z.F, q % z.F
-                    to = M[part if z.OWN else oc]
+                    to = M[part if whole else oc]
                     # Whole panels: what fills the last one is multiplied and not read.
                     products(codes, z, V[slot], U, block.group, oc, tiles_at(z, block, f), f, zeros, to)
             else:
-                low, high = (own, own + 1) if z.OWN else share_of(z.OCB, part, parts)
+                low, high = (own, own + 1) if whole else (first, last)
                 for oc in range(low, high):
-                    output_transform(codes, z, M[part if z.OWN else oc], bias, ones, dst, block, oc, local[part])
+                    sums = M[part if whole else oc]
+                    output_transform(codes, z, sums, bias, ones, dst, residual, block, oc, local[part])
 
 
 @parallel_kernel
-def shares(codes, z, steps, parts, src, U, bias, ones, zeros, dst, local, V, M):
+def shares(codes, z, steps, parts, src, U, bias, ones, zeros, dst, residual, local, V, M):
     """Threads meet after every step: once where blocks are shared out, once a phase where phases are."""
     for step in range(steps):
         for part in prange(parts):
-            share(codes, z, step, np.intp(part), parts, src, U, bias, ones, zeros, dst, local, V, M)
+            share(codes, z, step, np.intp(part), parts, src, U, bias, ones, zeros, dst, residual, local, V, M)

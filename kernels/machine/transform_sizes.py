@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from kernels.epilogue import NO_EPILOGUE
 from kernels.machine.blocking import TileShape, lanes_of
 from kernels.machine.codelets import Codelet
 from kernels.machine.product_tiles import pick_product_tile
@@ -16,12 +18,14 @@ from kernels.problem import Conv2dProblem
 
 __all__ = ["Side", "Transform", "sizes_of"]
 
-#: Blocks a thread from which on threads take blocks of their own: with fewer, some would wait.
-_BLOCKS_A_THREAD = 4
+#: Work is shared out as a whole where the longest share is at most so many times as long as an equal one.
+_EVEN = 1.08
 #: Weights of up to so many bytes stay in the last cache from block to block.
 _LAST_CACHE_BYTES = 12 * 2**20
 #: Images share a block up to so many bytes of V, or to at least so many tiles.
 _NEAR_BYTES, _LEAST_TILES = 640 * 2**10, 16
+#: Tiles of a block that hide that its weights come from the last cache.
+_TILES_WORTH_WEIGHTS = 32
 #: Short tiles are used where they leave at most this share of the points.
 _WORTH_SHORT = 0.95
 
@@ -96,9 +100,33 @@ def _images_a_block(mb: int, tiles: int, aim: int, image_bytes: int, weight_byte
     return -(-mb // blocks)
 
 
+def _longest(work: Sequence[int], threads: int) -> float:
+    """The longest of the shares that threads take, relative to equal ones."""
+    cuts = [len(work) * thread // threads for thread in range(threads + 1)]
+    longest = max(sum(work[begin:end]) for begin, end in itertools.pairwise(cuts))
+    return longest * threads / max(1, sum(work))
+
+
+def _share_out(
+    TH: int, TW: int, BLOCKS: int, repeats: int, OCB: int, weight_bytes: int, threads: int
+) -> tuple[int, int]:
+    """How many blocks an image is cut into, ``BLOCKS`` or more, and `Sizes.PHASES`.
+
+    Smaller blocks read the weights more often, which does not matter as long as the last cache
+    holds them and there are tiles enough to multiply them with meanwhile.
+    """
+    finest = TH * TW // _TILES_WORTH_WEIGHTS if weight_bytes <= _LAST_CACHE_BYTES else 0
+    most = max(BLOCKS, min(TH, 2 * BLOCKS + threads, finest))
+    for blocks in range(BLOCKS, most + 1):
+        rows = [(number + 1) * TH // blocks - number * TH // blocks for number in range(blocks)]
+        if _longest(rows * repeats, threads) <= _EVEN:
+            return blocks, 1
+    return BLOCKS, 2 if _longest([1] * OCB, threads) <= _EVEN else 3
+
+
 @functools.lru_cache(maxsize=1024)
 def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
-    """Extents for the kernels, and what they are specialised by."""
+    """Extents for the kernels, and what they are specialised by, but for the epilogue."""
     lanes = lanes_of(p.dtype)
     down, across = t.down, t.across
     # Outputs between those that a stride keeps are computed and not stored.
@@ -107,7 +135,6 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     # Blocks of equal size, so that the last one is not nearly empty.
     BLOCKS = -(-TH // max(1, min(TH, round(t.block_tiles / TW))))
     R = -(-TH // BLOCKS)
-    BLOCKS = -(-TH // R)
     C = across.into.outputs
     F = down.into.outputs * C
     pieces = [-(-p.kernel_extent[i] // t.tap[i]) for i in (0, 1)]
@@ -116,7 +143,6 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     IMAGES = 1
     if BLOCKS == 1 and p.mb > 0:
         IMAGES = _images_a_block(p.mb, TH * TW, t.block_tiles, TH * TW * depth_bytes, p.oc * depth_bytes)
-    ITEMS = -(-p.mb // IMAGES) * p.g * BLOCKS
     shorts = _shorts(t, dense)
     short_down, short_across = shorts.down or down, shorts.across or across
     FULL_TH, FULL_TW = TH - (shorts.down is not None), TW - (shorts.across is not None)
@@ -124,12 +150,16 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     counts = _tile_counts(IMAGES, R, FULL_TH if BLOCKS == 1 else R, TW, FULL_TW, F, C, short_down.n, short_across.n)
     shape = pick_product_tile(counts, OCG * t.width, lanes, p.oc * depth_bytes, complex_numbers=t.width == 2)
     channels = shape.NR // t.width
+    # Only now, since the tile, by which weights are packed, must not depend on the number of threads.
+    repeats, OCB = -(-p.mb // IMAGES) * p.g, -(-OCG // channels)
+    BLOCKS, PHASES = _share_out(TH, TW, BLOCKS, repeats, OCB, p.oc * depth_bytes, threads)
+    R = -(-TH // BLOCKS)
     tiles = -(-IMAGES * R * TW // shape.MR) * shape.MR
     WP = (TW - 1) * across.m + across.n + (pieces[1] - 1) * t.tap[1]
     WP = -(-WP // lanes) * lanes
     sizes = Sizes(
-        STEPS=t.steps, OWN=threads == 1 or _BLOCKS_A_THREAD * threads <= ITEMS, MB=p.mb, IMAGES=IMAGES, ITEMS=ITEMS,
-        G=p.g, ICG=p.ic // p.g, OCG=OCG, ICP=ICP, OCB=-(-OCG // channels),
+        STEPS=t.steps, PHASES=PHASES, MB=p.mb, IMAGES=IMAGES, ITEMS=repeats * BLOCKS, G=p.g, ICG=p.ic // p.g, OCG=OCG,
+        ICP=ICP, OCB=OCB,
         TH=TH, TW=TW, FULL_TH=FULL_TH, FULL_TW=FULL_TW, R=R, BLOCKS=BLOCKS, NH=down.n, MH=down.m, MW=across.m, C=C,
         SHORT_NH=short_down.n, SHORT_MH=short_down.m, SHORT_C=short_across.into.outputs, F=F, W=t.width,
         PIECES_H=pieces[0], PIECES_W=pieces[1], TAP_H=t.tap[0], TAP_W=t.tap[1],
@@ -150,7 +180,7 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     )  # fmt: skip
     none = (None,) * 4
     codelets = (*none, *none, across.into, down.into, down.out, across.out) if t.steps else (*whole, *short, *none)
-    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, short_across.into.outputs, *codelets)
+    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, short_across.into.outputs, NO_EPILOGUE, *codelets)
     return sizes, codes
 
 

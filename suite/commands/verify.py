@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated, NoReturn
+
 import typer
 
 from kernels import algorithms, get_algorithm
 from suite import options
+from suite.accuracy import LADDER, Accuracy, measure_accuracy
 from suite.commands.asked import all_right, counts, request_of
 from suite.console import print_json, stderr, stdout
 from suite.progress import Watch
+from suite.report.accuracy import print_accuracy
 from suite.report.verdicts import print_verdicts
+from suite.selection import Task
 from suite.verifier import verify_tasks
 
 __all__ = ["verify"]
@@ -22,11 +27,23 @@ def verify(
     problem: options.Problems = None,
     mb: options.Batch = "1",
     threads: options.Threads = None,
+    accuracy: Annotated[
+        bool,
+        typer.Option(
+            "--accuracy",
+            help="Show how large the errors are, on unfriendly data as well; else only whether all is right. "
+            "Over numbers of channels, where no network and no problem is asked for.",
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Check every algorithm against the float64 oracle, without timing."""
     chosen = [get_algorithm(name).name for name in algorithm or [each.name for each in algorithms()]]
+    if accuracy and not (network or every or problem):
+        problem = [*LADDER]
     tasks = request_of(network, every, chosen, problem, mb, threads).tasks()
+    if accuracy:
+        _accuracy(tasks, as_json)
     with Watch(stderr(), len(tasks)) as watch:
         rows = []
         for row in verify_tasks(tasks, lambda task: watch.at(task.layer, task.contender.name)):
@@ -36,4 +53,20 @@ def verify(
         print_json({"counts": counts(rows), "rows": rows})
     else:
         print_verdicts(stdout(), rows)
+    raise typer.Exit(0 if all_right(row["status"] for row in rows) else 1)
+
+
+def _accuracy(tasks: list[Task], as_json: bool) -> NoReturn:
+    """Errors instead of verdicts; exit code 1 where a promise is broken."""
+    entries: list[Accuracy] = []
+    with Watch(stderr(), len(tasks)) as watch:
+        for task, found in measure_accuracy(tasks, lambda task: watch.at(task.layer, task.contender.name)):
+            entries += found
+            worst = next((each.status for each in found if each.status not in ("ok", "skipped")), found[0].status)
+            watch.done_with((task.layer.network, task.layer.name), [{"status": worst}])
+    rows = [each.as_dict() for each in entries]
+    if as_json:
+        print_json({"counts": counts(rows), "rows": rows})
+    else:
+        print_accuracy(stdout(), entries)
     raise typer.Exit(0 if all_right(row["status"] for row in rows) else 1)

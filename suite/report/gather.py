@@ -10,6 +10,8 @@ import pandas as pd
 from suite.report.markdown import markdown
 from suite.report.null import control_facts
 from suite.report.plot import draw_all
+from suite.report.tradeoff import tradeoffs
+from suite.report.tradeoff_plot import draw_tradeoffs
 from suite.rows import Row
 from suite.store import Run, frame_of, unwritable
 
@@ -42,7 +44,7 @@ def write_report(frame: pd.DataFrame, run: Run | None, folder: Path) -> list[Pat
     page, csv, parquet = (folder / f"report.{ending}" for ending in ("md", "csv", "parquet"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        pictures = draw_all(frame, folder)
+        pictures = [*draw_all(frame, folder), *draw_tradeoffs(tradeoffs(frame), folder)]
         if run is None:
             text = markdown(frame, None, None, pictures)
         else:

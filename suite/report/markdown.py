@@ -9,11 +9,13 @@ import pandas as pd
 
 from suite.environment import Limits, Machine
 from suite.report.kinds import kind_tables
+from suite.report.scaling import SCALING_HEADINGS, scaling_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
 from suite.report.tables import layer_tables
 from suite.report.terminal import machine_lines
+from suite.report.tradeoff import TRADEOFF_HEADINGS, tradeoffs
 
-__all__ = ["markdown"]
+__all__ = ["markdown", "table"]
 
 _HOW_TO_READ = """\
 Time is that of one call: the median over fresh processes of each one's median; spread is the distance
@@ -33,6 +35,8 @@ Geometric means over layers, each shape once, of the time of the fastest peer by
 ours: above 1 is ahead. A library counts by its fastest way to be used.
 """
 
+_SCALING = "Geometric means over layers, each shape once, of a contender's time on one thread by its time on several.\n"
+
 
 def markdown(
     frame: pd.DataFrame,
@@ -44,18 +48,22 @@ def markdown(
     """The whole report as text; pictures are named relative to it, ``control`` is what the null control found."""
     parts = ["# Convolution speed", _HOW_TO_READ]
     if machine is not None:
-        parts.append(_table(("machine", ""), [*machine_lines(machine, limits), *control]))
+        parts.append(table(("machine", ""), [*machine_lines(machine, limits), *control]))
     versions = version_lines(frame)
     if versions:
-        parts.append(_table(VERSION_HEADINGS, versions))
+        parts.append(table(VERSION_HEADINGS, versions))
     parts += [f"![{path.stem}]({path.name})" for path in pictures]
     for kinds in kind_tables(frame):
-        parts += [f"## {kinds.title}", _KINDS, _table(kinds.headings, kinds.lines)]
+        parts += [f"## {kinds.title}", _KINDS, table(kinds.headings, kinds.lines)]
+    for scaling in scaling_tables(frame):
+        parts += [f"## {scaling.title}", _SCALING, table(SCALING_HEADINGS, scaling.lines)]
+    for each in tradeoffs(frame):
+        parts += [f"## {each.title}", _sentence(each.note), table(TRADEOFF_HEADINGS, each.lines)]
     for summary, total in summaries(frame):
-        parts += [f"## {summary.title}", _table(summary.headings, summary.lines)]
+        parts += [f"## {summary.title}", table(summary.headings, summary.lines)]
         parts += [_sentence(note) for note in summary.notes]
         if total.lines:
-            parts.append(_table(TOTAL_HEADINGS, total.lines))
+            parts.append(table(TOTAL_HEADINGS, total.lines))
         if total.lacking:
             parts.append(_sentence(total.lacking))
     parts.append("## Every layer")
@@ -64,7 +72,7 @@ def markdown(
         for line in layer.lines:
             first, *others = (line.cells[name] for name in layer.headings)
             lines.append((f"**{first}**" if line.fastest else first, *others))
-        parts += [f"### {layer.title}", _table(layer.headings, lines)]
+        parts += [f"### {layer.title}", table(layer.headings, lines)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -72,6 +80,7 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table as Markdown has it."""
     rows = [headings, ["---"] * len(headings), *lines]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

@@ -14,8 +14,10 @@ from rich.text import Text
 from suite.environment import Limits, Machine
 from suite.report.groups import circumstances
 from suite.report.kinds import kind_tables
+from suite.report.scaling import SCALING_HEADINGS, scaling_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
 from suite.report.tables import LayerTable, layer_tables
+from suite.report.tradeoff import TRADEOFF_HEADINGS, tradeoffs
 from suite.report.units import number, size
 
 __all__ = ["machine_lines", "print_report"]
@@ -32,6 +34,7 @@ _WORDS = {
     "best peer",
     "kind of layer",
     "where",
+    "contender",
     *VERSION_HEADINGS,
 }
 
@@ -72,6 +75,13 @@ def print_report(console: Console, frame: pd.DataFrame) -> None:
         console.print()
     for kinds in kind_tables(frame):
         _print_table(console, kinds.title, kinds.headings, _plain(kinds.lines), ("where",))
+        console.print()
+    for scaling in scaling_tables(frame):
+        _print_table(console, scaling.title, SCALING_HEADINGS, _plain(scaling.lines), ("where", "shorter layers"))
+        console.print()
+    for each in tradeoffs(frame):
+        _print_table(console, each.title, TRADEOFF_HEADINGS, _plain(each.lines), ("largest error", "layers"))
+        console.print(Text(f"  {each.note}"))
         console.print()
     versions = version_lines(frame)
     if versions:

@@ -1,0 +1,174 @@
+"""How far algorithms are from float64: on friendly data, and on data that is not.
+
+Errors are also stated in times of two others', made of the same arrays: NumPy's own
+arithmetic of the problem's precision, which is what `kernels.registry.Algorithm.error_factor`
+promises a multiple of, and ``direct_tiled``, the direct sum. The first is the smaller one: NumPy's
+products add up in blocks, a direct sum adds one product after the other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kernels import Algorithm, Conv2dProblem, get_algorithm
+from suite.inputs import REAL_FILLS
+from suite.interleave import LONGEST_REASON
+from suite.selection import Task
+from suite.verify import Errors, Referee
+
+__all__ = ["DIRECT", "LADDER", "Accuracy", "measure_accuracy"]
+
+#: The algorithm that is the direct sum.
+DIRECT = "direct_tiled"
+
+#: Problems where none are asked for: each kind of kernel over numbers of input channels.
+LADDER = (
+    *(f"ic{ic}ih28oc32kh3ph1" for ic in (16, 32, 64, 128, 256, 512)),
+    *(f"ic{ic}ih17oc32kh5ph2" for ic in (16, 64, 256, 512)),
+    *(f"ic{ic}ih17oc32kh1kw7ph0pw3" for ic in (16, 64, 256, 512)),
+    *(f"g8ic{ic}ih28oc{ic}kh3ph1" for ic in (64, 256, 512)),
+    *(f"g{ic}ic{ic}ih28oc{ic}kh3ph1" for ic in (32, 512)),
+)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The errors of one algorithm on one problem and one kind of data.
+
+    Attributes
+    ----------
+    network, layer, problem : str
+    channels : int
+        Input channels of the problem, all groups together.
+    algorithm : str
+    threads : int
+    fill : str
+        Of `suite.inputs.REAL_FILLS`; empty where the problem is refused, and that is all there is.
+    status : {"ok", "skipped", "wrong", "failed"}
+        ``wrong`` where it breaks the promise beside its registration.
+    reason : str
+    error_factor : float
+        The promise: most ``rel_vs_numpy``.
+    rel_error, max_error : float or None
+        Relative L2 error, and the most that one element errs by.
+    rel_vs_numpy, max_vs_numpy, rel_vs_direct, max_vs_direct : float or None
+        The same in times of the errors of NumPy's arithmetic and of the direct sum.
+    """
+
+    network: str
+    layer: str
+    problem: str
+    channels: int
+    algorithm: str
+    threads: int
+    fill: str
+    status: str
+    reason: str
+    error_factor: float
+    rel_error: float | None = None
+    max_error: float | None = None
+    rel_vs_numpy: float | None = None
+    max_vs_numpy: float | None = None
+    rel_vs_direct: float | None = None
+    max_vs_direct: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every attribute, in types that JSON knows."""
+        return asdict(self)
+
+
+def measure_accuracy(
+    tasks: Iterable[Task], before: Callable[[Task], None] = lambda task: None
+) -> Iterator[tuple[Task, list[Accuracy]]]:
+    """Measure errors, task by task in their order.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+        Of our own algorithms.
+    before : callable
+        Told of each task before it starts.
+
+    Yields
+    ------
+    task : Task
+    found : list of Accuracy
+        One for each kind of data, or a single one where the problem is refused or something is raised.
+    """
+    for problem, group in itertools.groupby(tasks, key=lambda task: task.layer.problem):
+        ruler = _Ruler(problem)
+        for task in group:
+            before(task)
+            algorithm = get_algorithm(task.contender.name)
+            refusal = algorithm.unsupported(problem)
+            if refusal is not None:
+                yield task, [_entry(task, algorithm, "", "skipped", refusal)]
+                continue
+            found = []
+            for fill in REAL_FILLS:
+                try:
+                    found.append(_entry(task, algorithm, fill, *ruler.measure(fill, algorithm, task.threads)))
+                # Whatever one algorithm raises is its own entry's status; the others go on.
+                except Exception as error:
+                    text = " ".join(f"{type(error).__name__}: {error}".split())
+                    found.append(_entry(task, algorithm, fill, "failed", text[:LONGEST_REASON]))
+            yield task, found
+
+
+class _Ruler:
+    """The errors of one problem's results, and what they are measured in."""
+
+    def __init__(self, problem: Conv2dProblem) -> None:
+        self._referee = Referee(problem)
+        self._directs: dict[str, Errors] = {}
+
+    def measure(
+        self, fill: str, algorithm: Algorithm, threads: int
+    ) -> tuple[str, str, Errors | None, Errors | None, Errors | None]:
+        """Status, reason, and errors: its own, NumPy's, the direct sum's; nothing instead where it is not finite."""
+        _, judge = self._referee.filled(fill)
+        dst, spoilt = self._referee.compute(fill, algorithm, threads)
+        check = judge.close(dst, algorithm.error_factor)
+        status, reason = ("wrong", spoilt) if spoilt else (check.status, check.reason)
+        # Whatever is not finite has no relative error.
+        if check.rel_error != check.rel_error:
+            return status, reason, None, None, None
+        return status, reason, judge.errors(dst), judge.numpys, self._direct(fill)
+
+    def _direct(self, fill: str) -> Errors:
+        if fill not in self._directs:
+            judge = self._referee.filled(fill)[1]
+            self._directs[fill] = judge.errors(self._referee.compute(fill, get_algorithm(DIRECT))[0])
+        return self._directs[fill]
+
+
+def _entry(
+    task: Task,
+    algorithm: Algorithm,
+    fill: str,
+    status: str,
+    reason: str,
+    own: Errors | None = None,
+    numpys: Errors | None = None,
+    directs: Errors | None = None,
+) -> Accuracy:
+    layer = task.layer
+    entry = (
+        layer.network, layer.name, str(layer.problem), layer.problem.ic, algorithm.name, task.threads, fill, status,
+        reason, algorithm.error_factor,
+    )  # fmt: skip
+    if own is None or numpys is None or directs is None:
+        return Accuracy(*entry)
+    return Accuracy(
+        *entry,
+        own.relative,
+        own.largest,
+        own.relative / numpys.relative,
+        own.largest / numpys.largest if numpys.largest else None,
+        # A direct sum can be exact, where there is one product or only zeros.
+        own.relative / directs.relative if directs.relative else None,
+        own.largest / directs.largest if directs.largest else None,
+    )

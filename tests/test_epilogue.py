@@ -1,0 +1,76 @@
+"""The steps that a convolution ends with, fused into every algorithm's store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import integers
+
+from kernels import Algorithm, Conv2dProblem, Epilogue, algorithms, conv2d_reference, plan
+
+#: Channels and columns that fill no vector, and one that every other algorithm takes.
+_TEXTS = (
+    "mb2ic19ih9iw13oc21kh3ph1b1", "g3ic3ih9iw21oc3kh3ph1b1", "g2ic16ih9iw21oc14kh3ph1b1", "ic5ih9iw13oc18kh5ph2",
+    "ic5ih9iw13oc18kh1kw7ph0pw3",
+)  # fmt: skip
+
+
+def _problem(algorithm: Algorithm) -> Conv2dProblem:
+    return next(p for p in map(Conv2dProblem.parse, _TEXTS) if algorithm.unsupported(p) is None)
+
+
+def _bound(algorithm: Algorithm, p: Conv2dProblem, epilogue: Epilogue, threads: int = 1) -> tuple[Any, Any, Any]:
+    src, wei, bia = integers(p)
+    bound = plan(p, wei, bia, epilogue=epilogue, algorithm=algorithm.name, threads=threads)
+    return bound, src, conv2d_reference(p, src, wei, bia)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("epilogue", [Epilogue(relu=True), Epilogue(True, False), Epilogue(True, True)], ids=repr)
+@pytest.mark.parametrize(
+    "algorithm", [pytest.param(each, marks=pytest.mark.xdist_group(each.name), id=each.name) for each in algorithms()]
+)
+def test_an_epilogue_is_what_it_would_be_behind_the_convolution(
+    algorithm: Algorithm, epilogue: Epilogue, threads: int
+) -> None:
+    p = _problem(algorithm)
+    bound, src, expected = _bound(algorithm, p, epilogue, threads)
+    residual = np.random.default_rng(5).integers(-40, 40, p.output_shape).astype(p.dtype)
+    if epilogue.residual:
+        expected = expected + residual
+    assert (expected < 0).any()
+    if epilogue.relu:
+        expected = np.maximum(expected, 0)
+    bound.poison()
+    result = bound(src, residual=residual) if epilogue.residual else bound(src)
+    assert np.abs(result - expected).max() <= (0 if algorithm.exact_on_integers else 1e-3 * np.abs(expected).max())
+
+
+def test_nan_passes_through_the_relu() -> None:
+    p = Conv2dProblem.parse("ic4ih6oc17kh1")
+    for algorithm in algorithms():
+        if algorithm.unsupported(p) is None:
+            src = np.ones(p.input_shape, p.dtype)
+            src[0, 0, 2, 3] = np.nan
+            result = plan(p, -np.ones(p.weight_shape, p.dtype), epilogue=Epilogue(relu=True), algorithm=algorithm.name)(
+                src
+            )
+            assert np.isnan(result[:, :, 2, 3]).all()
+            assert np.nansum(result) == 0
+
+
+def test_a_residual_that_does_not_fit_is_refused() -> None:
+    p = Conv2dProblem.parse("ic4ih6oc17kh1")
+    wei, src = np.ones(p.weight_shape, p.dtype), np.ones(p.input_shape, p.dtype)
+    added = np.ones(p.output_shape, p.dtype)
+    adding = plan(p, wei, epilogue=Epilogue(residual=True))
+    with pytest.raises(ValueError, match=r"residual is None, expected an array of shape \(1, 17, 6, 6\)"):
+        adding(src)
+    with pytest.raises(ValueError, match=r"residual has shape \(1, 17, 6, 5\), expected \(1, 17, 6, 6\)"):
+        adding(src, residual=added[..., :5])
+    with pytest.raises(ValueError, match="out overlaps residual, expected separate memory"):
+        adding(src, out=added, residual=added)
+    with pytest.raises(ValueError, match="residual is given, expected none"):
+        plan(p, wei)(src, residual=added)
