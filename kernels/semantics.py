@@ -63,14 +63,19 @@ def describe(
         )
     shape = src.shape if src.ndim == 4 else (1, *src.shape)
     before, after = (0, 0), (0, 0)
+    # Nobody can name it, but where it does not fit torch says so.
+    output_padding = [0, 0]
     if isinstance(padding, str):
         if padding == "same":
             before, after = same_padding(shape, wei.shape, stride, dilation, groups)
             # torch pads what one side has more than the other in advance, and speaks of what that gives.
             shape = (*shape[:2], shape[2] + after[0] - before[0], shape[3] + after[1] - before[1])
+            if min(shape) < 0:
+                # A kernel of no extent is padded by -1, and nothing can be cut off a map of no extent.
+                raise ShapeError("narrow(): length must be non-negative.")
             padding = list(before)
         elif padding == "valid":
-            padding = [0]
+            padding, output_padding = [0], [0]
         else:
             raise ShapeError(f"Invalid padding string: '{padding}'")
     _check_dimensions(wei.shape, groups)
@@ -78,6 +83,7 @@ def describe(
     sh, sw = _per_axis("stride", stride, rank)
     ph, pw = _per_axis("padding", padding, rank)
     dh, dw = _per_axis("dilation", dilation, rank)
+    _per_axis("output_padding", output_padding, rank)
     _check_shapes(shape, wei.shape, bia, (sh, sw), (ph, pw), (dh, dw), groups)
     oc, _, kh, kw = wei.shape
     mb, ic, ih, iw = shape
@@ -111,7 +117,7 @@ def same_padding(
     _check_dimensions(weight, groups)
     rank = len(weight) - 2
     if len(weight) != len(shape):
-        raise _other_rank(shape, weight)
+        raise _other_rank(shape, weight, "")
     for name, value in (("stride", stride), ("dilation", dilation)):
         if len(value) not in (1, rank):
             raise ShapeError(f"{name} cannot broadcast to {rank} dimensions")
@@ -132,29 +138,21 @@ def _check_dimensions(weight: Sequence[int], groups: int) -> None:
 
 def _per_axis(name: str, value: list[int], rank: int) -> tuple[int, int]:
     if len(value) not in (1, rank):
-        raise _wrong_length(name, value, rank)
-    if rank != 2:
-        # What torch's caller cannot name is of length 2, and trips where all that he named fits.
-        if name == "dilation":
-            raise _wrong_length("output_padding", [0, 0], rank)
-        return 1, 1
-    return _both(value)
+        raise ShapeError(
+            f"expected {name} to be a single integer value or a list of {rank} values "
+            f"to match the convolution dimensions, but got {name}={value}"
+        )
+    # More than two only where the weights' dimensions are refused next: the least stands for all.
+    return _both(value) if len(value) < 3 else (min(value), min(value))
 
 
 def _both(value: list[int]) -> tuple[int, int]:
     return value[0], value[-1]
 
 
-def _wrong_length(name: str, value: list[int], rank: int) -> ShapeError:
+def _other_rank(shape: Sequence[int], weight: Sequence[int], gap: str) -> ShapeError:
     return ShapeError(
-        f"expected {name} to be a single integer value or a list of {rank} values "
-        f"to match the convolution dimensions, but got {name}={value}"
-    )
-
-
-def _other_rank(shape: Sequence[int], weight: Sequence[int]) -> ShapeError:
-    return ShapeError(
-        f"Expected {len(weight)}-dimensional input for {len(weight)}-dimensional weight{_size(weight)}, "
+        f"Expected {len(weight)}-dimensional input for {len(weight)}-dimensional weight{gap}{_size(weight)}, "
         f"but got {len(shape)}-dimensional input of size {_size(shape)} instead"
     )
 
@@ -174,6 +172,8 @@ def _check_shapes(
         raise ShapeError("non-positive stride is not supported")
     if min(dilation) < 0:
         raise ShapeError("dilation should be greater than zero")
+    if len(weight) != len(shape):
+        raise _other_rank(shape, weight, " ")
     oc, icg, *kernel = weight
     if oc < groups:
         raise ShapeError(

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch_cases import Case, draw  # noqa: E402
-from torch_oracle import ask  # noqa: E402
+from torch_oracle import ask, border_of  # noqa: E402
 
 import kernels  # noqa: E402
 from kernels import Conv2dProblem, algorithms, conv2d, conv2d_reference  # noqa: E402
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.xdist_group("torch_semantics")
 _CASES = draw(2400, seed=20)
 
 #: Most calls of an algorithm, ``auto`` included: many are compiled anew for a kernel, stride or dilation.
-_QUOTA = 8
-_COMPILED_ONCE = ("direct_naive", "im2col_gemm", "fft_tile16")
+_QUOTA = 3
+_COMPILED_ONCE = "direct_naive"
 
 
 @pytest.fixture(autouse=True)
@@ -78,9 +78,7 @@ def _problem(case: Case) -> tuple[Conv2dProblem | tuple[int, ...], np.ndarray]:
     src, wei, bia = case.arrays()
     numbers = case.numbers()
     if case.padding_mode != "zeros":
-        from torch_oracle import _border
-
-        border = _border(case)
+        border = border_of(case)
         src = torch.nn.functional.pad(torch.from_numpy(src), border, mode=case.padding_mode).numpy()
         numbers["padding"] = 0
     steps, taps = read_ints("stride", numbers["stride"]), read_ints("dilation", numbers["dilation"])
@@ -92,7 +90,7 @@ def _next_algorithm(problem: Conv2dProblem | tuple[int, ...], called: Counter[st
     if not isinstance(problem, Conv2dProblem):
         return "auto"
     able = [each.name for each in algorithms() if each.unsupported(problem) is None]
-    within = [name for name in ("auto", *able) if called[name] < _QUOTA or name in _COMPILED_ONCE]
+    within = [name for name in ("auto", *able) if called[name] < _QUOTA or name == _COMPILED_ONCE]
     name = min(within, key=lambda each: called[each])
     called[name] += 1
     return name
@@ -173,7 +171,7 @@ def test_what_is_no_number_to_torch_is_none_here(name: str, value: Any) -> None:
 def test_an_unequal_dtype_is_the_fault_that_oneDNN_words_otherwise() -> None:
     """The documented difference is there still: if torch's backends agree one day, the note is to go."""
     src, wei, _ = Case([1, 32, 32, 32], [32, 32, 3, 3], dtypes=("float32", "float64", "float32")).arrays()
-    with pytest.raises(RuntimeError, match="Input type .torch.FloatTensor. and weight type .torch.DoubleTensor."):
+    with pytest.raises(RuntimeError, match=r"Input type .torch.FloatTensor. and weight type"):
         torch.nn.functional.conv2d(torch.from_numpy(src), torch.from_numpy(wei))
     with pytest.raises(kernels.DtypeError, match="expected scalar type Float but found Double"):
         conv2d(src, wei)

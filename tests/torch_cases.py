@@ -1,4 +1,4 @@
-"""Argument combinations for `conv2d`, right and wrong, drawn by a fixed seed; plain data, so that they can be recorded."""
+"""Argument combinations for `conv2d`, right and wrong, by a fixed seed; plain data, so that they can be recorded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Case", "draw", "fill"]
+__all__ = ["Case", "draw", "fill", "summary"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,13 @@ def fill(shape: list[int], dtype: str, salt: int) -> np.ndarray:
     count = int(np.prod(shape, dtype=np.int64))
     steps = (np.arange(count, dtype=np.int64) * 7919 + 331 * salt) % 1009 - 504
     return (steps / 504 if dtype.startswith(("float", "complex")) else steps % 5).astype(dtype).reshape(shape)
+
+
+def summary(result: np.ndarray) -> list[float]:
+    """Three sums that a wrong, moved or missing element changes."""
+    flat = result.astype(np.float64).ravel()
+    ramp = np.arange(1, flat.size + 1) / max(1, flat.size)
+    return [round(float(each), 3) for each in (flat.sum(), np.abs(flat).sum(), (flat * ramp).sum())]
 
 
 def draw(count: int, seed: int) -> list[Case]:

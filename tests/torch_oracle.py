@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch_cases import Case
 
-__all__ = ["ask"]
+__all__ = ["ask", "border_of"]
 
 
 def ask(case: Case, dtype: torch.dtype | None = None, arrays: Any = None) -> Any:
@@ -30,7 +30,7 @@ def ask(case: Case, dtype: torch.dtype | None = None, arrays: Any = None) -> Any
     with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
         if mode != "zeros":
             # As torch.nn.Conv2d does.
-            src = torch.nn.functional.pad(src, _border(case), mode=mode)
+            src = torch.nn.functional.pad(src, border_of(case), mode=mode)
             numbers["padding"] = (0, 0)
         return torch.nn.functional.conv2d(src, wei, bia, **numbers)
 
@@ -40,7 +40,7 @@ def _tensor(array: np.ndarray, dtype: torch.dtype | None) -> torch.Tensor:
     return tensor if dtype is None else tensor.to(dtype)
 
 
-def _border(case: Case) -> list[int]:
+def border_of(case: Case) -> list[int]:
     """Left, right, above and below."""
     if case.padding == "valid":
         return [0, 0, 0, 0]
