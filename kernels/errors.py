@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernels.problem import ProblemError
 
-__all__ = ["ArgumentError", "DtypeError", "ShapeError"]
+__all__ = ["ArgumentError", "DtypeError", "ShapeError", "StateDictError"]
 
 
 class ArgumentError(TypeError):
@@ -17,3 +17,7 @@ class ShapeError(ProblemError, RuntimeError):
 
 class DtypeError(ProblemError, TypeError, RuntimeError):
     """Element types differ from each other, or are none that is computed in."""
+
+
+class StateDictError(ValueError, RuntimeError):
+    """Weights that a layer is to load do not fit it; torch raises a RuntimeError of the same words."""

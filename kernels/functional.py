@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arguments import Ints, read_groups, read_ints, read_padding, read_padding_mode
+from kernels.arguments import Ints, Padding, read_groups, read_ints, read_padding, read_padding_mode
 from kernels.arrays import as_array, check_out
 from kernels.padding import pad
 from kernels.plan import plan
 from kernels.problem import Conv2dProblem
 from kernels.semantics import describe
 
-__all__ = ["conv2d"]
+__all__ = ["conv2d", "padded_and_described"]
 
 
 def conv2d(
@@ -92,9 +92,7 @@ def conv2d(
     steps, sides, taps = read_ints("stride", stride), read_padding(padding), read_ints("dilation", dilation)
     count = read_groups(groups)
     whole = src
-    if read_padding_mode(padding_mode) != "zeros":
-        src, sides = pad(src, padding_mode, sides, wei.shape, steps, taps, count), [0]
-    found = describe(src, wei, bia, steps, sides, taps, count)
+    src, found = padded_and_described(src, wei, bia, steps, sides, taps, count, read_padding_mode(padding_mode))
     shape = found.output_shape if isinstance(found, Conv2dProblem) else found
     batched = src.ndim == 4
     if out is not None:
@@ -107,3 +105,19 @@ def conv2d(
     if out is not None:
         return out
     return result if batched else result[0]
+
+
+def padded_and_described(
+    src: np.ndarray,
+    wei: np.ndarray,
+    bia: np.ndarray | None,
+    stride: list[int],
+    padding: Padding,
+    dilation: list[int],
+    groups: int,
+    mode: str,
+) -> tuple[np.ndarray, Conv2dProblem | tuple[int, int, int, int]]:
+    """The input behind a padding that is not of zeros, and what `describe` makes of it."""
+    if mode != "zeros":
+        src, padding = pad(src, mode, padding, wei.shape, stride, dilation, groups), [0]
+    return src, describe(src, wei, bia, stride, padding, dilation, groups)
