@@ -82,7 +82,8 @@ def conv2d(
     - float16, complex and integer arrays, which torch computes in, are refused;
     - of faults that torch words by the backend it chooses (weights of another dtype, kernels of no
       extent, dilation 0) the words are those that it has without oneDNN; an empty batch with a kernel
-      of no extent is refused in the same words, not as an index that is out of range;
+      of no extent is refused in the same words, not as an index that is out of range; a bias of another
+      dtype is refused beside a padding string too, where some backends take it;
     - with a ``padding_mode`` other than zeros a negative padding, which torch cuts away, and a
       sequence of one are refused; an input of other than 3 or 4 dimensions is refused in the words for
       zeros, an unknown padding string and an unfit ``"same"`` in those of the function, not of the layer.
