@@ -2,7 +2,10 @@
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
 from kernels.epilogue import Epilogue
+from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import conv2d
+from kernels.layers import Conv2d
+from kernels.lazy import LazyConv2d
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
 from kernels.reference import conv2d_reference
@@ -10,11 +13,17 @@ from kernels.registry import Algorithm, Setup, UnknownAlgorithm, algorithm, algo
 
 __all__ = [
     "Algorithm",
+    "ArgumentError",
+    "Conv2d",
     "Conv2dProblem",
+    "DtypeError",
     "Epilogue",
+    "LazyConv2d",
     "Plan",
     "ProblemError",
     "Setup",
+    "ShapeError",
+    "StateDictError",
     "UnknownAlgorithm",
     "UnsupportedProblem",
     "algorithm",

@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from kernels.arguments import Ints, Padding, read_groups, read_ints, read_padding, read_padding_mode
+from kernels.arrays import as_array, check_out
+from kernels.padding import pad
 from kernels.plan import plan
-from kernels.problem import Conv2dProblem, ProblemError
+from kernels.problem import Conv2dProblem
+from kernels.semantics import describe
 
-__all__ = ["conv2d"]
-
-Pair = int | tuple[int, int]
+__all__ = ["conv2d", "padded_and_described"]
 
 
 def conv2d(
-    input: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray | None = None,
-    stride: Pair = 1,
-    padding: Pair | str = 0,
-    dilation: Pair = 1,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Ints = 1,
+    padding: Ints | str = 0,
+    dilation: Ints = 1,
     groups: int = 1,
     *,
+    padding_mode: str = "zeros",
     algorithm: str = "auto",
     threads: int | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Two-dimensional convolution with the arguments of ``torch.nn.functional.conv2d``.
+    """Two-dimensional convolution with the arguments and errors of ``torch.nn.functional.conv2d``.
+
+    Arrays are NumPy's, or whatever has ``__array__``, ``__dlpack__`` or a buffer: a torch CPU
+    tensor is read where it lies. Arrays that are not C-contiguous are copied once.
 
     Parameters
     ----------
-    input : ndarray, shape (N, C_in, H, W) or (C_in, H, W)
-        float32 or float64.
-    weight : ndarray, shape (C_out, C_in // groups, kH, kW)
+    input : array, shape (N, C_in, H, W) or (C_in, H, W)
+        float32 or float64. N may be 0, and so may C_in.
+    weight : array, shape (C_out, C_in // groups, kH, kW)
         Of the same dtype.
-    bias : ndarray, shape (C_out,), optional
-    stride, dilation : int or pair of int
-    padding : int, pair of int, "valid" or "same"
-        Zeros on every side; ``"same"`` keeps height and width and needs stride 1.
+    bias : array, shape (C_out,), optional
+        Of the same dtype.
+    stride, dilation : int, or sequence of one or two int
+    padding : int, sequence of one or two int, "valid" or "same"
+        On both sides of each axis; ``"same"`` keeps height and width and needs stride 1, and puts
+        the odd row below and the odd column to the right.
     groups : int
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What the padding is of, as in ``torch.nn.Conv2d``. Others than zeros copy the input.
     algorithm : str
         A name from `algorithms`, or ``"auto"``.
     threads : int, optional
-    out : ndarray, optional
-        Written and returned.
+        Defaults to every core that Numba may use.
+    out : ndarray, shape of the result, optional
+        Written and returned; C-contiguous, and sharing no memory with the other arrays.
 
     Returns
     -------
@@ -50,56 +63,62 @@ def conv2d(
 
     Raises
     ------
+    ShapeError
+        Shapes or numbers do not fit each other. A ValueError, and a RuntimeError as torch's.
+    DtypeError
+        Dtypes differ or are not computed in. A ValueError, a TypeError, and a RuntimeError.
+    ArgumentError
+        An argument is of a kind that is not taken. A TypeError.
+    UnknownAlgorithm, UnsupportedProblem
+        ``algorithm`` is no name, or refuses the problem. ValueErrors.
     ValueError
-        Shapes, dtypes or arguments do not fit each other.
+        ``threads`` is out of range, or a number has more than 64 bits.
+
+    Notes
+    -----
+    The order of checks and the words of errors are torch 2.13's, except that
+
+    - ``ArgumentError`` has one sentence of its own instead of the list of signatures of torch's parser;
+    - float16, complex and integer arrays, which torch computes in, are refused;
+    - of faults that torch words by the backend it chooses (weights of another dtype, kernels of no
+      extent, dilation 0) the words are those that it has without oneDNN; an empty batch with a kernel
+      of no extent is refused in the same words, not as an index that is out of range; a bias of another
+      dtype is refused beside a padding string too, where some backends take it;
+    - with a ``padding_mode`` other than zeros a negative padding, which torch cuts away, and a
+      sequence of one are refused; an input of other than 3 or 4 dimensions is refused in the words for
+      zeros, an unknown padding string and an unfit ``"same"`` in those of the function, not of the layer.
     """
-    src, wei = np.asarray(input), np.asarray(weight)
-    if src.ndim not in (3, 4):
-        raise ProblemError(f"input has {src.ndim} dimensions, expected 4 (N, C, H, W) or 3 (C, H, W)")
-    if wei.ndim != 4:
-        raise ProblemError(f"weight has {wei.ndim} dimensions, expected 4 (C_out, C_in / groups, kH, kW)")
-    batched = src if src.ndim == 4 else src[None]
-    mb, ic, ih, iw = batched.shape
-    oc, icg, kh, kw = wei.shape
-    if icg * groups != ic:
-        raise ProblemError(
-            f"given groups={groups} and weight of shape {wei.shape}, input has {ic} channels, expected {icg * groups}"
-        )
-    sh, sw = _pair("stride", stride)
-    dh, dw = _pair("dilation", dilation)
-    ph, pw, pb, pr = _padding(padding, (kh, kw), (dh, dw), (sh, sw))
-    problem = Conv2dProblem(
-        mb=mb, ic=ic, ih=ih, iw=iw, oc=oc, kh=kh, kw=kw, g=groups, sh=sh, sw=sw,
-        ph=ph, pw=pw, pb=pb, pr=pr, dh=dh, dw=dw, bias=bias is not None, dtype=str(src.dtype),
-    )  # fmt: skip
-    into = out[None] if out is not None and src.ndim == 3 else out
-    result = plan(problem, wei, bias, algorithm=algorithm, threads=threads)(batched, into)
+    src, wei = as_array("input", input), as_array("weight", weight)
+    bia = None if bias is None else as_array("bias", bias)
+    steps, sides, taps = read_ints("stride", stride), read_padding(padding), read_ints("dilation", dilation)
+    count = read_groups(groups)
+    whole = src
+    src, found = padded_and_described(src, wei, bia, steps, sides, taps, count, read_padding_mode(padding_mode))
+    shape = found.output_shape if isinstance(found, Conv2dProblem) else found
+    batched = src.ndim == 4
+    if out is not None:
+        check_out(out, shape if batched else shape[1:], src.dtype, {"input": whole, "weight": wei, "bias": bia})
+    if isinstance(found, Conv2dProblem):
+        bound = plan(found, wei, bia, algorithm=algorithm, threads=threads)
+        result = bound(src if batched else src[None], out if batched or out is None else out[None])
+    else:
+        result = np.empty(shape, src.dtype)
     if out is not None:
         return out
-    return result if src.ndim == 4 else result[0]
+    return result if batched else result[0]
 
 
-def _pair(name: str, value: Pair) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    if len(value) != 2:
-        raise ProblemError(f"{name} is {value!r}, expected an int or a pair of ints")
-    return int(value[0]), int(value[1])
-
-
-def _padding(
-    padding: Pair | str, kernel: tuple[int, int], dilation: tuple[int, int], stride: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Top, left, bottom, right."""
-    if padding == "valid":
-        return 0, 0, 0, 0
-    if padding == "same":
-        if stride != (1, 1):
-            raise ProblemError(f"padding is 'same' with stride {stride}, expected stride 1")
-        rows, columns = dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
-        # torch puts the odd zero below and to the right.
-        return rows // 2, columns // 2, rows - rows // 2, columns - columns // 2
-    if isinstance(padding, str):
-        raise ProblemError(f"padding is {padding!r}, expected an int, a pair, 'valid' or 'same'")
-    ph, pw = _pair("padding", padding)
-    return ph, pw, ph, pw
+def padded_and_described(
+    src: np.ndarray,
+    wei: np.ndarray,
+    bia: np.ndarray | None,
+    stride: list[int],
+    padding: Padding,
+    dilation: list[int],
+    groups: int,
+    mode: str,
+) -> tuple[np.ndarray, Conv2dProblem | tuple[int, int, int, int]]:
+    """The input behind a padding that is not of zeros, and what `describe` makes of it."""
+    if mode != "zeros":
+        src, padding = pad(src, mode, padding, wei.shape, stride, dilation, groups), [0]
+    return src, describe(src, wei, bia, stride, padding, dilation, groups)

@@ -411,5 +411,5 @@ def test_a_program_that_asks_wrongly_is_told_by_the_library() -> None:
         kernels.plan(problem, np.zeros((4, 3, 3, 3), np.float32))
     with pytest.raises(ValueError, match=r"input has shape \(1, 3, 5, 5\), expected \(1, 3, 6, 6\)"):
         kernels.plan(problem, np.zeros((4, 3, 2, 2), np.float32))(np.zeros((1, 3, 5, 5), np.float32))
-    with pytest.raises(ProblemError, match="input has 4 channels, expected 3"):
+    with pytest.raises(ProblemError, match="to have 3 channels, but got 4 channels instead"):
         kernels.conv2d(np.zeros((1, 4, 6, 6), np.float32), np.zeros((4, 3, 3, 3), np.float32))

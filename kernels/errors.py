@@ -1,0 +1,23 @@
+"""What `conv2d` raises: each error is at once what a NumPy user and what a torch user would catch."""
+
+from __future__ import annotations
+
+from kernels.problem import ProblemError
+
+__all__ = ["ArgumentError", "DtypeError", "ShapeError", "StateDictError"]
+
+
+class ArgumentError(TypeError):
+    """An argument is of a kind that `conv2d` does not take, such as a float for a stride."""
+
+
+class ShapeError(ProblemError, RuntimeError):
+    """Shapes or numbers do not fit each other; torch raises a RuntimeError of the same words."""
+
+
+class DtypeError(ProblemError, TypeError, RuntimeError):
+    """Element types differ from each other, or are none that is computed in."""
+
+
+class StateDictError(ValueError, RuntimeError):
+    """Weights that a layer is to load do not fit it; torch raises a RuntimeError of the same words."""

@@ -1,0 +1,248 @@
+"""`Conv2d`: torch.nn's layer of this name on NumPy arrays, with a plan for each shape of input."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kernels.arguments import Ints, read_groups, read_ints, read_padding, read_padding_mode
+from kernels.arrays import as_array, check_out
+from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
+from kernels.functional import padded_and_described
+from kernels.initialise import fans, gain
+from kernels.plan import Plan, plan
+from kernels.problem import Conv2dProblem
+from kernels.state import IncompatibleKeys, read_state
+
+__all__ = ["Conv2d"]
+
+#: Plans that a layer keeps, each with packed weights and scratch: shapes of input that take turns.
+_PLANS = 8
+
+
+class Conv2d:
+    """A convolution with weights of its own and the constructor of ``torch.nn.Conv2d``.
+
+    Weights start as torch's do: uniform within 1 / sqrt(fan_in), and so does the bias. The arrays
+    are read-only: assign other ones (or `load_state_dict`), and the plans are made anew.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or pair of int
+    stride, padding, dilation, groups, padding_mode
+        As for `conv2d`.
+    bias : bool
+    dtype : {"float32", "float64"} or the NumPy dtype
+    rng : numpy.random.Generator or int, optional
+        Draws the weights; an int seeds a new one.
+    algorithm, threads
+        As for `conv2d`.
+
+    Raises
+    ------
+    ShapeError
+        Channels are no multiples of ``groups``, or padding and stride do not go together; torch
+        raises ValueErrors of the same words.
+    DtypeError, ArgumentError
+        As for `conv2d`.
+    """
+
+    #: Whether weights wait for the first input.
+    _lazy = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Ints | str = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: Any = "float32",
+        *,
+        rng: np.random.Generator | int | None = None,
+        algorithm: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.groups = read_groups(groups)
+        if self.groups <= 0:
+            raise ShapeError("groups must be a positive integer")
+        if in_channels % self.groups:
+            raise ShapeError("in_channels must be divisible by groups")
+        if out_channels % self.groups:
+            raise ShapeError("out_channels must be divisible by groups")
+        self.stride, self.dilation = read_ints("stride", stride), read_ints("dilation", dilation)
+        self.padding = read_padding(padding)
+        if isinstance(self.padding, str):
+            if self.padding not in ("same", "valid"):
+                raise ShapeError(f"Invalid padding string '{padding!s}', should be one of {{'same', 'valid'}}")
+            if self.padding == "same" and any(step != 1 for step in self.stride):
+                raise ShapeError("padding='same' is not supported for strided convolutions")
+        self.padding_mode = read_padding_mode(padding_mode)
+        self.kernel_size = read_ints("kernel_size", kernel_size)
+        if len(self.kernel_size) != 2 or min(self.kernel_size) < 0:
+            raise ArgumentError(f"kernel_size is {kernel_size!r}, expected an int or a pair of ints, not negative")
+        self.dtype = np.dtype(dtype)
+        if self.dtype.name not in ("float32", "float64"):
+            raise DtypeError(f"dtype is {self.dtype}, expected float32 or float64")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.algorithm, self.threads = algorithm, threads
+        self._rng = np.random.default_rng(rng)
+        self._plans: OrderedDict[tuple[int, ...], tuple[Plan | None, tuple[int, ...]]] = OrderedDict()
+        self._has_bias = bool(bias)
+        self._weight: np.ndarray | None = None
+        self._bias: np.ndarray | None = None
+        if not self._lazy:
+            self.reset_parameters()
+
+    # -- weights ----------------------------------------------------------
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """``(out_channels, in_channels // groups, kH, kW)``."""
+        return self.out_channels, self.in_channels // self.groups, self.kernel_size[0], self.kernel_size[1]
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Weights, read-only; assign to change them."""
+        if self._weight is None:
+            raise StateDictError("LazyConv2d has no weights yet, expected a call or load_state_dict before")
+        return self._weight
+
+    @weight.setter
+    def weight(self, value: Any) -> None:
+        self._weight = self._own("weight", value, self.weight_shape)
+        self._plans.clear()
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        """Bias, read-only, or None; assign to change it."""
+        return self._bias
+
+    @bias.setter
+    def bias(self, value: Any) -> None:
+        self._bias = None if value is None else self._own("bias", value, (self.out_channels,))
+        self._has_bias = value is not None
+        self._plans.clear()
+
+    def _own(self, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+        array = np.array(as_array(name, value), self.dtype, order="C")
+        if array.shape != shape:
+            raise ShapeError(f"{name} has shape {array.shape}, expected {shape}")
+        array.flags.writeable = False
+        return array
+
+    def reset_parameters(self) -> None:
+        """Draw weights and bias as torch does, uniform within 1 / sqrt(fan_in)."""
+        fan_in, _ = fans(self.weight_shape)
+        bound = 1 / np.sqrt(fan_in) if fan_in else 0.0
+        self.weight = self._rng.uniform(-bound, bound, self.weight_shape)
+        if self._has_bias:
+            self.bias = self._rng.uniform(-bound, bound, self.out_channels)
+
+    def kaiming_normal_(self, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Conv2d:
+        """Draw the weights as ``torch.nn.init.kaiming_normal_`` and return the layer; the bias stays.
+
+        Parameters
+        ----------
+        a : float
+            Slope of a leaky ReLU below zero.
+        mode : {"fan_in", "fan_out"}
+        nonlinearity : {"leaky_relu", "relu", "linear"}
+        """
+        if mode not in ("fan_in", "fan_out"):
+            raise ValueError(f"mode is {mode!r}, expected 'fan_in' or 'fan_out'")
+        fan = fans(self.weight_shape)[mode == "fan_out"]
+        self.weight = self._rng.normal(0.0, gain(nonlinearity, a) / np.sqrt(fan), self.weight_shape)
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Weights by torch's names, ``weight`` and ``bias``."""
+        return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Take weights by torch's names, of any float dtype; either all that fit, or none.
+
+        Raises
+        ------
+        StateDictError
+            Names are missing or unknown (if ``strict``), or shapes differ: torch's words.
+        ArgumentError
+            It is no mapping.
+        """
+        shapes = {"weight": self.weight_shape} | ({"bias": (self.out_channels,)} if self._has_bias else {})
+        found, keys = read_state(state_dict, shapes, strict, type(self).__name__)
+        for name, array in found.items():
+            setattr(self, name, array)
+        return keys
+
+    # -- calls ------------------------------------------------------------
+
+    def __call__(self, input: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Convolve; packing and choosing are done once for each shape of input.
+
+        Raises
+        ------
+        ShapeError, DtypeError, ArgumentError
+            As `conv2d`.
+        """
+        src = as_array("input", input)
+        known = self._plans.get(src.shape) if src.dtype == self.dtype else None
+        if known is not None and self.padding_mode == "zeros":
+            bound, shape, padded = *known, src
+        else:
+            padded, found = self._described(src)
+            bound, shape = known or self._bind(src, found)
+        if out is not None:
+            check_out(out, shape, src.dtype, {"input": src, "weight": self.weight, "bias": self.bias})
+        into = np.empty(shape, src.dtype) if out is None else out
+        if bound is not None:
+            batched = src.ndim == 4
+            bound(padded if batched else padded[None], into if batched else into[None])
+        return into
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the result for an input of that shape, or raise what a call would."""
+        src = np.broadcast_to(np.zeros((), self.dtype), input_shape)
+        found = self._described(src)[1]
+        shape = found.output_shape if isinstance(found, Conv2dProblem) else found
+        return shape if src.ndim == 4 else shape[1:]
+
+    def _described(self, src: np.ndarray) -> tuple[np.ndarray, Conv2dProblem | tuple[int, int, int, int]]:
+        numbers = self.stride, self.padding, self.dilation, self.groups, self.padding_mode
+        return padded_and_described(src, self.weight, self.bias, *numbers)
+
+    def _bind(
+        self, src: np.ndarray, found: Conv2dProblem | tuple[int, int, int, int]
+    ) -> tuple[Plan | None, tuple[int, ...]]:
+        bound = None
+        shape: tuple[int, ...] = found if isinstance(found, tuple) else found.output_shape
+        if isinstance(found, Conv2dProblem):
+            bound = plan(found, self.weight, self.bias, algorithm=self.algorithm, threads=self.threads)
+        known = bound, shape if src.ndim == 4 else shape[1:]
+        self._plans[src.shape] = known
+        if len(self._plans) > _PLANS:
+            self._plans.popitem(last=False)
+        return known
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{self.in_channels}, {self.out_channels}",
+            f"kernel_size={tuple(self.kernel_size)}",
+            f"stride={tuple(self.stride)}",
+        ]
+        padding = self.padding if isinstance(self.padding, str) else tuple(self.padding)
+        if any(padding) if isinstance(padding, tuple) else padding:
+            parts.append(f"padding={padding}")
+        if any(step != 1 for step in self.dilation):
+            parts.append(f"dilation={tuple(self.dilation)}")
+        parts += [f"groups={self.groups}"] * (self.groups != 1) + ["bias=False"] * (not self._has_bias)
+        parts += [f"padding_mode={self.padding_mode}"] * (self.padding_mode != "zeros")
+        return f"{type(self).__name__}({', '.join(parts)})"

@@ -1,0 +1,242 @@
+"""What torch checks of a convolution, in its order and words, and the problem that passes.
+
+Sentences are those of torch 2.13. Where its backends word one fault differently (weights of another
+dtype, a kernel of no extent, a dilation of zero), the words are those that it has without oneDNN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kernels.arguments import Padding
+from kernels.errors import DtypeError, ShapeError
+from kernels.problem import Conv2dProblem
+
+__all__ = ["describe", "same_padding"]
+
+_COMPUTED = ("float32", "float64")
+
+#: NumPy's name of a dtype: torch's in C++, and torch's as an enumeration.
+_TORCH_NAMES = {
+    "float32": ("float", "Float"), "float64": ("double", "Double"), "float16": ("c10::Half", "Half"),
+    "int8": ("signed char", "Char"), "uint8": ("unsigned char", "Byte"), "int16": ("short int", "Short"),
+    "int32": ("int", "Int"), "int64": ("long int", "Long"), "bool": ("bool", "Bool"),
+    "uint16": ("short unsigned int", "UInt16"), "uint32": ("unsigned int", "UInt32"),
+    "uint64": ("long unsigned int", "UInt64"), "complex64": ("c10::complex<float>", "ComplexFloat"),
+    "complex128": ("c10::complex<double>", "ComplexDouble"),
+}  # fmt: skip
+
+
+def describe(
+    src: np.ndarray,
+    wei: np.ndarray,
+    bia: np.ndarray | None,
+    stride: list[int],
+    padding: Padding,
+    dilation: list[int],
+    groups: int,
+) -> Conv2dProblem | tuple[int, int, int, int]:
+    """The problem that the arrays and numbers make, or the shape of a result that has no elements.
+
+    Parameters
+    ----------
+    src : ndarray
+        Without a batch it is taken as a batch of one.
+    wei, bia : ndarray
+    stride, dilation : list of int
+    padding : list of int or str
+    groups : int
+
+    Raises
+    ------
+    ShapeError, DtypeError
+        The first thing that torch would find, in its words.
+    """
+    if bia is not None and bia.dtype != src.dtype:
+        ours, theirs = (_TORCH_NAMES.get(each.dtype.name, (str(each.dtype),))[0] for each in (src, bia))
+        raise DtypeError(f"Input type ({ours}) and bias type ({theirs}) should be the same")
+    if src.ndim not in (3, 4):
+        raise ShapeError(
+            f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {_size(src.shape)}"
+        )
+    shape = src.shape if src.ndim == 4 else (1, *src.shape)
+    before, after = (0, 0), (0, 0)
+    # Nobody can name it, but where it does not fit torch says so.
+    output_padding = [0, 0]
+    if isinstance(padding, str):
+        if padding == "same":
+            before, after = same_padding(shape, wei.shape, stride, dilation, groups)
+            # torch pads what one side has more than the other in advance, and speaks of what that gives.
+            shape = (*shape[:2], shape[2] + after[0] - before[0], shape[3] + after[1] - before[1])
+            if min(shape) < 0:
+                # A kernel of no extent is padded by -1, and nothing can be cut off a map of no extent.
+                raise ShapeError("narrow(): length must be non-negative.")
+            padding = list(before)
+        elif padding == "valid":
+            padding, output_padding = [0], [0]
+        else:
+            raise ShapeError(f"Invalid padding string: '{padding}'")
+    _check_dimensions(wei.shape, groups)
+    rank = wei.ndim - 2
+    sh, sw = _per_axis("stride", stride, rank)
+    ph, pw = _per_axis("padding", padding, rank)
+    dh, dw = _per_axis("dilation", dilation, rank)
+    _per_axis("output_padding", output_padding, rank)
+    _check_shapes(shape, wei.shape, bia, (sh, sw), (ph, pw), (dh, dw), groups)
+    oc, _, kh, kw = wei.shape
+    mb, ic, ih, iw = shape
+    if mb == 0 or ic == 0:
+        _check_empty(src, wei, ic)
+        rows, columns = (ih + 2 * ph - (kh - 1) * dh - 1) // sh + 1, (iw + 2 * pw - (kw - 1) * dw - 1) // sw + 1
+        # Without channels torch's result has none either, whatever the weights say.
+        return mb, oc if ic else 0, rows, columns
+    _check_extents(shape, (kh, kw), (dh, dw))
+    _check_dtypes(src, wei)
+    pb, pr = (ph, pw) if after == (0, 0) else after
+    ih, iw = src.shape[-2:]
+    return Conv2dProblem(
+        mb=mb, ic=ic, ih=ih, iw=iw, oc=oc, kh=kh, kw=kw, g=groups, sh=sh, sw=sw,
+        ph=ph, pw=pw, pb=pb, pr=pr, dh=dh, dw=dw, bias=bia is not None, dtype=src.dtype.name,
+    )  # fmt: skip
+
+
+def same_padding(
+    shape: Sequence[int], weight: Sequence[int], stride: list[int], dilation: list[int], groups: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns before (above, left) and after (below, right) that keep height and width.
+
+    The odd one is below and to the right.
+
+    Raises
+    ------
+    ShapeError
+        Strides are not 1, or dimensions or lengths do not fit.
+    """
+    _check_dimensions(weight, groups)
+    rank = len(weight) - 2
+    if len(weight) != len(shape):
+        raise _other_rank(shape, weight, "")
+    for name, value in (("stride", stride), ("dilation", dilation)):
+        if len(value) not in (1, rank):
+            raise ShapeError(f"{name} cannot broadcast to {rank} dimensions")
+    if any(step != 1 for step in stride):
+        raise ShapeError("padding='same' is not supported for strided convolutions")
+    rows, columns = (d * (k - 1) for d, k in zip(_both(dilation), weight[2:], strict=True))
+    # Towards zero, as in C++: a negative dilation is refused further on, in words that depend on it.
+    before = int(rows / 2), int(columns / 2)
+    return before, (rows - before[0], columns - before[1])
+
+
+def _check_dimensions(weight: Sequence[int], groups: int) -> None:
+    if len(weight) < 3:
+        raise ShapeError("weight should have at least three dimensions")
+    if groups <= 0:
+        raise ShapeError("non-positive groups is not supported")
+
+
+def _per_axis(name: str, value: list[int], rank: int) -> tuple[int, int]:
+    if len(value) not in (1, rank):
+        raise ShapeError(
+            f"expected {name} to be a single integer value or a list of {rank} values "
+            f"to match the convolution dimensions, but got {name}={value}"
+        )
+    # More than two only where the weights' dimensions are refused next: the least stands for all.
+    return _both(value) if len(value) < 3 else (min(value), min(value))
+
+
+def _both(value: list[int]) -> tuple[int, int]:
+    return value[0], value[-1]
+
+
+def _other_rank(shape: Sequence[int], weight: Sequence[int], gap: str) -> ShapeError:
+    return ShapeError(
+        f"Expected {len(weight)}-dimensional input for {len(weight)}-dimensional weight{gap}{_size(weight)}, "
+        f"but got {len(shape)}-dimensional input of size {_size(shape)} instead"
+    )
+
+
+def _check_shapes(
+    shape: Sequence[int],
+    weight: Sequence[int],
+    bia: np.ndarray | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> None:
+    if min(padding) < 0:
+        raise ShapeError("negative padding is not supported")
+    if min(stride) <= 0:
+        raise ShapeError("non-positive stride is not supported")
+    if min(dilation) < 0:
+        raise ShapeError("dilation should be greater than zero")
+    if len(weight) != len(shape):
+        raise _other_rank(shape, weight, " ")
+    oc, icg, *kernel = weight
+    if oc < groups:
+        raise ShapeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, "
+            f"but got weight of size {_size(weight)} instead"
+        )
+    if oc % groups:
+        raise ShapeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
+            f"but got weight of size [{_size(weight)}] instead"
+        )
+    if shape[1] != icg * groups:
+        raise ShapeError(
+            f"Given groups={groups}, weight of size {_size(weight)}, expected input{_size(shape)} "
+            f"to have {icg * groups} channels, but got {shape[1]} channels instead"
+        )
+    if bia is not None and bia.shape != (oc,):
+        raise ShapeError(
+            f"Given weight of size {_size(weight)}, expected bias to be 1-dimensional with {oc} elements, "
+            f"but got bias of size {_size(bia.shape)} instead"
+        )
+    padded = [extent + 2 * pad for extent, pad in zip(shape[2:], padding, strict=True)]
+    spanned = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if padded[0] < spanned[0] or padded[1] < spanned[1]:
+        raise ShapeError(
+            f"Calculated padded input size per channel: ({padded[0]} x {padded[1]}). "
+            f"Kernel size: ({spanned[0]} x {spanned[1]}). Kernel size can't be greater than actual input size"
+        )
+
+
+def _check_empty(src: np.ndarray, wei: np.ndarray, ic: int) -> None:
+    """Of a result without elements torch asks little: dtypes need not even be the same."""
+    if ic and not wei.size:
+        raise _no_kernel(wei.shape[2:], (1, 1))
+    if src.dtype.name not in _COMPUTED or wei.dtype.kind not in "fiub":
+        raise _not_computed(src if src.dtype.name not in _COMPUTED else wei)
+
+
+def _check_extents(shape: Sequence[int], kernel: tuple[int, int], dilation: tuple[int, int]) -> None:
+    if not min(shape):
+        raise ShapeError(f"Only zero batch or zero channel inputs are supported, but got input shape: {_size(shape)}")
+    if not min(kernel):
+        raise _no_kernel(kernel, dilation)
+    if not min(dilation):
+        raise ShapeError(f"dilation should be greater than zero, but got {_size(dilation)}")
+
+
+def _no_kernel(kernel: Sequence[int], dilation: tuple[int, int]) -> ShapeError:
+    said = f"kernel_height: {kernel[0]} kernel_width: {kernel[1]}" if dilation == (1, 1) else _size(kernel)
+    return ShapeError(f"kernel size should be greater than zero, but got {said}")
+
+
+def _check_dtypes(src: np.ndarray, wei: np.ndarray) -> None:
+    if src.dtype != wei.dtype:
+        ours, theirs = (_TORCH_NAMES.get(each.dtype.name, ("", str(each.dtype)))[1] for each in (src, wei))
+        raise DtypeError(f"expected scalar type {ours} but found {theirs}")
+    if src.dtype.name not in _COMPUTED:
+        raise _not_computed(src)
+
+
+def _not_computed(array: np.ndarray) -> DtypeError:
+    return DtypeError(f"conv2d(): dtype is {array.dtype}, expected {' or '.join(_COMPUTED)}")
+
+
+def _size(shape: Sequence[int]) -> str:
+    return str(list(shape))
