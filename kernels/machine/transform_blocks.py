@@ -42,6 +42,7 @@ class Codes(NamedTuple):
     square: TileShape
     lanes: int
     width: int
+    single: int  # 1 where every sum is of one point
     split_in: int  # the first point along a row that short rows lack
     split_out: int  # the first sum along a row that short rows lack
     epilogue: Epilogue

@@ -202,7 +202,7 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     none = (None,) * 4
     codelets = (*none, *none, across.into, down.into, down.out, across.out) if t.steps else (*whole, *short, *none)
     splits = short_points[1], short_across.out.inputs
-    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, *splits, NO_EPILOGUE, *codelets)
+    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, int(SUMS == F), *splits, NO_EPILOGUE, *codelets)
     return sizes, codes
 
 
