@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from kernels.machine import blocking, simd
+from kernels.machine import blocking, simd, tile_memory
 from kernels.machine.static import static
 from kernels.machine.threading import limited_to, resolve
 from kernels.problem import Conv2dProblem
@@ -53,7 +53,7 @@ def _fma_loop(shape, MR, NR, a, b, c, start, DEPTH, repeats):  # type: ignore[no
     for _ in range(repeats):
         for k in range(DEPTH):
             tile = simd.tile_rank1(tile, a, k * MR, 1, b, k * NR)
-    simd.tile_store(tile, c, start, NR)
+    tile_memory.tile_store(tile, c, start, NR)
 
 
 @numba.njit(error_model="numpy", nogil=True, parallel=True)
