@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kernels.machine.blocking import cache_bytes
+from kernels.machine.blocking import cache_bytes, lanes_of
 from kernels.problem import Conv2dProblem
 from kernels.registry import Algorithm, get_algorithm
 
@@ -12,6 +12,8 @@ __all__ = ["choose"]
 
 #: By taps along the longer side: of those that are fast, the one that errs least.
 _WINOGRAD = {3: "winograd_f4x3", 5: "winograd_f4x5", 7: "winograd_f4x7"}
+#: Most channels a group of what is no more than a picture.
+_PICTURE = 4
 #: Products a tap from which on they win at stride 2, by taps, and where the kernel is dilated.
 _LEAST_STRIDED_WORK = {3: 800_000, 5: 200_000}
 _LEAST_DILATED_WORK = 250_000
@@ -26,7 +28,10 @@ def choose(problem: Conv2dProblem) -> Algorithm:
     # take little beside the products of so few, those along both take longer than them. (The
     # smaller the map, the more of its 6x6 tiles overhang, and the later that turns.)
     few = 16 if problem.oh * problem.ow > 256 else 32
-    if 4 <= ocg <= few and icg <= few and get_algorithm("grouped_winograd").unsupported(problem) is None:
+    # Pictures: a sum of few input channels is over before a tile of output channels pays for its store.
+    picture = icg <= _PICTURE and problem.ow >= lanes_of(problem.dtype)
+    suits = ocg >= 4 and ((ocg <= few and icg <= few) or picture)
+    if suits and get_algorithm("grouped_winograd").unsupported(problem) is None:
         return get_algorithm("grouped_winograd")
     if ocg < 16 and get_algorithm("grouped_stencil").unsupported(problem) is None:
         return get_algorithm("grouped_stencil")

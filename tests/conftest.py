@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
-from kernels import Conv2dProblem
+from kernels import Conv2dProblem, Setup, get_algorithm, registry
 
 #: Each line is there for one edge: the comment says which.
 EDGES = (
@@ -45,3 +49,15 @@ def integers(problem: Conv2dProblem, seed: int = 7) -> tuple[np.ndarray, np.ndar
         return rng.integers(-4, 5, shape).astype(problem.dtype)
 
     return draw(problem.input_shape), draw(problem.weight_shape), draw((problem.oc,)) if problem.bias else None
+
+
+def register_made_up(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[Setup, np.ndarray, np.ndarray], object], **changes: Any
+) -> None:
+    """An algorithm ``made_up`` that runs ``run(setup, src, dst)`` and promises what ``direct_naive`` does."""
+
+    def bind(setup: Setup) -> Callable[[np.ndarray, np.ndarray, np.ndarray], object]:
+        return lambda src, dst, residual: run(setup, src, dst)
+
+    made = dataclasses.replace(get_algorithm("direct_naive"), name="made_up", bind=bind, **changes)
+    monkeypatch.setitem(registry._REGISTRY, "made_up", made)

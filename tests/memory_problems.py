@@ -17,7 +17,7 @@ from conftest import EDGES
 from kernels import Algorithm, Conv2dProblem, ProblemError, plan
 from kernels.machine.static import Static
 
-__all__ = ["KINDS", "full_matrix", "sample"]
+__all__ = ["KINDS", "NARROW", "full_matrix", "sample"]
 
 #: Output widths below, at and above vectors of 4, 8 and 16 and tiles of 6, 8, 14, 16 and 28 pixels.
 _WIDTHS = (1, 2, 3, 5, 7, 8, 13, 14, 15, 16, 17, 19, 28, 29, 31, 33, 35)
@@ -78,6 +78,10 @@ _COMPILED: Mapping[int, tuple[str, ...]] = {
     1: EDGES,
     2: ("mb9ic17ih14oc40kh3ph1b1", "g2ic34ih9iw26oc80kh3ph1pb0", "g16ic16ih10oc16kh3ph1"),
 }
+
+
+#: Every one compiles: the first that an algorithm does not refuse. A batch with a bias, depthwise, 5x5, one row.
+NARROW = ("mb2ic17ih14oc40kh3ph1b1", "g16ic16ih10oc16kh3ph1", "ic17ih12iw19oc20kh5ph2", "ic16ih1iw17oc16kh1kw7pw3ph0")
 
 
 @functools.cache

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import register_made_up
 from rich.console import Console
 
-from kernels import Conv2dProblem, algorithms, get_algorithm, registry
+from kernels import Conv2dProblem, Setup, algorithms, get_algorithm
 from suite import accuracy, cli
 from suite.accuracy import DIRECT, LADDER, Accuracy, measure_accuracy
 from suite.catalogue import Layer
@@ -28,16 +29,11 @@ def _measured(*names: str, text: str = _TEXT) -> list[Accuracy]:
     return [each for _, found in measure_accuracy(tasks) for each in found]
 
 
-def _registered(monkeypatch: pytest.MonkeyPatch, run: Any, **changes: Any) -> None:
-    made = dataclasses.replace(get_algorithm("direct_naive"), name="made_up", run=run, **changes)
-    monkeypatch.setitem(registry._REGISTRY, "made_up", made)
-
-
-def _half_precision(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
+def _half_precision(setup: Setup, src: np.ndarray, dst: np.ndarray) -> None:
     """The direct sum of a source that was rounded to 16 bits."""
     scale = np.abs(src).max() or 1.0
     rounded = (src / scale).astype(np.float16).astype(src.dtype) * scale
-    get_algorithm("direct_naive").run(problem, packed, rounded, bia, dst, workspace, threads)
+    get_algorithm("direct_naive").bind(setup)(rounded, dst, dst)
 
 
 # -- what is measured -------------------------------------------------------------------
@@ -70,21 +66,21 @@ def test_a_refusal_is_one_entry_with_its_reason() -> None:
 
 
 def test_worse_arithmetic_than_promised_is_wrong_on_every_kind_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    _registered(monkeypatch, _half_precision)
+    register_made_up(monkeypatch, _half_precision)
     found = _measured("made_up")
     assert [(each.fill, each.status) for each in found] == [(fill, "wrong") for fill in REAL_FILLS]
     assert all(each.rel_vs_numpy > each.error_factor for each in found)  # type: ignore[operator]
     assert all("relative L2 error is" in each.reason for each in found)
     # The same arithmetic is right where so much was promised.
-    _registered(monkeypatch, _half_precision, error_factor=1e5)
+    register_made_up(monkeypatch, _half_precision, error_factor=1e5)
     assert {each.status for each in _measured("made_up")} == {"ok"}
 
 
 def test_what_is_bad_on_unfriendly_data_alone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def clipped(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
-        get_algorithm("direct_naive").run(problem, packed, np.clip(src, -50, 50), bia, dst, workspace, threads)
+    def clipped(setup: Setup, src: np.ndarray, dst: np.ndarray) -> None:
+        get_algorithm("direct_naive").bind(setup)(np.clip(src, -50, 50), dst, dst)
 
-    _registered(monkeypatch, clipped)
+    register_made_up(monkeypatch, clipped)
     assert [each.status for each in _measured("made_up")] == ["ok", "wrong", "wrong", "wrong"]
 
 
@@ -99,11 +95,11 @@ def test_what_is_bad_on_unfriendly_data_alone_is_found(monkeypatch: pytest.Monke
 def test_what_goes_wrong_is_told_and_others_go_on(
     monkeypatch: pytest.MonkeyPatch, spoil: Any, status: str, reason: str, measured: bool
 ) -> None:
-    def run(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
-        get_algorithm("direct_naive").run(problem, packed, src, bia, dst, workspace, threads)
+    def run(setup: Setup, src: np.ndarray, dst: np.ndarray) -> None:
+        get_algorithm("direct_naive").bind(setup)(src, dst, dst)
         spoil(src, dst)
 
-    _registered(monkeypatch, run)
+    register_made_up(monkeypatch, run)
     found = _measured("made_up", "direct_naive")
     assert [each.status for each in found] == [status] * len(REAL_FILLS) + ["ok"] * len(REAL_FILLS)
     bad = [each for each in found if each.algorithm == "made_up"]
@@ -206,7 +202,7 @@ def test_the_command_shows_errors_and_speaks_json(capsys: pytest.CaptureFixture[
 
 
 def test_a_broken_promise_is_exit_code_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    _registered(monkeypatch, _half_precision)
+    register_made_up(monkeypatch, _half_precision)
     code, out, _ = _convmark(capsys, "verify", "--accuracy", "-p", _TEXT, "-a", "made_up")
     assert code == 1 and f"wrong made_up, text/{_TEXT} on wide data" in out
 

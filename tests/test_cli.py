@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import json
@@ -17,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import register_made_up
 from troupe import Troupe, quiet_guard
 
 import kernels
-from kernels import Conv2dProblem, ProblemError, algorithms, get_algorithm, registry
+from kernels import Conv2dProblem, ProblemError, Setup, algorithms
 from suite import cli
 from suite.catalogue import networks
 from suite.commands import listing
@@ -73,12 +73,7 @@ def convmark(
     return run
 
 
-def _fake(monkeypatch: pytest.MonkeyPatch, run: Callable[..., None]) -> None:
-    made = dataclasses.replace(get_algorithm("direct_naive"), name="made_up", run=run)
-    monkeypatch.setitem(registry._REGISTRY, "made_up", made)
-
-
-def _zeros(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
+def _zeros(setup: Setup, src: np.ndarray, dst: np.ndarray) -> None:
     dst[:] = 0
 
 
@@ -126,7 +121,7 @@ def test_verify_counts_and_gives_reasons(convmark: Convmark) -> None:
 
 
 def test_wrong_results_make_the_exit_code_non_zero(convmark: Convmark, monkeypatch: pytest.MonkeyPatch) -> None:
-    _fake(monkeypatch, _zeros)
+    register_made_up(monkeypatch, _zeros)
     code, out, _ = convmark("verify", "-p", _TEXT, "-a", "made_up")
     assert code == 1 and f"wrong made_up on text/{_TEXT}" in out
 

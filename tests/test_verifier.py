@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import numpy as np
 import pytest
+from conftest import register_made_up
 
-from kernels import Conv2dProblem, get_algorithm, registry
+from kernels import Conv2dProblem, Setup, get_algorithm
 from suite import verifier
 from suite.catalogue import Layer
 from suite.contenders import get_contender
@@ -21,11 +19,6 @@ _TEXT = "ic3ih6oc4kh2ph1"
 def _tasks(*names: str, text: str = _TEXT) -> list[Task]:
     layer = Layer("text", text, Conv2dProblem.parse(text), 1)
     return [Task(layer, get_contender(name), 1) for name in names]
-
-
-def _registered(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    made = dataclasses.replace(get_algorithm("direct_naive"), name="made_up", **changes)
-    monkeypatch.setitem(registry._REGISTRY, "made_up", made)
 
 
 def _rows(*names: str) -> list[Row]:
@@ -41,19 +34,19 @@ def test_right_and_refused_have_their_rows_and_no_times() -> None:
 
 
 def test_a_wrong_result_says_so_and_keeps_its_measured_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = get_algorithm("direct_naive").run
+    honest = get_algorithm("direct_naive").bind
 
-    def rough(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
-        honest(problem, packed, src, bia, dst, workspace, threads)
+    def rough(setup: Setup, src: np.ndarray, dst: np.ndarray) -> None:
+        honest(setup)(src, dst, dst)
         dst *= np.float32(1 + 1e-5)
 
-    def zeros(problem, packed, src, bia, dst, workspace, threads) -> None:  # type: ignore[no-untyped-def]
+    def zeros(setup: Setup, src: np.ndarray, dst: np.ndarray) -> None:
         dst[:] = 0
 
-    _registered(monkeypatch, run=rough, exact_on_integers=False)
+    register_made_up(monkeypatch, rough, exact_on_integers=False)
     [row] = _rows("made_up")
     assert row["status"] == "wrong" and row["rel_error"] == pytest.approx(1e-5, rel=0.1)
-    _registered(monkeypatch, run=zeros)
+    register_made_up(monkeypatch, zeros)
     [row] = _rows("made_up")
     assert row["status"] == "wrong" and "differ from the exact integers" in row["reason"]
 
@@ -62,7 +55,7 @@ def test_an_exception_is_that_rows_status_and_the_others_go_on(monkeypatch: pyte
     def boom(*arguments: object) -> None:
         raise RuntimeError("first line\n  second line")
 
-    _registered(monkeypatch, run=boom)
+    register_made_up(monkeypatch, boom)
     rows = _rows("made_up", "direct_naive")
     assert [row["status"] for row in rows] == ["failed", "ok"]
     assert rows[0]["reason"] == "RuntimeError: first line second line"
@@ -72,7 +65,7 @@ def test_an_interrupt_is_nobodys_status(monkeypatch: pytest.MonkeyPatch) -> None
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    _registered(monkeypatch, run=interrupted)
+    register_made_up(monkeypatch, interrupted)
     with pytest.raises(KeyboardInterrupt):
         _rows("made_up")
 
