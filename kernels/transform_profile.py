@@ -17,7 +17,8 @@ import numpy as np
 from kernels.machine import transform_domain
 from kernels.machine.jit import kernel
 from kernels.machine.transform_blocks import Sizes, block_of, points_of, tiles_at
-from kernels.machine.transform_kernels import input_transform, output_transform, products
+from kernels.machine.transform_input import input_transform
+from kernels.machine.transform_kernels import output_transform, products
 from kernels.plan import plan
 from kernels.problem import Conv2dProblem
 

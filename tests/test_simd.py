@@ -54,9 +54,9 @@ def test_a_wrong_width_is_refused() -> None:
 #: A layer of each kind of loop, and the multiply-adds of its whole tile: full width, both edges
 #: of a row, a tile of three vectors, pixels as vectors.
 _HOT_LOOPS = (
-    ("direct_tiled", direct, "_tiled_serial", "ic8ih56oc64kh1", 14 * 2),
-    ("direct_tiled", direct, "_tiled_serial", "ic8ih14oc64kh3ph1", 14 * 2),
-    ("direct_tiled", direct, "_tiled_serial", "ic8ih15oc64kh3sh2ph1", 8 * 3),
+    ("direct_tiled", direct, "_strips_serial", "ic8ih56oc64kh1", 14 * 2),
+    ("direct_tiled", direct, "_strips_serial", "ic8ih14oc64kh3ph1", 14 * 2),
+    ("direct_tiled", direct, "_strips_serial", "ic8ih15oc64kh3sh2ph1", 8 * 3),
     ("im2col_gemm", im2col, "_panels_serial", "ic8ih16oc64kh3ph1", 8 * 3),
 )
 

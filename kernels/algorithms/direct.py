@@ -1,11 +1,19 @@
-"""Direct convolution: the sum as it is written, no transform of the input.
+"""Direct convolution: the sum as it is, no transform of the input.
 
-Versions:
-
-- ``direct_naive``: the seven loops, parallel over images x output channels. The
-  yardstick that every other kernel is compared with, and readable beside the formula.
-- ``direct_tiled``: a register tile of pixels x channels over the padded source, nothing
+- ``direct_tiled``: a register tile of pixels x channels over the source as it is, nothing
   packed but the weights. Any stride or dilation is just an address step.
+
+Layout: source as it is; weights [g][oc / NR][ic / KC][kw][kh][KC][NR].
+Tile: MR neighbouring output pixels of a row (broadcast) x NR output channels (vectors). A
+1x1 kernel without stride and padding sees a plane as one row.
+Loops, outside in: image, group, share of the channel blocks, strip of tiles (these four
+number the items that threads take); block of KC input channels, block of NR output
+channels, tile, kw, then (kh, ic) as one loop over a table of offsets. With kw outside,
+what is left out at the left and right edge is the same for all of that loop (`Clip`); rows
+above and below are left out by where it begins and ends.
+Caches: the source under a strip, KC channels deep, and the weights of one block stay in
+L2, with the tile's own lines of both in L1 where they fit. The sums of a strip wait in
+scratch between blocks of input channels.
 """
 
 from __future__ import annotations
@@ -27,85 +35,6 @@ from kernels.machine.static import static
 from kernels.machine.tile_memory import tile_load, tile_store, tile_store_transposed
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
-
-
-@kernel
-def _naive_plane(epilogue, src, wei, bia, dst, residual, n, oc, G, SH, SW, PH, PW, DH, DW):
-    """One output plane; the tap loops are outside, so that the pixel loop vectorises."""
-    _, _, IH, IW = src.shape
-    OC, ICG, KH, KW = wei.shape
-    _, _, OH, OW = dst.shape
-    first = (oc // (OC // G)) * ICG
-    dst[n, oc, :, :] = bia[oc]
-    for ic in range(ICG):
-        for kh in range(KH):
-            for kw in range(KW):
-                w = wei[oc, ic, kh, kw]
-                for oh in range(OH):
-                    ih = oh * SH + kh * DH - PH
-                    if ih < 0 or ih >= IH:
-                        continue
-                    shift = kw * DW - PW
-                    begin = max(0, -(shift // SW))
-                    end = min(OW, (IW - 1 - shift) // SW + 1)
-                    out = dst[n, oc, oh, begin : max(begin, end)]
-                    if SW == 1:
-                        # A step that the compiler knows, and no index that could be negative:
-                        # the loop becomes vectors.
-                        row = src[n, first + ic, ih, begin + shift :]
-                        for i in range(out.size):
-                            out[i] += w * row[i]
-                    else:
-                        for i in range(out.size):
-                            out[i] += w * src[n, first + ic, ih, (begin + i) * SW + shift]
-    if epilogue.residual:
-        dst[n, oc] += residual[n, oc]
-    if epilogue.relu:
-        for oh in range(OH):
-            for ow in range(OW):
-                if dst[n, oc, oh, ow] < 0:
-                    dst[n, oc, oh, ow] = 0
-
-
-@parallel_kernel
-def _naive_parallel(epilogue, src, wei, bia, dst, residual, G, SH, SW, PH, PW, DH, DW):
-    MB, OC = dst.shape[0], dst.shape[1]
-    for plane in prange(MB * OC):
-        _naive_plane(epilogue, src, wei, bia, dst, residual, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
-
-
-@kernel
-def _naive_serial(epilogue, src, wei, bia, dst, residual, G, SH, SW, PH, PW, DH, DW):
-    MB, OC = dst.shape[0], dst.shape[1]
-    for plane in range(MB * OC):
-        _naive_plane(epilogue, src, wei, bia, dst, residual, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
-
-
-@algorithm("direct_naive", family="direct", error_factor=8.0, exact_on_integers=True)
-def direct_naive(setup: Setup) -> Run:
-    """The seven loops, parallel over images x output channels."""
-    p, (wei,), bia, epilogue = setup.problem, setup.packed, setup.bia, setup.epilogue
-    launch = Launch(_naive_serial if setup.threads == 1 else _naive_parallel)
-
-    def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
-        launch(epilogue, src, wei, bia, dst, residual, p.g, p.sh, p.sw, p.ph, p.pw, p.dh, p.dw)
-
-    return run
-
-
-# -- direct_tiled ---------------------------------------------------------------------
-#
-# Layout: source as it is; weights [g][oc / NR][ic / KC][kw][kh][KC][NR].
-# Tile: MR neighbouring output pixels of a row (broadcast) x NR output channels (vectors). A
-# 1x1 kernel without stride and padding sees a plane as one row.
-# Loops, outside in: image, group, share of the channel blocks, strip of tiles (these four
-# number the items that threads take); block of KC input channels, block of NR output
-# channels, tile, kw, then (kh, ic) as one loop over a table of offsets. With kw outside,
-# what is left out at the left and right edge is the same for all of that loop (`Clip`); rows
-# above and below are left out by where it begins and ends.
-# Caches: the source under a strip, KC channels deep, and the weights of one block stay in
-# L2, with the tile's own lines of both in L1 where they fit. The sums of a strip wait in
-# scratch between blocks of input channels.
 
 #: Items a thread that make shares even enough.
 _ITEMS = 16
@@ -153,7 +82,7 @@ class _Sizes(NamedTuple):
 
 
 @inner
-def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, residual, sums):
+def _strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, residual, sums):
     """Items ``begin`` to ``end``, numbered over (image, group, share of the blocks, strip)."""
     OHW = z.OH * z.OW
     for item in range(begin, end):
@@ -202,17 +131,17 @@ def _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, residua
 
 
 @kernel
-def _tiled_serial(codes, z, parts, items, src, taps, clips, wei, bia, dst, residual, bias, sums):
+def _strips_serial(codes, z, parts, items, src, taps, clips, wei, bia, dst, residual, bias, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
-    _tiled_strips(codes, z, 0, items, src, taps, clips, wei, bias, dst, residual, sums[0])
+    _strips(codes, z, 0, items, src, taps, clips, wei, bias, dst, residual, sums[0])
 
 
 @parallel_kernel
-def _tiled_parallel(codes, z, parts, items, src, taps, clips, wei, bia, dst, residual, bias, sums):
+def _strips_parallel(codes, z, parts, items, src, taps, clips, wei, bia, dst, residual, bias, sums):
     fill_bias(bia, bias, z.G, z.OCG, z.BLOCKS * z.NR)
     for part in prange(parts):
         begin, end = share_of(items, part, parts)
-        _tiled_strips(codes, z, begin, end, src, taps, clips, wei, bias, dst, residual, sums[part])
+        _strips(codes, z, begin, end, src, taps, clips, wei, bias, dst, residual, sums[part])
 
 
 def _as_read(p: Conv2dProblem) -> Conv2dProblem:
@@ -226,7 +155,7 @@ def _as_read(p: Conv2dProblem) -> Conv2dProblem:
 
 
 @functools.lru_cache(maxsize=1024)
-def _tiled_sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
+def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
     q = _as_read(p)
     ICG, OCG = q.ic // q.g, q.oc // q.g
     shape = pixel_tile(q.ow, OCG, lanes_of(q.dtype))
@@ -249,8 +178,8 @@ def _tiled_sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
     return sizes, shape
 
 
-def _tiled_scratch(p: Conv2dProblem, threads: int) -> Scratch:
-    z, _ = _tiled_sizes(p, threads)
+def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
+    z, _ = _sizes(p, threads)
     waiting = -(-z.BLOCKS // z.SHARES) * z.TILES * z.MR * z.NR
     return {
         "padded": (p.mb if p.ih * p.iw < z.IH * z.IW else 0, p.ic, z.IH, z.IW),
@@ -259,9 +188,9 @@ def _tiled_scratch(p: Conv2dProblem, threads: int) -> Scratch:
     }
 
 
-def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
+def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     q = _as_read(p)
-    z, shape = _tiled_sizes(p, 1)
+    z, shape = _sizes(p, 1)
     clips, table = clip_table(q, shape)
     kh, ic = np.meshgrid(np.arange(z.KH), np.arange(z.ICG), indexing="ij")
     offsets = kh * z.DH * z.IW + ic * z.IH * z.IW
@@ -278,18 +207,18 @@ def _tiled_prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     family="direct",
     error_factor=8.0,
     exact_on_integers=True,
-    prepare=_tiled_prepare,
-    scratch=_tiled_scratch,
+    prepare=_prepare,
+    scratch=_scratch,
 )
 def direct_tiled(setup: Setup) -> Run:
     """A register tile of pixels x channels over the source as it is; padding is left out."""
     p, threads, bia = setup.problem, setup.threads, setup.bia
     clips, taps, table, wei = setup.packed
-    z, shape = _tiled_sizes(p, threads)
+    z, shape = _sizes(p, threads)
     codes = static(_Codes(shape, clips, p.sw, shape.NR, setup.epilogue))
     items = p.mb * z.G * z.STRIPS * z.SHARES
     padded, bias, sums = (setup.scratch[name] for name in ("padded", "bias", "sums"))
-    launch = Launch(_tiled_serial if threads == 1 else _tiled_parallel)
+    launch = Launch(_strips_serial if threads == 1 else _strips_parallel)
 
     def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
         source = src.reshape(-1)

@@ -31,7 +31,8 @@ from numba import prange
 from kernels.algorithms.cook_toom import transform_matrices
 from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine.blocking import lanes_of, vector_bytes
-from kernels.machine.height_filter import HeightFilter, filter_product, filter_rows, filter_store, filter_zeros
+from kernels.machine.height_filter import HeightFilter
+from kernels.machine.height_tile import filter_product, filter_rows, filter_store, filter_zeros
 from kernels.machine.jit import kernel, parallel_kernel, share_of
 from kernels.machine.launch import Launch
 from kernels.machine.matrix_codelet import MatrixCodelet
