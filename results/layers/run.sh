@@ -2,7 +2,7 @@
 # Every layer of every network on one thread, those of two networks on one thread and two, and small
 # maps by eights, ours beside every library: writes report.md, rows.csv, machine.json and pictures
 # below one-thread/, two-threads/ and batch/ beside this file; a name as argument for one of them.
-# Takes three quarters of an hour on a machine that does nothing else.
+# Takes half an hour on a machine that does nothing else.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -28,4 +28,4 @@ wants() { [ "${asked:=all}" = all ] || [ "$asked" = "$1" ]; }
 asked=${1:-all}
 if wants batch; then run batch "${batch[@]/#/--problem=}"; fi
 if wants two-threads; then run two-threads --network=resnet50 --network=vgg19 --threads 1,2 --processes 1; fi
-if wants one-thread; then run one-thread "${networks[@]/#/--network=}"; fi
+if wants one-thread; then run one-thread --processes 1 "${networks[@]/#/--network=}"; fi
