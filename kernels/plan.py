@@ -7,6 +7,7 @@ from threading import Lock
 
 import numpy as np
 
+from kernels.arrays import check_out
 from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine import threading
 from kernels.machine.workspace import carve
@@ -108,7 +109,7 @@ class Plan:
         if out is None:
             out = np.empty(self._output_shape, self._dtype)
         else:
-            _check_out(out, src, self._output_shape, self._dtype)
+            check_out(out, self._output_shape, self._dtype, {"input": src})
         added = out
         if residual is not None or self.epilogue.residual:
             added = self._checked_residual(residual, out)
@@ -187,14 +188,3 @@ def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: np.dty
     if array.dtype != dtype:
         raise ValueError(f"{name} has dtype {array.dtype}, expected {dtype}")
     return np.ascontiguousarray(array)
-
-
-def _check_out(out: np.ndarray, src: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    if out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}, expected {shape}")
-    if out.dtype != dtype:
-        raise ValueError(f"out has dtype {out.dtype}, expected {dtype}")
-    if not out.flags.c_contiguous or not out.flags.writeable:
-        raise ValueError("out is not a writeable C-contiguous array, expected one")
-    if np.may_share_memory(out, src):
-        raise ValueError("out overlaps input, expected separate memory")

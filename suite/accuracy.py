@@ -15,7 +15,7 @@ from typing import Any
 
 from kernels import Algorithm, Conv2dProblem, get_algorithm
 from suite.inputs import REAL_FILLS
-from suite.interleave import LONGEST_REASON
+from suite.interleave import reason_of
 from suite.selection import Task
 from suite.verify import Errors, Referee
 
@@ -113,8 +113,7 @@ def measure_accuracy(
                     found.append(_entry(task, algorithm, fill, *ruler.measure(fill, algorithm, task.threads)))
                 # Whatever one algorithm raises is its own entry's status; the others go on.
                 except Exception as error:
-                    text = " ".join(f"{type(error).__name__}: {error}".split())
-                    found.append(_entry(task, algorithm, fill, "failed", text[:LONGEST_REASON]))
+                    found.append(_entry(task, algorithm, fill, "failed", reason_of(error)))
             yield task, found
 
 

@@ -22,13 +22,18 @@ from suite.outcome import Take
 from suite.process import WorkerError
 from suite.verify import Check, Referee
 
-__all__ = ["LONGEST_REASON", "Entrant", "Schedule", "admit", "take_turns"]
+__all__ = ["LONGEST_REASON", "Entrant", "Schedule", "admit", "reason_of", "take_turns"]
 
 #: Samples of one visit: least and most.
 _LEAST, _MOST = 2, 200
 
 #: Compilers explain themselves over pages; a reason keeps the beginning.
 LONGEST_REASON = 500
+
+
+def reason_of(error: Exception) -> str:
+    """An exception as the reason of a status: its kind and its words in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 
 from kernels import Conv2dProblem, get_algorithm
-from suite.interleave import LONGEST_REASON
+from suite.interleave import reason_of
 from suite.rows import MEASURED, Row
 from suite.selection import Task
 from suite.summary import identity_of
@@ -50,8 +50,7 @@ def _row(task: Task, referee: Referee) -> Row:
         check = referee.check(get_algorithm(task.contender.name), task.threads)
     # Whatever one algorithm raises is its own row's status; the others go on.
     except Exception as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return {**row, "status": "failed", "reason": text[:LONGEST_REASON]}
+        return {**row, "status": "failed", "reason": reason_of(error)}
     row.update(status=check.status, reason=check.reason)
     if not math.isnan(check.rel_error):
         row["rel_error"] = check.rel_error
