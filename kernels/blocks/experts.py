@@ -48,9 +48,7 @@ class PackedExperts:
             if isinstance(target, np.ndarray) and target.dtype.kind == "f" and not target.any():
                 self._sums.append((np.stack(each).reshape(-1), target.reshape(-1)))
             elif not all(_is_same(target, other) for other in each):
-                raise ValueError(
-                    f"{bound.algorithm.name} packs weights otherwise than linearly, expected a sum of them"
-                )
+                raise ValueError(f"{bound.algorithm.name} packs weights not linearly, expected what sums are made of")
         self._biases, self._bias = biases.astype(np.float64), bound.setup.bia
         self._threads = bound.threads
         shape = TileShape(1, _VECTORS, lanes_of(bound.problem.dtype))

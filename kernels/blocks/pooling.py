@@ -55,9 +55,8 @@ class MaxPool:
         window = Window(kernel_size, stride, lanes)
         self._codes = static(PoolCodes(TileShape(1, 1, lanes), window, kernel_size, NO_EPILOGUE))
         self._sizes = PoolSizes(IH, IW, OH, OW, kernel_size, stride, stride, padding, padding, lanes)
-        # Behind the row, what a vector of windows reads and throws away.
-        behind = (stride * lanes + kernel_size) + (stride + 1) * lanes
-        self._row = np.zeros((threads, -(-(IW + 2 * padding + behind) // lanes) * lanes), dtype)
+        # Behind the row and its padding, what a vector of windows reads and throws away.
+        self._row = np.zeros((threads, IW + 2 * padding + (stride + 1) * lanes), dtype)
         self._launch = Launch(pool_serial if threads == 1 else pool_parallel)
 
     def __call__(self, src: np.ndarray, dst: np.ndarray) -> None:

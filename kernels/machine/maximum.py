@@ -49,7 +49,7 @@ def tile_maximum(typingctx: Any, one: Any, other: Any) -> Any:
 def tile_window(typingctx: Any, window: Any, a: Any, ai: Any) -> Any:
     """``tile_window(window, a, ai)``: one vector, element n the greatest of ``a[ai + n * SW :][:KW]``.
 
-    Read are whole vectors: up to ``a[ai + (lanes - 1) * SW + KW + (SW + 1) * lanes]``.
+    Read are whole vectors: ``a[ai:][: lanes * SW + KW]`` at most.
     """
     if not isinstance(window, StaticType) or not isinstance(window.value, Window):
         return None
