@@ -1,6 +1,7 @@
 """convmark's kernels: two-dimensional convolution on NumPy arrays, compiled by Numba."""
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
+from kernels import tuned
 from kernels.blocks import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
@@ -39,4 +40,5 @@ __all__ = [
     "conv2d_reference",
     "get_algorithm",
     "plan",
+    "tuned",
 ]
