@@ -43,13 +43,16 @@ def _naive_plane(epilogue, src, wei, bia, dst, residual, n, oc, G, SH, SW, PH, P
                     else:
                         for i in range(out.size):
                             out[i] += w * src[n, first + ic, ih, (begin + i) * SW + shift]
-    if epilogue.residual:
+    if epilogue.residual and not epilogue.residual_last:
         dst[n, oc] += residual[n, oc]
     if epilogue.relu:
+        slope = dst.dtype.type(epilogue.slope)
         for oh in range(OH):
             for ow in range(OW):
                 if dst[n, oc, oh, ow] < 0:
-                    dst[n, oc, oh, ow] = 0
+                    dst[n, oc, oh, ow] = slope * dst[n, oc, oh, ow] if epilogue.slope else 0
+    if epilogue.residual and epilogue.residual_last:
+        dst[n, oc] += residual[n, oc]
 
 
 @parallel_kernel

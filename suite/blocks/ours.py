@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-import kernels
+from kernels import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
 from suite.blocks.inputs import BlockInputs
 from suite.blocks.problem import Block
 from suite.blocks.referee import block_promise
@@ -20,14 +20,16 @@ __all__ = ["CONTENDERS", "FUSED", "UNFUSED"]
 #: Names of the contenders; the first is whom others are compared with.
 FUSED, UNFUSED = "block_fused", "block_unfused"
 
-#: By kind: the class of `kernels`, and its arguments.
-_CLASSES: dict[str, tuple[str, Callable[[dict[str, int]], tuple[int, ...]]]] = {
-    "conv_block": ("ConvBlock", lambda s: (s["ic"], s["oc"], s["kh"], s["kh"] // 2)),
-    "resnet_stem": ("ResNetStem", lambda s: (s["ic"], s["oc"])),
-    "darknet_residual": ("DarknetResidual", lambda s: (s["ic"],)),
-    "unet_down": ("UNetDown", lambda s: (s["ic"], s["oc"])),
-    "depthwise_separable": ("DepthwiseSeparable", lambda s: (s["ic"], s["oc"], s["sh"])),
-    "dynamic_conv": ("DynamicConv2d", lambda s: (s["ic"], s["oc"], s["kh"], s["sh"], s["kh"] // 2)),
+#: By kind: the layers of `kernels` for its extents and the options that all have.
+_LAYERS: dict[str, Callable[..., Any]] = {
+    "conv_block": lambda s, **options: ConvBlock(s["ic"], s["oc"], s["kh"], s["kh"] // 2, **options),
+    "resnet_stem": lambda s, **options: ResNetStem(s["ic"], s["oc"], **options),
+    "darknet_residual": lambda s, **options: DarknetResidual(s["ic"], **options),
+    "unet_down": lambda s, **options: UNetDown(s["ic"], s["oc"], **options),
+    "depthwise_separable": lambda s, **options: DepthwiseSeparable(s["ic"], s["oc"], s["sh"], **options),
+    "dynamic_conv": lambda s, **options: DynamicConv2d(
+        s["ic"], s["oc"], s["kh"], s["sh"], s["kh"] // 2, experts=s["e"], **options
+    ),
 }
 
 
@@ -43,7 +45,7 @@ class _Ours(Own):
 
     def prepare(self, problem: Block, inputs: BlockInputs, threads: int) -> Prepared:
         """Give the layers their weights; the first call of a shape is what packs them."""
-        block = _layers(problem, threads)
+        block = _LAYERS[problem.kind](dict(problem.sizes), threads=threads)
         block.load_state_dict(inputs.state)
         call, src = block if self.fused else block.unfused, inputs.src
         call(src)
@@ -52,14 +54,6 @@ class _Ours(Own):
     def standard(self, problem: Block, chosen: str) -> Standard:
         """See `block_promise`."""
         return block_promise(problem)
-
-
-def _layers(problem: Block, threads: int) -> Any:
-    """The block's class of `kernels`, made for it."""
-    name, arguments = _CLASSES[problem.kind]
-    sizes = dict(problem.sizes)
-    options = {"experts": sizes["e"]} if "e" in sizes else {}
-    return getattr(kernels, name)(*arguments(sizes), threads=threads, **options)
 
 
 def _outputs(result: Any) -> list[np.ndarray]:

@@ -62,11 +62,8 @@ def _attribute(name: str, value: int | float | tuple[int, ...]) -> bytes:
     named = (1, name.encode())
     if isinstance(value, tuple):
         return _message(named, *_all(8, value), (20, _INTS))
-    return (
-        _message(named, (2, value), (20, _FLOAT))
-        if isinstance(value, float)
-        else _message(named, (3, value), (20, _INT))
-    )
+    number, kind = (2, _FLOAT) if isinstance(value, float) else (3, _INT)
+    return _message(named, (number, value), (20, kind))
 
 
 def _tensor(name: str, array: np.ndarray) -> bytes:
