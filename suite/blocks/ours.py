@@ -15,7 +15,7 @@ from suite.blocks.referee import block_promise
 from suite.contenders.base import Own, Prepared
 from suite.verify import Standard
 
-__all__ = ["CONTENDERS", "FUSED", "UNFUSED"]
+__all__ = ["CONTENDERS", "FUSED", "UNFUSED", "layers_of"]
 
 #: Names of the contenders; the first is whom others are compared with.
 FUSED, UNFUSED = "block_fused", "block_unfused"
@@ -33,6 +33,11 @@ _LAYERS: dict[str, Callable[..., Any]] = {
 }
 
 
+def layers_of(block: Block, threads: int | None = None) -> Any:
+    """The block's class of `kernels`, made for its extents, with weights of its own."""
+    return _LAYERS[block.kind](dict(block.sizes), threads=threads)
+
+
 @dataclass(frozen=True)
 class _Ours(Own):
     fused: bool
@@ -45,7 +50,7 @@ class _Ours(Own):
 
     def prepare(self, problem: Block, inputs: BlockInputs, threads: int) -> Prepared:
         """Give the layers their weights; the first call of a shape is what packs them."""
-        block = _LAYERS[problem.kind](dict(problem.sizes), threads=threads)
+        block = layers_of(problem, threads)
         block.load_state_dict(inputs.state)
         call, src = block if self.fused else block.unfused, inputs.src
         call(src)

@@ -105,9 +105,7 @@ class Block:
         known, found = _keys(kind), {}
         for key, number in _TOKEN.findall(rest):
             if key not in known or key in found:
-                raise ProblemError(
-                    f"key {key!r} in block text {text!r}, expected each of {' '.join(known)} once at most"
-                )
+                raise ProblemError(f"key {key!r} in block text {text!r}, expected one of {' '.join(known)}, none twice")
             found[key] = int(number)
         if "ih" in found:
             found.setdefault("iw", found["ih"])
