@@ -11,7 +11,7 @@ from suite import options
 from suite.blocks.contenders import select_block_contenders
 from suite.blocks.ours import FUSED
 from suite.catalogue import blocks as listed_blocks
-from suite.commands.asked import check_amounts, threads_of
+from suite.commands.asked import caches_of, check_amounts, threads_of
 from suite.commands.run import begin, carry_out
 from suite.selection import Request
 
@@ -44,6 +44,7 @@ def blocks(
     threads: options.Threads = None,
     seconds: options.Seconds = 0.2,
     processes: options.Processes = 3,
+    cache: options.Cache = "warm",
     results: options.Results = Path("results"),
     as_json: options.Json = False,
 ) -> None:  # fmt: skip
@@ -58,6 +59,7 @@ def blocks(
         threads=threads_of(threads) or (1,),
         budget_s=seconds,
         processes=processes,
+        caches=caches_of(cache),
         reference=FUSED if FUSED in chosen else "",
         blocks=tuple(block or (each.name for each in listed_blocks())),
     )
