@@ -12,6 +12,8 @@ from kernels import ProblemError, UnknownAlgorithm
 from suite import options
 from suite.catalogue import UnknownNetwork, WorkloadError
 from suite.commands import aa, gate, history, profile
+from suite.commands.blocks import EXAMPLES as BLOCK_EXAMPLES
+from suite.commands.blocks import blocks
 from suite.commands.listing import list_, machine
 from suite.commands.report import report
 from suite.commands.run import run
@@ -73,6 +75,7 @@ _command(
         "convmark run --resume latest",
     ),
 )
+_command("blocks", blocks, BLOCK_EXAMPLES)
 _command(
     "report",
     report,
