@@ -7,6 +7,7 @@ from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
 from kernels.lazy import LazyConv2d
+from kernels.memory import Memory, memory_of
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
 from kernels.reference import conv2d_reference
@@ -20,6 +21,7 @@ __all__ = [
     "DtypeError",
     "Epilogue",
     "LazyConv2d",
+    "Memory",
     "Plan",
     "ProblemError",
     "Setup",
@@ -32,6 +34,7 @@ __all__ = [
     "conv2d",
     "conv2d_reference",
     "get_algorithm",
+    "memory_of",
     "plan",
     "tuned",
 ]

@@ -33,7 +33,7 @@ from kernels.problem import Conv2dProblem
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["TunedError", "database", "forget", "recall", "remember"]
+__all__ = ["TunedError", "database", "forget", "recall", "remember", "require_writable"]
 
 _VARIABLE = "CONVMARK_TUNED"
 
@@ -151,6 +151,18 @@ def forget() -> int:
             count = connection.execute("DELETE FROM measured WHERE cpu = ?", (cpu_model(),)).rowcount
     _known().clear()
     return count
+
+
+def require_writable() -> None:
+    """Find out, before anything is measured, whether it could be kept.
+
+    Raises
+    ------
+    TunedError
+        The database cannot be written.
+    """
+    with _writing() as connection:
+        connection.execute(_SCHEMA)
 
 
 def _here() -> tuple[str, str, int]:
