@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from kernels.costs.direct import naive_amounts
 from kernels.machine.jit import kernel, parallel_kernel
 from kernels.machine.launch import Launch
 from kernels.registry import Run, Setup, algorithm
@@ -66,7 +67,7 @@ def _naive_serial(epilogue, src, wei, bia, dst, residual, G, SH, SW, PH, PW, DH,
         _naive_plane(epilogue, src, wei, bia, dst, residual, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
 
 
-@algorithm("direct_naive", family="direct", error_factor=8.0, exact_on_integers=True)
+@algorithm("direct_naive", family="direct", error_factor=8.0, exact_on_integers=True, amounts=naive_amounts)
 def direct_naive(setup: Setup) -> Run:
     """The seven loops, parallel over images x output channels."""
     p, (wei,), bia, epilogue = setup.problem, setup.packed, setup.bia, setup.epilogue
