@@ -12,10 +12,13 @@ from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
 from kernels.reference import conv2d_reference
 from kernels.registry import Algorithm, Setup, UnknownAlgorithm, algorithm, algorithms, get_algorithm
+from kernels.select import Candidate, Choice, choose
 
 __all__ = [
     "Algorithm",
     "ArgumentError",
+    "Candidate",
+    "Choice",
     "Conv2d",
     "Conv2dProblem",
     "DtypeError",
@@ -31,6 +34,7 @@ __all__ = [
     "UnsupportedProblem",
     "algorithm",
     "algorithms",
+    "choose",
     "conv2d",
     "conv2d_reference",
     "get_algorithm",
