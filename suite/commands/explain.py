@@ -41,7 +41,10 @@ def explain(
     ] = True,
     as_json: options.Json = False,
 ) -> None:
-    """Show what the cost model predicts of each algorithm beside what is measured, and why one is chosen."""
+    """Show what the cost model predicts of each algorithm beside what is measured, and why one is chosen.
+
+    Those that are predicted to take more than ten times the least are not timed.
+    """
     counts = threads_of((threads,))
     if len(counts) != 1:
         fail(f"--threads is {threads!r}, expected one number")

@@ -16,6 +16,9 @@ EXPLANATION_HEADINGS = (
     "what takes the time, or why it is refused",
 )  # fmt: skip
 
+#: Of what takes the time, the least share of it that is shown.
+_LEAST_SHARE = 0.02
+
 
 def explanation_lines(choice: Choice, finding: Finding | None) -> list[tuple[str, ...]]:
     """A line of cells for each algorithm: the least prediction first, those that are refused last.
@@ -66,7 +69,8 @@ def _line(each: Candidate, choice: Choice, finding: Finding | None) -> tuple[str
     name = each.algorithm.name
     measured = finding.seconds.get(name) if finding else None
     fault = finding.faults.get(name, "") if finding else ""
-    terms = ", ".join(f"{term} {span(seconds)}" for term, seconds in each.terms.items())
+    least = _LEAST_SHARE * sum(each.terms.values())
+    terms = ", ".join(f"{term} {span(seconds)}" for term, seconds in each.terms.items() if seconds >= least)
     return (
         f"{'*' if each.algorithm is choice.algorithm else ' '} {name}",
         span(each.seconds),
