@@ -145,7 +145,7 @@ def forget() -> int:
         The database cannot be written.
     """
     count = 0
-    if database().exists():
+    if os.path.exists(database()):
         with _writing() as connection:
             connection.execute(_SCHEMA)
             count = connection.execute("DELETE FROM measured WHERE cpu = ?", (cpu_model(),)).rowcount
@@ -187,7 +187,8 @@ def _known() -> _Known:
 
 def _read(path: Path) -> _Known:
     known: _Known = {}
-    if not path.exists():
+    # Not `Path.exists`, which raises in a home that one may not look into.
+    if not os.path.exists(path):
         return known
     # Only here: whoever has no database does not import it.
     import sqlite3
