@@ -78,6 +78,11 @@ class Finding:
         return {name: f"{each.status}: {each.reason}" for name, each in self.outcomes.items() if each.status != "ok"}
 
     @property
+    def is_bad(self) -> bool:
+        """Whether somebody computed wrongly or failed."""
+        return any(each.status in ("wrong", "failed") for each in self.outcomes.values())
+
+    @property
     def picked_behind(self) -> float | None:
         """By how many times the model's choice takes longer than the fastest; ``None`` where it has no time."""
         seconds = self.seconds

@@ -71,8 +71,7 @@ def explain(
         print(f"{choice.why.removesuffix('.')}.")
         if finding:
             print(judgement(finding))
-    wrong = any(fault.startswith(("wrong", "failed")) for fault in (finding.faults if finding else {}).values())
-    raise typer.Exit(1 if wrong else 0)
+    raise typer.Exit(1 if finding and finding.is_bad else 0)
 
 
 def _measured(contest: Contest) -> Finding:

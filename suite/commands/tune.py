@@ -8,6 +8,7 @@ import typer
 
 from kernels import choose, tuned
 from suite import options
+from suite.catalogue import Layer
 from suite.commands.asked import batch_of, threads_of
 from suite.console import fail, print_json, print_table, stderr, warn
 from suite.outcome import Take
@@ -58,49 +59,43 @@ def tune(
         fail("nothing is asked for, expected --network, --problem or --all")
     # Made before anything is measured: a file that cannot be written costs no time.
     tuned.require_writable()
-    layers = distinct(
-        select_layers(
-            select_networks(network or (), problem or (), every=every), problem or (),
-            mb=batch_of(mb),
-        )
-    )  # fmt: skip
+    names = select_networks(network or (), problem or (), every=every)
+    layers = distinct(select_layers(names, problem or (), mb=batch_of(mb)))
     asked = [(layer, count) for layer in layers for count in threads_of(threads) or (1,)]
     unknown = [(layer, count) for layer, count in asked if again or not tuned.recall(layer.problem, count)]
-    contests = []
-    for layer, count in unknown:
-        choice = choose(layer.problem, count, tuned=False)
-        contests.append(Contest(layer, count, choice, worth_timing(choice, within)))
-    if len(unknown) < len(asked):
-        stderr().print(f"{len(asked) - len(unknown)} of {len(asked)} are known already; --again measures them as well.")
+    known = len(asked) - len(unknown)
+    if known:
+        stderr().print(f"{known} of {len(asked)} are known already; --again measures them as well.")
+    contests = [_contest(layer, count, within) for layer, count in unknown]
     findings: list[Finding] = []
     interrupted = False
     try:
         _measure(contests, seconds, processes, findings)
     except KeyboardInterrupt:
         interrupted = True
-    kept = [each for each in findings if not each.doubt]
+    kept = sum(not each.doubt for each in findings)
     if as_json:
-        print_json(
-            {
-                "database": str(tuned.database()), "known": len(asked) - len(unknown), "asked": len(asked),
-                "remembered": len(kept), "problems": [each.as_dict() for each in findings],
-            }
-        )  # fmt: skip
+        counts = {"asked": len(asked), "known": known, "remembered": kept}
+        print_json({"database": str(tuned.database()), **counts, "problems": [each.as_dict() for each in findings]})
     elif findings:
         _print(findings)
     for each in findings:
         if each.doubt:
-            warn(
-                f"{each.contest.problem}, {circumstances(each.contest.threads, 'warm')} is not remembered: {each.doubt}"
-            )
+            where = f"{each.contest.problem}, {circumstances(each.contest.threads, 'warm')}"
+            warn(f"{where} is not remembered: {each.doubt}")
     if interrupted:
-        warn(f"interrupted with {len(kept)} of {len(contests)} remembered; the same command goes on with the rest")
+        warn(f"interrupted with {kept} of {len(contests)} remembered; the same command goes on with the rest")
         raise typer.Exit(130)
-    bad = any(fault.startswith(("wrong", "failed")) for each in findings for fault in each.faults.values())
-    raise typer.Exit(1 if bad else 0)
+    raise typer.Exit(1 if any(each.is_bad for each in findings) else 0)
+
+
+def _contest(layer: Layer, threads: int, within: float) -> Contest:
+    choice = choose(layer.problem, threads, tuned=False)
+    return Contest(layer, threads, choice, worth_timing(choice, within))
 
 
 def _measure(contests: list[Contest], seconds: float, processes: int, findings: list[Finding]) -> None:
+    """Remember each as soon as it is done, and note it in ``findings``: an interrupt takes away neither."""
     with Watch(stderr(), len(contests) * processes) as watch:
 
         def step(contest: Contest, takes: dict[str, Take]) -> None:
