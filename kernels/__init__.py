@@ -8,14 +8,18 @@ from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
 from kernels.lazy import LazyConv2d
+from kernels.memory import Memory, memory_of
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
 from kernels.reference import conv2d_reference
 from kernels.registry import Algorithm, Setup, UnknownAlgorithm, algorithm, algorithms, get_algorithm
+from kernels.select import Candidate, Choice, choose
 
 __all__ = [
     "Algorithm",
     "ArgumentError",
+    "Candidate",
+    "Choice",
     "Conv2d",
     "Conv2dProblem",
     "ConvBlock",
@@ -25,6 +29,7 @@ __all__ = [
     "DynamicConv2d",
     "Epilogue",
     "LazyConv2d",
+    "Memory",
     "Plan",
     "ProblemError",
     "ResNetStem",
@@ -36,9 +41,11 @@ __all__ = [
     "UnsupportedProblem",
     "algorithm",
     "algorithms",
+    "choose",
     "conv2d",
     "conv2d_reference",
     "get_algorithm",
+    "memory_of",
     "plan",
     "tuned",
 ]

@@ -33,7 +33,7 @@ from kernels.problem import Conv2dProblem
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["TunedError", "database", "forget", "recall", "remember"]
+__all__ = ["TunedError", "database", "forget", "recall", "remember", "require_writable"]
 
 _VARIABLE = "CONVMARK_TUNED"
 
@@ -145,12 +145,24 @@ def forget() -> int:
         The database cannot be written.
     """
     count = 0
-    if database().exists():
+    if os.path.exists(database()):
         with _writing() as connection:
             connection.execute(_SCHEMA)
             count = connection.execute("DELETE FROM measured WHERE cpu = ?", (cpu_model(),)).rowcount
     _known().clear()
     return count
+
+
+def require_writable() -> None:
+    """Find out, before anything is measured, whether it could be kept.
+
+    Raises
+    ------
+    TunedError
+        The database cannot be written.
+    """
+    with _writing() as connection:
+        connection.execute(_SCHEMA)
 
 
 def _here() -> tuple[str, str, int]:
@@ -175,7 +187,8 @@ def _known() -> _Known:
 
 def _read(path: Path) -> _Known:
     known: _Known = {}
-    if not path.exists():
+    # Not `Path.exists`, which raises in a home that one may not look into.
+    if not os.path.exists(path):
         return known
     # Only here: whoever has no database does not import it.
     import sqlite3

@@ -8,10 +8,10 @@ from typing import NoReturn
 
 import typer
 
-from kernels import ProblemError, UnknownAlgorithm
+from kernels import ProblemError, UnknownAlgorithm, UnsupportedProblem, tuned
 from suite import options
 from suite.catalogue import UnknownNetwork, WorkloadError
-from suite.commands import aa, gate, history, profile
+from suite.commands import aa, explain, gate, history, memory, profile, tune
 from suite.commands.blocks import EXAMPLES as BLOCK_EXAMPLES
 from suite.commands.blocks import blocks
 from suite.commands.listing import list_, machine
@@ -25,7 +25,10 @@ from suite.store import StoreError
 __all__ = ["app", "main"]
 
 #: What a person can ask for wrongly; everything else that is raised is a bug and shows itself.
-_BAD_INPUT = (UnknownNetwork, UnknownAlgorithm, UnknownContender, ProblemError, WorkloadError, StoreError, ForeignError)
+_BAD_INPUT = (
+    UnknownNetwork, UnknownAlgorithm, UnknownContender, UnsupportedProblem, ProblemError, WorkloadError, StoreError,
+    ForeignError, tuned.TunedError,
+)  # fmt: skip
 
 _EXIT_CODES = """
 \b
@@ -81,6 +84,9 @@ _command(
     report,
     ("convmark report", "convmark report latest --asv .asv/results --pytest-benchmark out.json"),
 )
+_command("explain", explain.explain, explain.EXAMPLES)
+_command("tune", tune.tune, tune.EXAMPLES)
+_command("memory", memory.memory, memory.EXAMPLES)
 _command("profile", profile.profile, profile.EXAMPLES)
 _command(
     "gate",

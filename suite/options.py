@@ -14,6 +14,8 @@ __all__ = [
     "Contenders",
     "Every",
     "Json",
+    "MaxError",
+    "MaxWorkspace",
     "Networks",
     "Ours",
     "Output",
@@ -74,6 +76,12 @@ PytestBenchmark = Annotated[
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the report's files; else the run's.")
+]
+MaxError = Annotated[
+    float | None, typer.Option("--max-error", metavar="E", help="Largest relative L2 error that is accepted.")
+]
+MaxWorkspace = Annotated[
+    str | None, typer.Option("--max-workspace", metavar="BYTES", help="Most scratch memory a layer, like 4MiB.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 

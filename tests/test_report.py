@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from kernels import Conv2dProblem
 from suite.environment import Limits, this_machine
+from suite.report.choice import choice_tables
 from suite.report.foreign import ForeignError, read_asv, read_pytest_benchmark
 from suite.report.gather import combine, write_report
 from suite.report.kinds import kind_of, kind_tables
@@ -428,3 +430,36 @@ def test_threads_are_set_beside_one_for_each_contender() -> None:
     assert table.lines == (("ours", "2", "1.73x", "1.50x", other, "1", "1.00x"),)
     assert "2 threads beside one" in markdown(combine(rows), None, None)
     assert scaling_tables(combine([_row("ours", 0.1)])) == []
+
+
+def test_what_auto_chose_is_held_against_the_fastest_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    other, alone = "ic4ih8oc8kh3", "ic4ih6oc8kh3"
+    rows = [
+        _row("fast", 1.0), _row("slow", 1.2), _row("auto", 1.05, family="auto", reason="chose fast"),
+        _peer("ncnn", 0.1), _row("fast", 0.5, network="again"), _row("slow", 0.5, network="again"),
+        _row("fast", 1.0, problem=other), _row("slow", 0.8, problem=other),
+        _row("auto", 1.2, problem=other, family="auto", reason="chose fast"),
+        _row("fast", 1.0, problem=alone), _row("slow", 0.1, problem=alone, status="mistrusted"),
+        _row("slow", 3.0, threads=2), _row("fast", 2.0, threads=2), _row("slow", 0.1, cache="cold"),
+    ]  # fmt: skip
+    asked = []
+
+    def chosen(problem: Conv2dProblem, threads: int, *, tuned: bool) -> Any:
+        asked.append((str(problem), threads, tuned))
+        return SimpleNamespace(algorithm=SimpleNamespace(name="slow"))
+
+    monkeypatch.setattr("suite.report.choice.choose", chosen)
+    one, two = choice_tables(combine(rows))
+    assert asked == [(_TEXT, 1, False), (other, 1, False), (_TEXT, 2, False)]
+    assert one.title == "What auto chose, 1 thread"
+    assert one.lines == (
+        ("cost model alone", "2", "1 of 2", "50.0 %", "1.10x", "1.20x", _TEXT, "slow", "fast"),
+        ("auto, as measured", "2", "1 of 2", "50.0 %", "1.25x", "1.50x", other, "fast", "slow"),
+    )
+    assert one.missed == (
+        (_TEXT, "fast", "1.00 s", "slow", "1.20x", "fast", "1.05x"),
+        (other, "slow", "800 ms", "slow", "1.00x", "fast", "1.50x"),
+    )
+    assert [line[0] for line in two.lines] == ["cost model alone"] and two.missed[0][-2:] == ("", "")
+    text = markdown(combine(rows), None, None)
+    assert "## What auto chose, 2 threads" in text and "| cost model alone | 2 | 1 of 2 | 50.0 % |" in text

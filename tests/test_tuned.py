@@ -105,6 +105,16 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(file: Path) -> None:
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
 
 
+def test_a_home_that_one_may_not_look_into_holds_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        # Whoever runs the tests may be allowed everything.
+        patch.setattr("os.stat", refuse)
+        assert tuned.recall(_PROBLEM, 1) == {} and tuned.forget() == 0
+
+
 def test_a_transaction_that_is_broken_off_leaves_what_was_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tuned.remember(_PROBLEM, 1, {"a": 1.0})
     with pytest.raises(KeyboardInterrupt), tuned._writing() as connection:

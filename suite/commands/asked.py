@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from suite.console import fail
@@ -10,7 +11,7 @@ from suite.probes import resolve_threads
 from suite.rows import Row
 from suite.selection import CACHES, Request, select_networks
 
-__all__ = ["all_right", "caches_of", "check_amounts", "counts", "request_of", "threads_of"]
+__all__ = ["all_right", "batch_of", "bytes_of", "caches_of", "check_amounts", "counts", "request_of", "threads_of"]
 
 
 def request_of(
@@ -27,8 +28,7 @@ def request_of(
     reference: str = "",
 ) -> Request:
     """A request, or one sentence and exit code 2."""
-    if mb != "listed" and not mb.isdecimal():
-        fail(f"--mb is {mb!r}, expected a whole number or 'listed'")
+    batch = batch_of(mb)
     check_amounts(seconds, processes)
     chosen = tuple(each.name for each in select_contenders(contender or ("ours",)))
     if reference and get_contender(reference).name not in chosen:
@@ -37,7 +37,7 @@ def request_of(
         networks=select_networks(network or (), problem or (), every=every),
         problems=tuple(problem or ()),
         contenders=chosen,
-        mb=None if mb == "listed" else int(mb),
+        mb=batch,
         threads=threads_of(threads) or (1,),
         budget_s=seconds,
         processes=processes,
@@ -52,6 +52,23 @@ def check_amounts(seconds: float, processes: int) -> None:
         fail(f"--seconds is {seconds}, expected at least 0")
     if not processes >= 1:
         fail(f"--processes is {processes}, expected at least 1")
+
+
+def batch_of(asked: str) -> int | None:
+    """A batch, of a text like ``8``; ``None``, for what the files state, of ``listed``."""
+    if asked != "listed" and not asked.isdecimal():
+        fail(f"--mb is {asked!r}, expected a whole number or 'listed'")
+    return None if asked == "listed" else int(asked)
+
+
+def bytes_of(option: str, asked: str | None) -> int | None:
+    """A number of bytes, of a text like ``65536``, ``512KiB`` or ``1.5 MiB``; ``None`` where there is none."""
+    if asked is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]iB)?", asked.strip())
+    if found is None:
+        fail(f"{option} is {asked!r}, expected bytes, as 65536, 512KiB or 1.5MiB")
+    return int(float(found[1]) * 1024 ** ("KMG".index(found[2][0]) + 1 if found[2] else 0))
 
 
 def threads_of(asked: Iterable[str] | None) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from suite.environment import Limits, Machine
 from suite.report.blocks import BLOCKS_NOTE, block_tables
+from suite.report.choice import CHOICE_HEADINGS, MISSED_HEADINGS, choice_tables
 from suite.report.kinds import kind_tables
 from suite.report.scaling import SCALING_HEADINGS, scaling_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
@@ -38,6 +39,14 @@ ours: above 1 is ahead. A library counts by its fastest way to be used.
 
 _SCALING = "Geometric means over layers, each shape once, of a contender's time on one thread by its time on several.\n"
 
+_CHOICE = """\
+Time of the algorithm that is chosen by that of the fastest of ours, each shape once: 1.00x is right, mean is
+geometric. The cost model is that of the kernels that wrote this report, without anything measured, and its
+choice has the time of that algorithm's own row; auto is what ran, with measured choices where there were any.
+"""
+
+_MISSED = "Shapes on which either is more than 10 % from the fastest:"
+
 
 def markdown(
     frame: pd.DataFrame,
@@ -60,6 +69,10 @@ def markdown(
         parts += [f"## {kinds.title}", _KINDS, table(kinds.headings, kinds.lines)]
     for scaling in scaling_tables(frame):
         parts += [f"## {scaling.title}", _SCALING, table(SCALING_HEADINGS, scaling.lines)]
+    for choice in choice_tables(frame):
+        parts += [f"## {choice.title}", _CHOICE, table(CHOICE_HEADINGS, choice.lines)]
+        if choice.missed:
+            parts += [_MISSED, table(MISSED_HEADINGS, choice.missed)]
     for each in tradeoffs(frame):
         parts += [f"## {each.title}", _sentence(each.note), table(TRADEOFF_HEADINGS, each.lines)]
     for summary, total in summaries(frame):

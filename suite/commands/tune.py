@@ -1,0 +1,131 @@
+"""``convmark tune``: time what may be the fastest, and remember it for ``algorithm="auto"``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kernels import choose, tuned
+from suite import options
+from suite.catalogue import Layer
+from suite.commands.asked import batch_of, threads_of
+from suite.console import fail, print_json, print_table, stderr, warn
+from suite.outcome import Take
+from suite.progress import Watch
+from suite.report.groups import circumstances
+from suite.report.tuning import TUNING_HEADINGS, agreement, tuning_lines
+from suite.selection import select_layers, select_networks
+from suite.tuning import Contest, Finding, distinct, hold, worth_timing
+
+__all__ = ["EXAMPLES", "tune"]
+
+EXAMPLES = (
+    "convmark tune -n resnet50",
+    "convmark tune --all --threads 1,2",
+    "convmark tune -p ic64ih56oc64kh3ph1 --again --processes 3",
+    "convmark tune --forget",
+)
+
+
+def tune(
+    network: options.Networks = None,
+    every: options.Every = False,
+    problem: options.Problems = None,
+    mb: options.Batch = "1",
+    threads: options.Threads = None,
+    seconds: options.Seconds = 0.2,
+    processes: options.Processes = 1,
+    within: Annotated[
+        float, typer.Option(metavar="X", help="Time algorithms that are predicted to take up to X times the least.")
+    ] = 2.0,
+    again: Annotated[bool, typer.Option("--again", help="Measure what is known already as well.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Remove all that was measured on this CPU.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Time the algorithms that may be the fastest, and remember for algorithm="auto" how long they took.
+
+    Every problem counts once. Wrong results are not remembered, and neither are times that others' load
+    disturbed. What is finished when you interrupt is kept; the same command goes on with the rest.
+    """
+    if forget:
+        if network or every or problem:
+            fail("--forget removes all that was measured on this CPU, expected no selection beside it")
+        _forget(as_json)
+        return
+    if not seconds >= 0 or not processes >= 1 or not within >= 1:
+        fail(f"--seconds is {seconds}, --processes {processes}, --within {within}, expected at least 0, 1 and 1")
+    if not (network or every or problem):
+        fail("nothing is asked for, expected --network, --problem or --all")
+    # Made before anything is measured: a file that cannot be written costs no time.
+    tuned.require_writable()
+    names = select_networks(network or (), problem or (), every=every)
+    layers = distinct(select_layers(names, problem or (), mb=batch_of(mb)))
+    asked = [(layer, count) for layer in layers for count in threads_of(threads) or (1,)]
+    unknown = [(layer, count) for layer, count in asked if again or not tuned.recall(layer.problem, count)]
+    known = len(asked) - len(unknown)
+    if known:
+        stderr().print(f"{known} of {len(asked)} are known already; --again measures them as well.")
+    contests = [_contest(layer, count, within) for layer, count in unknown]
+    findings: list[Finding] = []
+    interrupted = False
+    try:
+        _measure(contests, seconds, processes, findings)
+    except KeyboardInterrupt:
+        interrupted = True
+    kept = sum(not each.doubt for each in findings)
+    if as_json:
+        counts = {"asked": len(asked), "known": known, "remembered": kept}
+        print_json({"database": str(tuned.database()), **counts, "problems": [each.as_dict() for each in findings]})
+    elif findings:
+        _print(findings)
+    for each in findings:
+        if each.doubt:
+            where = f"{each.contest.problem}, {circumstances(each.contest.threads, 'warm')}"
+            warn(f"{where} is not remembered: {each.doubt}")
+    if interrupted:
+        warn(f"interrupted with {kept} of {len(contests)} remembered; the same command goes on with the rest")
+        raise typer.Exit(130)
+    raise typer.Exit(1 if any(each.is_bad for each in findings) else 0)
+
+
+def _contest(layer: Layer, threads: int, within: float) -> Contest:
+    choice = choose(layer.problem, threads, tuned=False)
+    return Contest(layer, threads, choice, worth_timing(choice, within))
+
+
+def _measure(contests: list[Contest], seconds: float, processes: int, findings: list[Finding]) -> None:
+    """Remember each as soon as it is done, and note it in ``findings``: an interrupt takes away neither."""
+    with Watch(stderr(), len(contests) * processes) as watch:
+
+        def step(contest: Contest, takes: dict[str, Take]) -> None:
+            where = (contest.layer.network, contest.layer.name, circumstances(contest.threads, "warm"))
+            watch.done_with(where, [{"algorithm": n, "status": t.status, "time_s": t.median_s if t.seconds else None}
+                                    for n, t in takes.items()])  # fmt: skip
+
+        def done(finding: Finding) -> None:
+            if not finding.doubt:
+                tuned.remember(finding.contest.problem, finding.contest.threads, finding.seconds)
+            findings.append(finding)
+
+        hold(
+            contests, seconds, processes, done, step=step,
+            before=lambda bout, generation, name: watch.at(bout.layer, name),
+        )  # fmt: skip
+
+
+def _print(findings: list[Finding]) -> None:
+    print_table(TUNING_HEADINGS, tuning_lines(findings))
+    for each in findings:
+        for name, fault in each.faults.items():
+            print(f"{each.contest.problem} {name}: {fault}")
+    print(agreement(findings))
+    print(f"Remembered in {tuned.database()}.")
+
+
+def _forget(as_json: bool) -> None:
+    count = tuned.forget()
+    if as_json:
+        print_json({"database": str(tuned.database()), "forgotten": count})
+    else:
+        print(f"{count} row{'' if count == 1 else 's'} of {tuned.database()} removed.")
