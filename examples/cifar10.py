@@ -85,9 +85,9 @@ def batch_files(path: Path) -> Iterator[bytes]:
     with tarfile.open(path) as archive:
         members = [each for each in archive if Path(each.name).name.startswith("data_batch_")]
         for member in sorted(members, key=lambda each: each.name):
-            file = archive.extractfile(member)
-            if file is not None:
-                yield file.read()
+            content = archive.extractfile(member)
+            if content is not None:
+                yield content.read()
 
 
 class CifarUnpickler(pickle.Unpickler):

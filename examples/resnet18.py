@@ -34,7 +34,8 @@ CLASSES = 1000
 #: What batch norm adds to a variance.
 EPSILON = 1e-5
 #: Means and deviations of ImageNet's red, green and blue, which the weights were trained with.
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = np.array((0.485, 0.456, 0.406), np.float32)
+DEVIATION = np.array((0.229, 0.224, 0.225), np.float32)
 
 
 class Convolution(NamedTuple):
@@ -66,28 +67,44 @@ def convolutions() -> Iterator[Convolution]:
 # -- weights -------------------------------------------------------------------
 
 
+def tensor_shapes() -> dict[str, tuple[int, ...]]:
+    """What a file of weights must hold; others, such as counters of batches, are left alone."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for each in convolutions():
+        shapes[f"{each.name}.weight"] = each.out_channels, each.in_channels, each.kernel, each.kernel
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{each.norm}.{part}"] = (each.out_channels,)
+    return shapes | {"fc.weight": (CLASSES, 512), "fc.bias": (CLASSES,)}
+
+
 def draw_weights(seed: int) -> dict[str, np.ndarray]:
     """Weights as before training, and batch norms that have seen something."""
     rng = np.random.default_rng(seed)
-    state: dict[str, np.ndarray] = {}
-    for each in convolutions():
-        shape = each.out_channels, each.in_channels, each.kernel, each.kernel
-        state[f"{each.name}.weight"] = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
-        state[f"{each.norm}.weight"] = rng.uniform(0.5, 1, each.out_channels)
-        state[f"{each.norm}.bias"] = rng.normal(0, 0.1, each.out_channels)
-        state[f"{each.norm}.running_mean"] = rng.normal(0, 0.1, each.out_channels)
-        state[f"{each.norm}.running_var"] = rng.uniform(0.5, 2, each.out_channels)
-    state["fc.weight"] = rng.normal(0, 0.04, (CLASSES, 512))
-    state["fc.bias"] = rng.normal(0, 0.04, CLASSES)
-    return {name: array.astype(np.float32) for name, array in state.items()}
+
+    def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if len(shape) > 1:
+            return rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+        if name.endswith((".weight", ".running_var")):
+            return rng.uniform(0.5, 1.5, shape)
+        return rng.normal(0, 0.1, shape)
+
+    return {name: draw(name, shape).astype(np.float32) for name, shape in tensor_shapes().items()}
 
 
 def load_weights(path: Path) -> dict[str, np.ndarray]:
     """Tensors of a safetensors file by name."""
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise SystemExit(f"{path} cannot be read, expected a safetensors file: {error}") from error
+        state = load_file(path)
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:
+        # The last two: an element type that NumPy has not, such as bfloat16.
+        raise SystemExit(
+            f"{path} cannot be read, expected a safetensors file of float32 or float16: {error}"
+        ) from error
+    for name, shape in tensor_shapes().items():
+        if name not in state or state[name].shape != shape:
+            there = f"{name!r} of shape {state[name].shape}" if name in state else f"no {name!r}"
+            raise SystemExit(f"{path} has {there}, expected it to be of shape {shape}, as in torchvision's resnet18")
+    return state
 
 
 def folded(state: Mapping[str, np.ndarray], convolution: Convolution) -> tuple[np.ndarray, np.ndarray]:
@@ -112,15 +129,15 @@ class ResNet18:
     ----------
     state : mapping of str to ndarray
         Weights by torchvision's names.
-    threads : int, optional
+    algorithm, threads
         As for `kernels.plan`.
     """
 
-    def __init__(self, state: Mapping[str, np.ndarray], threads: int | None = None) -> None:
+    def __init__(self, state: Mapping[str, np.ndarray], algorithm: str = "auto", threads: int | None = None) -> None:
         self._convolutions = {each.name: each for each in convolutions()}
         self._folded = {name: folded(state, each) for name, each in self._convolutions.items()}
         self._fc = state["fc.weight"].astype(np.float32), state["fc.bias"].astype(np.float32)
-        self._threads = threads
+        self._algorithm, self._threads = algorithm, threads
         self._plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -146,7 +163,9 @@ class ResNet18:
                 mb=x.shape[0], ic=ic, ih=x.shape[2], iw=x.shape[3], oc=oc, kh=kernel, kw=kernel,
                 sh=stride, sw=stride, ph=kernel // 2, pw=kernel // 2, bias=True,
             )  # fmt: skip
-            known = plan(problem, *self._folded[name], epilogue=epilogue, threads=self._threads)
+            known = plan(
+                problem, *self._folded[name], epilogue=epilogue, algorithm=self._algorithm, threads=self._threads
+            )
             self._plans[name, x.shape] = known
         return known(x, residual=residual)
 
@@ -155,9 +174,7 @@ def max_pool(x: np.ndarray) -> np.ndarray:
     """The largest of each 3x3 window, stride 2, one element of padding."""
     height, width = (x.shape[2] + 1) // 2, (x.shape[3] + 1) // 2
     padded = np.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
-    shifted = (
-        padded[:, :, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2] for i in range(3) for j in range(3)
-    )
+    shifted = (padded[:, :, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2] for i in range(3) for j in range(3))
     return functools.reduce(np.maximum, shifted)
 
 
@@ -165,7 +182,7 @@ def max_pool(x: np.ndarray) -> np.ndarray:
 
 
 def read_image(path: Path | None, size: int) -> np.ndarray:
-    """The middle of a picture as the network wants it, shape (1, 3, size, size); scikit-learn's flower without a path."""
+    """The middle of a picture as the network wants it, shape (1, 3, size, size); without a path, of a flower."""
     try:
         picture = Image.fromarray(load_sample_image("flower.jpg")) if path is None else Image.open(path).convert("RGB")
     except OSError as error:
@@ -175,7 +192,14 @@ def read_image(path: Path | None, size: int) -> np.ndarray:
     picture = picture.resize((round(scale * picture.width), round(scale * picture.height)))
     left, top = (picture.width - size) // 2, (picture.height - size) // 2
     pixels = np.asarray(picture.crop((left, top, left + size, top + size)), np.float32) / 255
-    return np.ascontiguousarray(((pixels - np.float32(MEAN)) / np.float32(DEVIATION)).transpose(2, 0, 1)[None])
+    return np.ascontiguousarray(((pixels - MEAN) / DEVIATION).transpose(2, 0, 1)[None])
+
+
+def count(text: str) -> int:
+    """A number of things on the command line, 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"is {text!r}, expected a whole number, 1 or more")
+    return int(text)
 
 
 def best_time(call: Callable[[], object], repeats: int) -> float:
@@ -206,11 +230,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--weights", type=Path, help="safetensors file with torchvision's names [drawn]")
     parser.add_argument("--image", type=Path, help="picture to classify [scikit-learn's flower]")
-    parser.add_argument("--size", type=int, default=224, help="side to which it is scaled and cut [%(default)s]")
-    parser.add_argument("--threads", type=int, help="[all that there are]")
-    parser.add_argument("--repeats", type=int, default=10, help="images of which the fastest counts [%(default)s]")
+    parser.add_argument("--size", type=count, default=224, help="side to which it is scaled and cut [%(default)s]")
+    parser.add_argument("--algorithm", default="auto", help="one for all convolutions [%(default)s]")
+    parser.add_argument("--threads", type=count, help="[all that there are]")
+    parser.add_argument("--repeats", type=count, default=10, help="images of which the fastest counts [%(default)s]")
     parser.add_argument("--compare", action="store_true", help="run PyTorch as well, where it is installed")
-    parser.add_argument("--output", type=Path, default=Path("runs/resnet18"), help="folder of drawn weights [%(default)s]")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/resnet18"), help="folder of drawn weights [%(default)s]"
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws the weights [%(default)s]")
     asked = parser.parse_args()
 
@@ -220,10 +247,13 @@ def main() -> None:
         asked.output.mkdir(parents=True, exist_ok=True)
         save_file(draw_weights(asked.seed), weights)
         print(f"wrote {weights}: nobody trained them, so what they see means nothing")
-    network = ResNet18(load_weights(weights), asked.threads)
+    network = ResNet18(load_weights(weights), asked.algorithm, asked.threads)
     images = read_image(asked.image, asked.size)
     start = time.perf_counter()
-    logits = network(images)
+    try:
+        logits = network(images)
+    except ValueError as refused:
+        raise SystemExit(str(refused)) from refused
     first = time.perf_counter() - start
     print("top 5:", *(f"{index} ({logits[0, index]:.3f})" for index in np.argsort(-logits[0])[:5]))
     taken = best_time(lambda: network(images), asked.repeats)
