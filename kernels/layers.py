@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kernels.arguments import Ints, read_groups, read_ints, read_padding, read_padding_mode
-from kernels.arrays import as_array, check_out
+from kernels.arrays import as_array, check_out, check_real
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import padded_and_described
 from kernels.initialise import fans, gain
@@ -133,7 +133,9 @@ class Conv2d:
         self._plans.clear()
 
     def _own(self, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-        array = np.array(as_array(name, value), self.dtype, order="C")
+        given = as_array(name, value)
+        check_real(name, given)
+        array = np.array(given, self.dtype, order="C")
         if array.shape != shape:
             raise ShapeError(f"{name} has shape {array.shape}, expected {shape}")
         array.flags.writeable = False
@@ -168,14 +170,20 @@ class Conv2d:
         return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Take weights by torch's names, of any float dtype; either all that fit, or none.
+        """Take weights by torch's names, rounded to the layer's dtype; either all of them, or none.
+
+        A safetensors file is loaded by ``layer.load_state_dict(safetensors.numpy.load_file(path))``.
+        NumPy has no bfloat16: reading a file of it fails unless ml_dtypes is imported, which
+        teaches it to NumPy.
 
         Raises
         ------
         StateDictError
             Names are missing or unknown (if ``strict``), or shapes differ: torch's words.
+        DtypeError
+            Elements are no real numbers; of complex ones torch would drop the imaginary parts.
         ArgumentError
-            It is no mapping.
+            It is no mapping, or holds what is no array, such as a torch tensor of bfloat16.
         """
         shapes = {"weight": self.weight_shape} | ({"bias": (self.out_channels,)} if self._has_bias else {})
         found, keys = read_state(state_dict, shapes, strict, type(self).__name__)

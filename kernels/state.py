@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernels.arrays import as_array
+from kernels.arrays import as_array, check_real
 from kernels.errors import ArgumentError, StateDictError
 
 __all__ = ["IncompatibleKeys", "read_state"]
@@ -34,6 +34,8 @@ def read_state(
     ------
     StateDictError
         One message of all that does not fit, as torch's.
+    DtypeError
+        Elements are no real numbers.
     ArgumentError
         It is no mapping.
     """
@@ -55,6 +57,8 @@ def read_state(
     ]
     if faults:
         raise StateDictError("\n\t".join((f"Error(s) in loading state_dict for {layer}:", *faults)))
+    for name, array in found.items():
+        check_real(name, array)
     return found, keys
 
 

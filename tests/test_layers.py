@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from torch_cases import fill
 
-from kernels import Conv2d, DtypeError, LazyConv2d, ShapeError, StateDictError, conv2d
+from kernels import ArgumentError, Conv2d, DtypeError, LazyConv2d, ShapeError, StateDictError, conv2d
 
 _LAYERS: tuple[dict[str, Any], ...] = (
     {},
@@ -85,6 +86,46 @@ def test_a_state_that_does_not_fit_is_refused_in_torchs_words_and_changes_nothin
 def test_a_state_may_be_loaded_in_part() -> None:
     keys = _layer().load_state_dict({"weight": np.ones((6, 4, 3, 2), np.float32), "foo": np.ones(1)}, strict=False)
     assert keys.missing_keys == ["bias"] and keys.unexpected_keys == ["foo"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_weights_come_from_a_safetensors_file(tmp_path: Path, dtype: str) -> None:
+    numpy_files = pytest.importorskip("safetensors.numpy")
+    drawn = np.random.default_rng(0)
+    state = {"weight": drawn.normal(size=(6, 4, 3, 2)).astype(dtype), "bias": drawn.normal(size=6).astype(dtype)}
+    numpy_files.save_file(state, tmp_path / "layer.safetensors")
+    layer = _layer()
+    keys = layer.load_state_dict(numpy_files.load_file(tmp_path / "layer.safetensors"))
+    assert str(keys) == "<All keys matched successfully>"
+    for name, array in layer.state_dict().items():
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, state[name].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("foreign", "said"),
+    [
+        (np.zeros(6, "V2"), r"bias has dtype \|V2, expected real numbers, such as float16 or float32"),
+        (np.zeros(6, "S1"), "bias has dtype"),
+        (np.zeros(6, object), "bias has dtype object"),
+        (np.zeros(6, np.complex64), "bias has dtype complex64"),
+    ],
+)
+def test_weights_that_are_no_real_numbers_are_refused_and_change_nothing(foreign: np.ndarray, said: str) -> None:
+    layer = _layer()
+    before = layer.weight.copy()
+    with pytest.raises(DtypeError, match=said):
+        layer.load_state_dict({"weight": np.ones((6, 4, 3, 2)), "bias": foreign})
+    np.testing.assert_array_equal(layer.weight, before)
+    with pytest.raises(DtypeError, match=said):
+        layer.bias = foreign
+
+
+def test_bfloat16_is_refused_in_a_sentence() -> None:
+    torch = pytest.importorskip("torch")
+    state = {"weight": torch.ones(6, 4, 3, 2, dtype=torch.bfloat16), "bias": torch.ones(6)}
+    with pytest.raises(ArgumentError, match=r"weight cannot be read as a NumPy array: .*BFloat16"):
+        _layer().load_state_dict(state)
 
 
 def test_weights_are_drawn_within_torchs_bounds_and_by_a_seed() -> None:
