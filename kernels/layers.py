@@ -112,25 +112,32 @@ class Conv2d:
     @property
     def weight(self) -> np.ndarray:
         """Weights, read-only; assign to change them."""
-        if self._weight is None:
-            raise StateDictError("LazyConv2d has no weights yet, expected a call or load_state_dict before")
+        self._require_channels()
+        assert self._weight is not None
         return self._weight
 
     @weight.setter
     def weight(self, value: Any) -> None:
+        self._require_channels()
         self._weight = self._own("weight", value, self.weight_shape)
         self._plans.clear()
 
     @property
     def bias(self) -> np.ndarray | None:
         """Bias, read-only, or None; assign to change it."""
+        self._require_channels()
         return self._bias
 
     @bias.setter
     def bias(self, value: Any) -> None:
+        self._require_channels()
         self._bias = None if value is None else self._own("bias", value, (self.out_channels,))
         self._has_bias = value is not None
         self._plans.clear()
+
+    def _require_channels(self) -> None:
+        if self._lazy and not self.in_channels:
+            raise StateDictError("LazyConv2d has no weights yet, expected a call or load_state_dict before")
 
     def _own(self, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
         given = as_array(name, value)
@@ -161,6 +168,7 @@ class Conv2d:
         """
         if mode not in ("fan_in", "fan_out"):
             raise ValueError(f"mode is {mode!r}, expected 'fan_in' or 'fan_out'")
+        self._require_channels()
         fan = fans(self.weight_shape)[mode == "fan_out"]
         self.weight = self._rng.normal(0.0, gain(nonlinearity, a) / np.sqrt(fan), self.weight_shape)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,6 @@ def test_out_and_faults_of_a_call() -> None:
 def test_a_lazy_layer_takes_its_channels_from_the_first_input() -> None:
     lazy = LazyConv2d(6, 3, padding=1, rng=1, algorithm="direct_naive", threads=1)
     assert repr(lazy) == "LazyConv2d(0, 6, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"
-    with pytest.raises(StateDictError, match="has no weights yet"):
-        lazy.state_dict()
     with pytest.raises(ShapeError, match=r"input to LazyConv2d, but got input of size: torch.Size\(\[3, 8\]\)"):
         lazy(np.zeros((3, 8), np.float32))
     src = fill([3, 8, 8], "float32", 1)
@@ -199,11 +198,35 @@ def test_a_lazy_layer_takes_its_channels_from_the_first_input() -> None:
     np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        LazyConv2d.state_dict,
+        LazyConv2d.kaiming_normal_,
+        lambda lazy: lazy.weight,
+        lambda lazy: lazy.bias,
+        lambda lazy: lazy.output_shape((1, 2, 8, 8)),
+        lambda lazy: setattr(lazy, "weight", np.ones((6, 2, 3, 3))),
+        lambda lazy: setattr(lazy, "bias", np.ones(6)),
+    ],
+)
+def test_a_lazy_layer_says_that_it_has_no_weights_yet(ask: Callable[[LazyConv2d], object]) -> None:
+    lazy = LazyConv2d(6, 3)
+    lazy.reset_parameters()
+    expected = r"^LazyConv2d has no weights yet, expected a call or load_state_dict before$"
+    with pytest.raises(StateDictError, match=expected):
+        ask(lazy)
+    lazy.load_state_dict({"weight": np.ones((6, 2, 3, 3)), "bias": np.zeros(6)})
+    ask(lazy)
+
+
 def test_a_lazy_layer_takes_its_channels_from_weights() -> None:
     state = {"weight": np.ones((6, 2, 3, 3), np.float32)}
     lazy = LazyConv2d(6, 3, groups=2, bias=False)
     with pytest.raises(StateDictError, match="Unexpected key"):
         lazy.load_state_dict(state | {"bias": np.ones(6, np.float32)})
+    with pytest.raises(DtypeError):
+        lazy.load_state_dict({"weight": state["weight"].astype(object)})
     assert type(lazy) is LazyConv2d and lazy.in_channels == 0
     lazy.load_state_dict(state)
     assert type(lazy) is Conv2d and lazy.in_channels == 4
