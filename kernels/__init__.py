@@ -1,6 +1,7 @@
 """convmark's kernels: two-dimensional convolution on NumPy arrays, compiled by Numba."""
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
+from kernels import tuned
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import conv2d
@@ -32,4 +33,5 @@ __all__ = [
     "conv2d_reference",
     "get_algorithm",
     "plan",
+    "tuned",
 ]

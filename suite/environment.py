@@ -135,7 +135,7 @@ def this_machine() -> Machine:
     """The stamp of the machine and the sources that this process runs on."""
     commit, dirty = _commit()
     return Machine(
-        cpu=_cpu_model(),
+        cpu=probes.cpu_model(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         threads=numba.config.NUMBA_NUM_THREADS,  # type: ignore[attr-defined]
         caches=_caches(Path("/sys/devices/system/cpu/cpu0/cache")),
@@ -173,18 +173,6 @@ def measure_limits(threads: Iterable[int], dtypes: Iterable[str] = ("float32",))
 def evicting_bytes() -> int:
     """How much must be written to before no cache holds anything else, within reason on the largest machines."""
     return min(2 * max([2**24, *this_machine().caches.values()]), 2**28)
-
-
-def _cpu_model() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    if sys.platform == "darwin":
-        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
-    return platform.processor() or platform.machine()
 
 
 def _caches(folder: Path) -> dict[str, int]:

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from kernels.machine import blocking, simd, tile_memory
+from kernels.machine import blocking, cpu, simd, tile_memory
 from kernels.machine.static import static
 from kernels.machine.threading import limited_to, resolve
 from kernels.problem import Conv2dProblem
@@ -25,6 +25,7 @@ from kernels.transform_profile import Phase, profile
 
 __all__ = [
     "PHASED",
+    "cpu_model",
     "measure_bandwidth",
     "measure_fma",
     "measure_phases",
@@ -87,6 +88,11 @@ def _read_loop(a, repeats):  # type: ignore[no-untyped-def]
         # A pass over what nobody writes to would be done once for all.
         a[pass_ % a.size] = total
     return total
+
+
+def cpu_model() -> str:
+    """The CPU's model name."""
+    return cpu.cpu_model()
 
 
 def vector_bytes() -> int:

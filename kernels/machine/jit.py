@@ -51,8 +51,10 @@ def cache_folder() -> Path:
     """
     root = os.environ.get("CONVMARK_CACHE_DIR")
     if root is None:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        root = os.path.join(base, "convmark")
+        # Only here: it takes some milliseconds to import.
+        import platformdirs
+
+        root = platformdirs.user_cache_dir("convmark", appauthor=False)
     return Path(root) / source_digest()
 
 

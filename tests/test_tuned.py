@@ -1,0 +1,159 @@
+"""Measured choices: kept on disk by what a time depends on, and never in the way of a convolution."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kernels import Conv2dProblem, tuned
+
+_ROOT = Path(__file__).parent.parent
+_PROBLEM = Conv2dProblem.parse("ic3ih6oc4kh2ph1")
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The database's file, which does not exist yet."""
+    path = tmp_path / "below" / "tuned.sqlite"
+    monkeypatch.setenv("CONVMARK_TUNED", str(path))
+    yield path
+    tuned._loaded.pop(str(path), None)
+
+
+def _from_disk(problem: Conv2dProblem = _PROBLEM, threads: int = 1) -> dict[str, float]:
+    """What another process would recall."""
+    tuned._loaded.clear()
+    return dict(tuned.recall(problem, threads))
+
+
+def test_what_is_remembered_is_recalled_at_once_and_by_a_later_process(file: Path) -> None:
+    assert tuned.database() == file and _from_disk() == {}
+    tuned.remember(_PROBLEM, 1, {"a": 0.5, "b": 0.25})
+    assert tuned.recall(_PROBLEM, 1) == {"a": 0.5, "b": 0.25} == _from_disk()
+    with pytest.raises(TypeError):
+        tuned.recall(_PROBLEM, 1)["a"] = 1.0  # type: ignore[index]
+
+
+def test_a_bias_changes_nothing_but_threads_vectors_sources_and_cpu_do(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned.remember(_PROBLEM.replace(bias=True), 1, {"a": 0.5})
+    assert tuned.recall(_PROBLEM, 1) == _from_disk(_PROBLEM.replace(bias=True)) == {"a": 0.5}
+    assert _from_disk(threads=2) == _from_disk(_PROBLEM.replace(mb=2)) == {}
+    for name, value in (("vector_bytes", 1), ("source_digest", "other"), ("cpu_model", "other")):
+        with monkeypatch.context() as patch:
+            patch.setattr(tuned, name, lambda value=value: value)
+            assert _from_disk() == {}
+            tuned.remember(_PROBLEM, 1, {name: 1.0})
+            assert _from_disk() == {name: 1.0}
+        # Theirs did not take the place of ours.
+        assert _from_disk() == {"a": 0.5}
+
+
+def test_only_times_that_were_measured_together_are_recalled(file: Path) -> None:
+    tuned.remember(_PROBLEM, 1, {"a": 0.5, "b": 0.25})
+    tuned.remember(_PROBLEM, 1, {"b": 0.75})
+    assert tuned.recall(_PROBLEM, 1) == {"b": 0.75} == _from_disk()
+
+
+def test_forgetting_counts_every_row_of_this_cpu_and_no_other(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tuned.forget() == 0 and not file.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(tuned, "cpu_model", lambda: "other")
+        tuned.remember(_PROBLEM, 1, {"a": 1.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(tuned, "source_digest", lambda: "earlier")
+        tuned.remember(_PROBLEM, 1, {"a": 1.0})
+    tuned.remember(_PROBLEM, 1, {"a": 1.0, "b": 2.0})
+    assert tuned.forget() == 3
+    assert tuned.recall(_PROBLEM, 1) == {} == _from_disk()
+    monkeypatch.setattr(tuned, "cpu_model", lambda: "other")
+    assert _from_disk() == {"a": 1.0}
+
+
+@pytest.mark.parametrize("seconds", [{}, {"a": 0.0}, {"a": float("nan")}, {"a": 1.0, "b": float("inf")}])
+def test_what_is_no_time_is_not_remembered(file: Path, seconds: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected a positive number an algorithm"):
+        tuned.remember(_PROBLEM, 1, seconds)
+    assert not file.exists()
+
+
+def test_a_file_that_is_no_database_is_one_warning_and_no_data(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("not a database, but long enough to be looked at" * 10)
+    with pytest.warns(RuntimeWarning, match=rf"cannot read {file}: file is not a database, .*nothing measured is used"):
+        assert tuned.recall(_PROBLEM, 1) == {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tuned.recall(_PROBLEM, 1) == {}
+    with pytest.raises(tuned.TunedError, match=rf"cannot write {file}: file is not a database, expected"):
+        tuned.remember(_PROBLEM, 1, {"a": 1.0})
+    assert file.read_text().startswith("not a database")
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(file: Path) -> None:
+    file.parent.write_text("a file where the folder should be")
+    assert tuned.recall(_PROBLEM, 1) == {}
+    with pytest.raises(tuned.TunedError, match=rf"cannot write {file}: File exists, expected"):
+        tuned.remember(_PROBLEM, 1, {"a": 1.0})
+
+
+def test_a_transaction_that_is_broken_off_leaves_what_was_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned.remember(_PROBLEM, 1, {"a": 1.0})
+    with pytest.raises(KeyboardInterrupt), tuned._writing() as connection:
+        connection.execute("DELETE FROM measured")
+        raise KeyboardInterrupt
+    assert _from_disk() == {"a": 1.0}
+
+
+def test_off_reads_nothing_and_refuses_to_remember(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned.remember(_PROBLEM, 1, {"a": 1.0})
+    monkeypatch.setenv("CONVMARK_TUNED", "off")
+    assert tuned.recall(_PROBLEM, 1) == {}
+    for act in (lambda: tuned.remember(_PROBLEM, 1, {"a": 1.0}), tuned.forget, tuned.database):
+        with pytest.raises(tuned.TunedError, match="CONVMARK_TUNED is 'off', expected the path of a file"):
+            act()
+
+
+_WRITER = """
+import sys
+from kernels import Conv2dProblem, tuned
+for i in range(20):
+    tuned.remember(Conv2dProblem.parse(f"ic3ih{i + 5}oc4kh2"), int(sys.argv[1]), {"a": 1.0 + i, "b": 2.0})
+"""
+
+
+def test_two_processes_remember_at_once(file: Path) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(n)], cwd=_ROOT) for n in (1, 2)]
+    assert [each.wait() for each in writers] == [0, 0]
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM measured").fetchone() == (80,)
+    for threads in (1, 2):
+        for i in range(20):
+            assert tuned.recall(Conv2dProblem.parse(f"ic3ih{i + 5}oc4kh2"), threads) == {"a": 1.0 + i, "b": 2.0}
+
+
+def test_without_a_database_sqlite_is_not_imported(file: Path) -> None:
+    code = """
+import sys
+from kernels import Conv2dProblem, tuned
+assert not tuned.recall(Conv2dProblem.parse("ic3ih6oc4kh2"), 1)
+sys.exit("sqlite3" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=_ROOT, check=False).returncode == 0
+
+
+def test_the_default_file_is_below_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONVMARK_TUNED")
+    # Other systems have folders of their own.
+    if os.name != "posix" or sys.platform == "darwin":
+        pytest.skip("where data belongs is XDG's to say on Linux alone")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert tuned.database() == tmp_path / "convmark" / "tuned.sqlite"
