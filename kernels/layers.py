@@ -214,8 +214,8 @@ class Conv2d:
         if known is not None and self.padding_mode == "zeros":
             bound, shape, padded = *known, src
         else:
-            padded, found = self._described(src)
-            bound, shape = known or self._bind(src, found)
+            padded, problem, shape = self._described(src)
+            bound, shape = known or self._bind(src.shape, problem, shape)
         if out is not None:
             check_out(out, shape, src.dtype, {"input": src, "weight": self.weight, "bias": self.bias})
         into = np.empty(shape, src.dtype) if out is None else out
@@ -226,27 +226,22 @@ class Conv2d:
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the result for an input of that shape, or raise what a call would."""
-        src = np.broadcast_to(np.zeros((), self.dtype), input_shape)
-        found = self._described(src)[1]
-        shape = found.output_shape if isinstance(found, Conv2dProblem) else found
-        return shape if src.ndim == 4 else shape[1:]
+        return self._described(np.broadcast_to(np.zeros((), self.dtype), input_shape))[2]
 
-    def _described(self, src: np.ndarray) -> tuple[np.ndarray, Conv2dProblem | tuple[int, int, int, int]]:
+    def _described(self, src: np.ndarray) -> tuple[np.ndarray, Conv2dProblem | None, tuple[int, ...]]:
         numbers = self.stride, self.padding, self.dilation, self.groups, self.padding_mode
         return padded_and_described(src, self.weight, self.bias, *numbers)
 
     def _bind(
-        self, src: np.ndarray, found: Conv2dProblem | tuple[int, int, int, int]
+        self, given: tuple[int, ...], problem: Conv2dProblem | None, shape: tuple[int, ...]
     ) -> tuple[Plan | None, tuple[int, ...]]:
         bound = None
-        shape: tuple[int, ...] = found if isinstance(found, tuple) else found.output_shape
-        if isinstance(found, Conv2dProblem):
-            bound = plan(found, self.weight, self.bias, algorithm=self.algorithm, threads=self.threads)
-        known = bound, shape if src.ndim == 4 else shape[1:]
-        self._plans[src.shape] = known
+        if problem is not None:
+            bound = plan(problem, self.weight, self.bias, algorithm=self.algorithm, threads=self.threads)
+        self._plans[given] = bound, shape
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
-        return known
+        return bound, shape
 
     def __repr__(self) -> str:
         parts = [
