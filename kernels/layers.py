@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from kernels.arguments import Ints, read_groups, read_ints, read_padding, read_padding_mode
-from kernels.arrays import as_array, check_out, check_real
+from kernels.arrays import as_array, check_out
+from kernels.checks import check_channels, check_same_strides
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import padded_and_described
 from kernels.initialise import fans, gain
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem
-from kernels.state import IncompatibleKeys, read_state
+from kernels.state import IncompatibleKeys, own_array, read_state
 
 __all__ = ["Conv2d"]
 
@@ -74,17 +75,15 @@ class Conv2d:
         self.groups = read_groups(groups)
         if self.groups <= 0:
             raise ShapeError("groups must be a positive integer")
-        if in_channels % self.groups:
-            raise ShapeError("in_channels must be divisible by groups")
-        if out_channels % self.groups:
-            raise ShapeError("out_channels must be divisible by groups")
+        check_channels("in_channels", in_channels, self.groups)
+        check_channels("out_channels", out_channels, self.groups)
         self.stride, self.dilation = read_ints("stride", stride), read_ints("dilation", dilation)
         self.padding = read_padding(padding)
         if isinstance(self.padding, str):
             if self.padding not in ("same", "valid"):
                 raise ShapeError(f"Invalid padding string '{padding!s}', should be one of {{'same', 'valid'}}")
-            if self.padding == "same" and any(step != 1 for step in self.stride):
-                raise ShapeError("padding='same' is not supported for strided convolutions")
+            if self.padding == "same":
+                check_same_strides(self.stride)
         self.padding_mode = read_padding_mode(padding_mode)
         self.kernel_size = read_ints("kernel_size", kernel_size)
         if len(self.kernel_size) != 2 or min(self.kernel_size) < 0:
@@ -119,7 +118,7 @@ class Conv2d:
     @weight.setter
     def weight(self, value: Any) -> None:
         self._require_channels()
-        self._weight = self._own("weight", value, self.weight_shape)
+        self._weight = own_array("weight", value, self.weight_shape, self.dtype)
         self._plans.clear()
 
     @property
@@ -131,22 +130,13 @@ class Conv2d:
     @bias.setter
     def bias(self, value: Any) -> None:
         self._require_channels()
-        self._bias = None if value is None else self._own("bias", value, (self.out_channels,))
+        self._bias = None if value is None else own_array("bias", value, (self.out_channels,), self.dtype)
         self._has_bias = value is not None
         self._plans.clear()
 
     def _require_channels(self) -> None:
         if self._lazy and not self.in_channels:
             raise StateDictError("LazyConv2d has no weights yet, expected a call or load_state_dict before")
-
-    def _own(self, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-        given = as_array(name, value)
-        check_real(name, given)
-        array = np.array(given, self.dtype, order="C")
-        if array.shape != shape:
-            raise ShapeError(f"{name} has shape {array.shape}, expected {shape}")
-        array.flags.writeable = False
-        return array
 
     def reset_parameters(self) -> None:
         """Draw weights and bias as torch does, uniform within 1 / sqrt(fan_in)."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from kernels.arguments import Ints
 from kernels.arrays import as_array
+from kernels.checks import check_channels
 from kernels.errors import ShapeError, StateDictError
 from kernels.layers import Conv2d
 from kernels.state import IncompatibleKeys
@@ -31,8 +32,7 @@ class LazyConv2d(Conv2d):
         super().__init__(0, out_channels, kernel_size, *arguments, **others)
 
     def _settle(self, in_channels: int) -> None:
-        if in_channels % self.groups:
-            raise ShapeError("in_channels must be divisible by groups")
+        check_channels("in_channels", in_channels, self.groups)
         self.in_channels = in_channels
         self.__class__ = Conv2d  # type: ignore[assignment]
 

@@ -1,4 +1,4 @@
-"""Weights by torch's names: what is missing, unknown or of another shape, in torch's words."""
+"""A layer's own arrays, and weights by torch's names: what is missing, unknown or does not fit, in torch's words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernels.arrays import as_array, check_real
-from kernels.errors import ArgumentError, StateDictError
+from kernels.errors import ArgumentError, ShapeError, StateDictError
 
-__all__ = ["IncompatibleKeys", "read_state"]
+__all__ = ["IncompatibleKeys", "own_array", "read_state"]
 
 
 class IncompatibleKeys(NamedTuple):
@@ -23,6 +23,23 @@ class IncompatibleKeys(NamedTuple):
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+def own_array(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A read-only copy of an array-like, rounded to ``dtype``.
+
+    Raises
+    ------
+    ShapeError, DtypeError, ArgumentError
+        It is of another shape, no real numbers, or no array.
+    """
+    given = as_array(name, value)
+    check_real(name, given)
+    if given.shape != shape:
+        raise ShapeError(f"{name} has shape {given.shape}, expected {shape}")
+    array = np.array(given, dtype, order="C")
+    array.flags.writeable = False
+    return array
 
 
 def read_state(
