@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Every layer of every network on one thread, those of two networks on one thread and two, and small
-# maps by eights, ours beside every library: writes report.md, rows.csv, machine.json and pictures
-# below one-thread/, two-threads/ and batch/ beside this file; a name as argument for one of them.
-# Takes half an hour on a machine that does nothing else.
+# Every layer of every network, ours beside every library, on one thread and on all; and small maps by
+# eights. The automatic choice is tuned before, on one thread. Writes report.md, rows.csv, machine.json and
+# pictures below networks/ and batch/ beside this file; a name as argument for one of them.
+# Takes an hour on a machine that does nothing else.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 convmark=${CONVMARK:-$root/.venv/bin/convmark}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+# A database of its own: what somebody tuned before has no part in this.
+export CONVMARK_TUNED=$scratch/tuned.sqlite
 
 # Not those that lose everywhere: the seven loops, the large kernels' FFTs, F(2, 5).
 ours=(direct_tiled im2col_gemm depthwise_stencil grouped_stencil grouped_winograd
@@ -24,8 +26,12 @@ run() {
 
 networks=(alexnet basics dilated googlenet_v3 mobilenet mobilenet_dw resnet50 resnext101 unet vgg19 yolov2)
 batch=(mb8ic256ih14oc256kh3ph1 mb8ic512ih14oc512kh3ph1 mb8ic512ih7oc512kh3ph1)
-wants() { [ "${asked:=all}" = all ] || [ "$asked" = "$1" ]; }
+threads=1,$(nproc)
 asked=${1:-all}
+wants() { [ "$asked" = all ] || [ "$asked" = "$1" ]; }
 if wants batch; then run batch "${batch[@]/#/--problem=}"; fi
-if wants two-threads; then run two-threads --network=resnet50 --network=vgg19 --threads 1,2 --processes 1; fi
-if wants one-thread; then run one-thread --processes 1 "${networks[@]/#/--network=}"; fi
+if wants networks; then
+    mkdir -p "$here/networks"
+    "$convmark" tune "${networks[@]/#/--network=}" --seconds 0.1 >"$here/networks/tuned.txt"
+    run networks --processes 1 --threads "$threads" "${networks[@]/#/--network=}"
+fi
