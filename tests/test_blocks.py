@@ -23,6 +23,7 @@ from kernels import (
 )
 from kernels.blocks.batch_norm import BatchNorm2d, fold
 from kernels.blocks.block import images_at_once
+from kernels.machine.blocking import cache_bytes
 
 each_block = pytest.mark.parametrize("name", BLOCKS)
 
@@ -247,7 +248,10 @@ def test_a_dynamic_convolution_without_bias() -> None:
         block.bias = np.ones((2, 6))
 
 
-def test_images_whose_result_stays_in_l2_are_computed_at_once() -> None:
-    assert images_at_once(6, 1) == 6
-    assert images_at_once(7, 2**40) == 1
+def test_images_that_do_not_fit_l2_pass_one_by_one_and_others_together() -> None:
+    L2 = cache_bytes(2)
+    assert images_at_once(6, L2 + 1) == 1
+    assert images_at_once(6, L2) == 6
+    assert images_at_once(12, L2) == 6  # a divisor: the plan is for one number of images
+    assert images_at_once(11, L2) == 1
     assert images_at_once(1, 1) == 1

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from kernels import Algorithm, Conv2dProblem, Setup, algorithms, get_algorithm, plan, registry
-from kernels.blocks.experts import PackedExperts, PlaneAverage
+from kernels.blocks.experts import PackedExperts, PlaneAverage, fastest_with_experts
 from kernels.machine.launch import Launch
 from kernels.registry import Run
+from kernels.select import choose
 
 #: For those that are made for one kind only: depthwise, 5x5, one-dimensional.
 _PROBLEMS = ("mb2ic17ih23oc40kh3ph1b1", "g16ic16ih30oc16kh3ph1b1", "ic17ih23oc40kh5ph2b1", "ic17ih23oc40kh1kw7pw3ph0b1")
@@ -56,6 +57,20 @@ def test_packing_that_is_not_linear_is_refused(monkeypatch: pytest.MonkeyPatch) 
     bound = plan(p, np.zeros(p.weight_shape, p.dtype), algorithm="squares", threads=1)
     with pytest.raises(ValueError, match="squares packs weights not linearly"):
         PackedExperts(bound, np.ones((2, *p.weight_shape), p.dtype), np.zeros((2, 2), p.dtype))
+
+
+def test_an_algorithm_is_chosen_with_what_summing_its_weights_takes() -> None:
+    p = Conv2dProblem.parse("ic256ih14oc256kh3ph1b1")
+    alone = choose(p)
+    seconds = {each.algorithm.name: each.seconds for each in alone.candidates}
+
+    def bytes_of(name: str) -> int:
+        zeros = np.zeros(p.weight_shape, p.dtype)
+        return sum(each.nbytes for each in get_algorithm(name).prepare(p, zeros) if isinstance(each, np.ndarray))
+
+    few, many = (fastest_with_experts(p, experts, 1) for experts in (1, 64))
+    assert bytes_of(many) < bytes_of(alone.algorithm.name) and bytes_of(many) <= bytes_of(few)
+    assert (seconds[many] or 0) > (seconds[alone.algorithm.name] or 0)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

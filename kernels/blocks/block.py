@@ -24,6 +24,8 @@ __all__ = ["Block", "Fused", "images_at_once"]
 
 #: Plans that a block keeps: shapes of input that take turns.
 _PLANS = 8
+#: Times the size of L2 that intermediate results of several images may take: some of L3.
+_TOGETHER = 8
 #: What torch's batch norm counts in training, and inference has no use for.
 _COUNTER = "num_batches_tracked"
 
@@ -159,6 +161,13 @@ class Block:
 
 
 def images_at_once(batch: int, image_bytes: int) -> int:
-    """Of the divisors of ``batch`` the greatest whose images' intermediate result stays in L2; at least one."""
-    most = max(1, cache_bytes(2) // image_bytes)
+    """Images that pass through one step of a block before the next: a divisor of ``batch``.
+
+    One, where its intermediate result does not fit L2: it is still in L3 when it is read. (Of
+    128 channels at 56x56 between depthwise and 1x1 that saves 4 %.) Smaller ones together, so that
+    weights are read less often: 4 images of 512 channels at 13x13, whose transformed weights for 1024
+    take 75 MB, are 1.25 times as fast.
+    """
+    L2 = cache_bytes(2)
+    most = 1 if image_bytes > L2 else _TOGETHER * L2 // image_bytes
     return max(count for count in range(1, min(batch, most) + 1) if batch % count == 0)

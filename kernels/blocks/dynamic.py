@@ -8,11 +8,12 @@ import numpy as np
 
 from kernels.arguments import Ints
 from kernels.blocks.block import Block, Fused
-from kernels.blocks.experts import PackedExperts, PlaneAverage
+from kernels.blocks.experts import PackedExperts, PlaneAverage, fastest_with_experts
 from kernels.blocks.parameters import Parameter, Record, own
 from kernels.errors import ArgumentError, ShapeError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
+from kernels.machine import threading
 from kernels.plan import plan
 
 __all__ = ["DynamicConv2d", "Routing"]
@@ -128,7 +129,10 @@ class DynamicConv2d(Block, Record):
     def _fuse(self, shape: tuple[int, ...]) -> Fused:
         problem = self._problem(self._one, shape).replace(mb=1)
         zeros = np.zeros(problem.weight_shape, self.dtype)
-        bound = plan(problem, zeros, algorithm=self.algorithm, threads=self.threads)
+        algorithm = self.algorithm
+        if algorithm == "auto":
+            algorithm = fastest_with_experts(problem, len(self.weight), threading.resolve(self.threads))
+        bound = plan(problem, zeros, algorithm=algorithm, threads=self.threads)
         biases = np.zeros((len(self.weight), problem.oc)) if self.bias is None else self.bias
         experts = PackedExperts(bound, self.weight, biases)
         averages = PlaneAverage(shape, problem.dtype, bound.threads)

@@ -2,8 +2,8 @@
 
 The convolution writes some images at a time into a buffer, from where they are pooled while they
 are in L2, or, where one image is larger, in L3. Nothing is gained by convolving fewer channels at
-a time so that they stay in L2: measured on 3 to 32 channels at 224x224, where pooling takes 15 % of
-the block, and on 64 to 128 at 112x112 (5 %), where the input would be transformed again for each part.
+a time so that they stay in L2: measured on 3 to 32 channels at 224x224, where pooling takes 0.10 ms of
+0.65, and on 64 to 128 at 112x112 (0.2 ms of 6), where the input would be transformed again for each part.
 """
 
 from __future__ import annotations
