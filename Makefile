@@ -42,11 +42,11 @@ aa: $(STAMP)
 	$(BIN)/convmark aa $(ARGS)
 
 lint: $(STAMP)
-	$(BIN)/ruff check kernels suite tests
-	$(BIN)/ruff format --check kernels suite tests
+	$(BIN)/ruff check kernels suite tests examples
+	$(BIN)/ruff format --check kernels suite tests examples
 
 types: $(STAMP)
-	$(BIN)/mypy kernels suite
+	$(BIN)/mypy kernels suite examples
 
 clean:
 	rm -rf $(VENV)

@@ -20,7 +20,7 @@ from suite.commands.run import run
 from suite.commands.verify import verify
 from suite.contenders import UnknownContender
 from suite.report.foreign import ForeignError
-from suite.store import StoreError
+from suite.run_folder import StoreError
 
 __all__ = ["app", "main"]
 

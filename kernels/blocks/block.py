@@ -148,9 +148,9 @@ class Block:
     def _problem(self, conv: Conv2d, shape: tuple[int, ...]) -> Conv2dProblem:
         """The convolution of ``conv`` on an input of ``shape``, with the bias that a batch norm leaves."""
         src = np.broadcast_to(np.zeros((), self.dtype), shape)
-        _, found = conv._described(src)
-        assert isinstance(found, Conv2dProblem), shape
-        return found.replace(bias=True)
+        _, problem, _ = conv._described(src)
+        assert problem is not None, shape
+        return problem.replace(bias=True)
 
     def _folded(self, conv: Conv2d, norm: BatchNorm2d, problem: Conv2dProblem, epilogue: Epilogue) -> Plan:
         """A plan for a convolution and the batch norm behind it."""

@@ -12,6 +12,7 @@ from suite.commands.asked import all_right, counts, request_of
 from suite.commands.report import complete
 from suite.console import fail, print_json, stderr, stdout, warn
 from suite.environment import evicting_bytes, measure_limits, this_machine
+from suite.frames import latest_of
 from suite.interleave import Schedule
 from suite.outcome import Take
 from suite.progress import Watch
@@ -19,9 +20,10 @@ from suite.report.blocks import block_tables
 from suite.report.gather import combine, write_report
 from suite.report.groups import circumstances
 from suite.report.terminal import print_report
+from suite.run_folder import Run
 from suite.runner import run_bouts
 from suite.selection import Bout, Request, bouts_of
-from suite.store import Run, latest_of, open_run, require_writable, start_run
+from suite.store import open_run, require_writable, start_run
 from suite.summary import rows_of_bout
 
 __all__ = ["begin", "carry_out", "run"]
