@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from suite.blocks.graph import INPUT, Drawing, Graph
+from suite.blocks.drawing import Drawing
+from suite.blocks.graph import INPUT, Graph
 
 __all__ = ["KINDS"]
 

@@ -18,7 +18,8 @@ __all__ = ["BLOCKS_NOTE", "BlockTable", "block_tables"]
 BLOCKS_NOTE = (
     "Ours fused against others: the median over pairs of processes of their time by its time, above 1 is ahead; "
     "of PyTorch's ways to be used, eager in NCHW and the better one of that and channels_last. "
-    "% of limit counts the multiply-adds of the convolutions."
+    "% of limit counts the multiply-adds of the convolutions. A comparison is left out where one of both is wrong or "
+    "mistrusted."
 )
 
 #: Who fused blocks are compared with, by heading: the best of them where there are several.
@@ -61,16 +62,20 @@ class BlockTable:
 
     @property
     def lines(self) -> tuple[tuple[str, ...], ...]:
-        """A line a block, and for each comparison its mean and its least."""
+        """A line a block, and for each comparison of how many blocks it is, its mean and its least."""
         lines = [
             (each.name, "" if each.problem == each.name else each.problem, span(each.time_s), percent(each.pct_of_peak),
              *(factor(each.speedups.get(name)) for name in _OTHERS))
             for each in self.blocks
         ]  # fmt: skip
-        for words, key in (("geometric mean", "geometric_mean"), ("least", "least")):
-            lines.append((words, "", "", "", *(factor(self.comparison(name)[key]) for name in _OTHERS)))
-        where = (self.comparison(name)["where"] or "" for name in _OTHERS)
-        return *lines, ("least on", "", "", "", *where)
+        found = [self.comparison(name) for name in _OTHERS]
+        ends = (
+            ("blocks compared", (str(each["blocks"]) for each in found)),
+            ("geometric mean", (factor(each["geometric_mean"]) for each in found)),
+            ("least", (factor(each["least"]) for each in found)),
+            ("least on", (each["where"] or "" for each in found)),
+        )
+        return *lines, *((words, "", "", "", *cells) for words, cells in ends)
 
     def comparison(self, name: str) -> dict[str, Any]:
         """Of all blocks in which both are right: geometric mean, least, and where that is; ``None`` without any."""

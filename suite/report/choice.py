@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kernels import Conv2dProblem, choose
-from suite.report.groups import circumstances, groups, is_peer
+from suite.report.groups import circumstances, groups, is_peer, single_convolutions
 from suite.report.units import factor, span
 
 __all__ = ["CHOICE_HEADINGS", "MISSED_HEADINGS", "ChoiceTable", "choice_tables"]
@@ -55,10 +55,11 @@ class _Judged:
 def choice_tables(frame: pd.DataFrame) -> list[ChoiceTable]:
     """A table for each number of threads, warm caches, where several algorithms were timed.
 
-    A problem that several networks have counts once. The cost model is that of the kernels that are
-    installed now, without anything measured; ``auto`` is what ran.
+    A problem that several networks have counts once, and blocks are left out. The cost model is that of the
+    kernels that are installed now, without anything measured; ``auto`` is what ran.
     """
     tables = []
+    frame = single_convolutions(frame)
     warm = frame[(frame["status"] == "ok") & (frame["cache"] == "warm")].drop_duplicates(
         ["problem", "algorithm", "threads"]
     )

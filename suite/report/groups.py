@@ -9,7 +9,16 @@ import pandas as pd
 
 from suite.rows import Row
 
-__all__ = ["CIRCUMSTANCES", "LAYER", "circumstances", "display_name", "groups", "is_peer", "name_of"]
+__all__ = [
+    "CIRCUMSTANCES",
+    "LAYER",
+    "circumstances",
+    "display_name",
+    "groups",
+    "is_peer",
+    "name_of",
+    "single_convolutions",
+]
 
 #: Columns in which rows agree that may be added up: the same threads and caches.
 CIRCUMSTANCES = ["network", "threads", "cache"]
@@ -43,6 +52,11 @@ def groups(frame: pd.DataFrame, by: list[str]) -> Iterator[list[Row]]:
 
 def _rank(row: Row) -> tuple[Any, ...]:
     return _ORDER.get(row["status"], 2), row["time_s"] or 0.0, row["status"], row["reason"] or ""
+
+
+def single_convolutions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of single convolutions, without those of blocks, whose texts have a kind before a colon."""
+    return frame[~frame["problem"].str.contains(":", regex=False)]
 
 
 def is_peer(row: Row) -> bool:

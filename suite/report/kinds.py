@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kernels import Conv2dProblem
-from suite.report.groups import circumstances, groups, is_peer
+from suite.report.groups import circumstances, groups, is_peer, single_convolutions
 from suite.report.units import factor, percent
 
 __all__ = ["KIND_HEADINGS", "KindTable", "kind_of", "kind_tables"]
@@ -66,9 +66,8 @@ def kind_tables(frame: pd.DataFrame) -> list[KindTable]:
 
     A problem that several networks have counts once. Blocks have a table of their own.
     """
-    frame = frame[~frame["problem"].str.contains(":", regex=False)]
     tables = []
-    for _, part in frame.groupby(["threads", "cache"], sort=False):
+    for _, part in single_convolutions(frame).groupby(["threads", "cache"], sort=False):
         met = list(_met(part))
         if not met:
             continue
