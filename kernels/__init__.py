@@ -2,6 +2,7 @@
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
 from kernels import tuned
+from kernels.blocks import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import conv2d
@@ -21,15 +22,21 @@ __all__ = [
     "Choice",
     "Conv2d",
     "Conv2dProblem",
+    "ConvBlock",
+    "DarknetResidual",
+    "DepthwiseSeparable",
     "DtypeError",
+    "DynamicConv2d",
     "Epilogue",
     "LazyConv2d",
     "Memory",
     "Plan",
     "ProblemError",
+    "ResNetStem",
     "Setup",
     "ShapeError",
     "StateDictError",
+    "UNetDown",
     "UnknownAlgorithm",
     "UnsupportedProblem",
     "algorithm",

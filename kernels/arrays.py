@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.errors import ArgumentError, DtypeError, ShapeError
 
-__all__ = ["as_array", "check_out"]
+__all__ = ["as_array", "check_out", "check_real"]
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
@@ -28,7 +28,11 @@ def as_array(name: str, value: Any) -> np.ndarray:
     elif isinstance(value, list | tuple | str | bytes | np.generic):
         raise _no_array(name, value)
     elif hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except TypeError as refused:
+            # Such as a torch tensor of bfloat16, which NumPy has not.
+            raise ArgumentError(f"conv2d(): {name} cannot be read as a NumPy array: {refused}") from refused
     elif hasattr(value, "__dlpack__"):
         try:
             array = np.from_dlpack(value)
@@ -47,6 +51,18 @@ def _no_array(name: str, value: Any) -> ArgumentError:
         f"conv2d(): {name} is of type {type(value).__name__}, expected an array "
         "(NumPy's, or one with __array__, __dlpack__ or a buffer)"
     )
+
+
+def check_real(name: str, array: np.ndarray) -> None:
+    """Refuse what is no real numbers: of complex ones a part would be lost, others' bytes mean something else.
+
+    Raises
+    ------
+    DtypeError
+        Elements do not become float32 by rounding alone.
+    """
+    if not np.can_cast(array.dtype, np.float32, "same_kind"):
+        raise DtypeError(f"{name} has dtype {array.dtype}, expected real numbers, such as float16 or float32")
 
 
 def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[str, np.ndarray | None]) -> None:

@@ -1,10 +1,16 @@
-"""What `conv2d` raises: each error is at once what a NumPy user and what a torch user would catch."""
+"""What is raised: errors of `conv2d` are at once what a NumPy user and what a torch user would catch."""
 
 from __future__ import annotations
 
-from kernels.problem import ProblemError
+__all__ = ["ArgumentError", "DtypeError", "ProblemError", "ShapeError", "StateDictError", "UnsupportedProblem"]
 
-__all__ = ["ArgumentError", "DtypeError", "ShapeError", "StateDictError"]
+
+class ProblemError(ValueError):
+    """A convolution that cannot be described: the text or an extent is wrong."""
+
+
+class UnsupportedProblem(ValueError):
+    """An algorithm was asked by name for a problem that it refuses."""
 
 
 class ArgumentError(TypeError):

@@ -99,21 +99,18 @@ def conv2d(
     steps, sides, taps = read_ints("stride", stride), read_padding(padding), read_ints("dilation", dilation)
     count = read_groups(groups)
     whole = src
-    src, found = padded_and_described(src, wei, bia, steps, sides, taps, count, read_padding_mode(padding_mode))
-    shape = found.output_shape if isinstance(found, Conv2dProblem) else found
-    batched = src.ndim == 4
+    mode = read_padding_mode(padding_mode)
+    src, problem, shape = padded_and_described(src, wei, bia, steps, sides, taps, count, mode)
     if out is not None:
-        check_out(out, shape if batched else shape[1:], src.dtype, {"input": whole, "weight": wei, "bias": bia})
-    if isinstance(found, Conv2dProblem):
+        check_out(out, shape, src.dtype, {"input": whole, "weight": wei, "bias": bia})
+    into = np.empty(shape, src.dtype) if out is None else out
+    if problem is not None:
         bound = plan(
-            found, wei, bia, algorithm=algorithm, threads=threads, max_error=max_error, max_workspace=max_workspace
+            problem, wei, bia, algorithm=algorithm, threads=threads, max_error=max_error, max_workspace=max_workspace
         )
-        result = bound(src if batched else src[None], out if batched or out is None else out[None])
-    else:
-        result = np.empty(shape, src.dtype)
-    if out is not None:
-        return out
-    return result if batched else result[0]
+        batched = src.ndim == 4
+        bound(src if batched else src[None], into if batched else into[None])
+    return into
 
 
 def padded_and_described(
@@ -125,8 +122,10 @@ def padded_and_described(
     dilation: list[int],
     groups: int,
     mode: str,
-) -> tuple[np.ndarray, Conv2dProblem | tuple[int, int, int, int]]:
-    """The input behind a padding that is not of zeros, and what `describe` makes of it."""
+) -> tuple[np.ndarray, Conv2dProblem | None, tuple[int, ...]]:
+    """The input behind a padding that is not of zeros; its problem, if there is one; and the result's shape."""
     if mode != "zeros":
         src, padding = pad(src, mode, padding, wei.shape, stride, dilation, groups), [0]
-    return src, describe(src, wei, bia, stride, padding, dilation, groups)
+    found = describe(src, wei, bia, stride, padding, dilation, groups)
+    problem, shape = (found, found.output_shape) if isinstance(found, Conv2dProblem) else (None, found)
+    return src, problem, shape if src.ndim == 4 else shape[1:]

@@ -10,12 +10,13 @@ import numpy as np
 
 from kernels.arguments import Ints, read_groups, read_ints, read_padding, read_padding_mode
 from kernels.arrays import as_array, check_out
+from kernels.checks import check_channels, check_same_strides
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import padded_and_described
 from kernels.initialise import fans, gain
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem
-from kernels.state import IncompatibleKeys, read_state
+from kernels.state import IncompatibleKeys, own_array, read_state
 
 __all__ = ["Conv2d"]
 
@@ -74,17 +75,15 @@ class Conv2d:
         self.groups = read_groups(groups)
         if self.groups <= 0:
             raise ShapeError("groups must be a positive integer")
-        if in_channels % self.groups:
-            raise ShapeError("in_channels must be divisible by groups")
-        if out_channels % self.groups:
-            raise ShapeError("out_channels must be divisible by groups")
+        check_channels("in_channels", in_channels, self.groups)
+        check_channels("out_channels", out_channels, self.groups)
         self.stride, self.dilation = read_ints("stride", stride), read_ints("dilation", dilation)
         self.padding = read_padding(padding)
         if isinstance(self.padding, str):
             if self.padding not in ("same", "valid"):
                 raise ShapeError(f"Invalid padding string '{padding!s}', should be one of {{'same', 'valid'}}")
-            if self.padding == "same" and any(step != 1 for step in self.stride):
-                raise ShapeError("padding='same' is not supported for strided convolutions")
+            if self.padding == "same":
+                check_same_strides(self.stride)
         self.padding_mode = read_padding_mode(padding_mode)
         self.kernel_size = read_ints("kernel_size", kernel_size)
         if len(self.kernel_size) != 2 or min(self.kernel_size) < 0:
@@ -112,32 +111,32 @@ class Conv2d:
     @property
     def weight(self) -> np.ndarray:
         """Weights, read-only; assign to change them."""
-        if self._weight is None:
-            raise StateDictError("LazyConv2d has no weights yet, expected a call or load_state_dict before")
+        self._require_channels()
+        assert self._weight is not None
         return self._weight
 
     @weight.setter
     def weight(self, value: Any) -> None:
-        self._weight = self._own("weight", value, self.weight_shape)
+        self._require_channels()
+        self._weight = own_array("weight", value, self.weight_shape, self.dtype)
         self._plans.clear()
 
     @property
     def bias(self) -> np.ndarray | None:
         """Bias, read-only, or None; assign to change it."""
+        self._require_channels()
         return self._bias
 
     @bias.setter
     def bias(self, value: Any) -> None:
-        self._bias = None if value is None else self._own("bias", value, (self.out_channels,))
+        self._require_channels()
+        self._bias = None if value is None else own_array("bias", value, (self.out_channels,), self.dtype)
         self._has_bias = value is not None
         self._plans.clear()
 
-    def _own(self, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-        array = np.array(as_array(name, value), self.dtype, order="C")
-        if array.shape != shape:
-            raise ShapeError(f"{name} has shape {array.shape}, expected {shape}")
-        array.flags.writeable = False
-        return array
+    def _require_channels(self) -> None:
+        if self._lazy and not self.in_channels:
+            raise StateDictError("LazyConv2d has no weights yet, expected a call or load_state_dict before")
 
     def reset_parameters(self) -> None:
         """Draw weights and bias as torch does, uniform within 1 / sqrt(fan_in)."""
@@ -159,6 +158,7 @@ class Conv2d:
         """
         if mode not in ("fan_in", "fan_out"):
             raise ValueError(f"mode is {mode!r}, expected 'fan_in' or 'fan_out'")
+        self._require_channels()
         fan = fans(self.weight_shape)[mode == "fan_out"]
         self.weight = self._rng.normal(0.0, gain(nonlinearity, a) / np.sqrt(fan), self.weight_shape)
         return self
@@ -168,14 +168,20 @@ class Conv2d:
         return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Take weights by torch's names, of any float dtype; either all that fit, or none.
+        """Take weights by torch's names, rounded to the layer's dtype; either all of them, or none.
+
+        A safetensors file is loaded by ``layer.load_state_dict(safetensors.numpy.load_file(path))``.
+        NumPy has no bfloat16: reading a file of it fails unless ml_dtypes is imported, which
+        teaches it to NumPy.
 
         Raises
         ------
         StateDictError
             Names are missing or unknown (if ``strict``), or shapes differ: torch's words.
+        DtypeError
+            Elements are no real numbers; of complex ones torch would drop the imaginary parts.
         ArgumentError
-            It is no mapping.
+            It is no mapping, or holds what is no array, such as a torch tensor of bfloat16.
         """
         shapes = {"weight": self.weight_shape} | ({"bias": (self.out_channels,)} if self._has_bias else {})
         found, keys = read_state(state_dict, shapes, strict, type(self).__name__)
@@ -198,8 +204,8 @@ class Conv2d:
         if known is not None and self.padding_mode == "zeros":
             bound, shape, padded = *known, src
         else:
-            padded, found = self._described(src)
-            bound, shape = known or self._bind(src, found)
+            padded, problem, shape = self._described(src)
+            bound, shape = known or self._bind(src.shape, problem, shape)
         if out is not None:
             check_out(out, shape, src.dtype, {"input": src, "weight": self.weight, "bias": self.bias})
         into = np.empty(shape, src.dtype) if out is None else out
@@ -210,27 +216,22 @@ class Conv2d:
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the result for an input of that shape, or raise what a call would."""
-        src = np.broadcast_to(np.zeros((), self.dtype), input_shape)
-        found = self._described(src)[1]
-        shape = found.output_shape if isinstance(found, Conv2dProblem) else found
-        return shape if src.ndim == 4 else shape[1:]
+        return self._described(np.broadcast_to(np.zeros((), self.dtype), input_shape))[2]
 
-    def _described(self, src: np.ndarray) -> tuple[np.ndarray, Conv2dProblem | tuple[int, int, int, int]]:
+    def _described(self, src: np.ndarray) -> tuple[np.ndarray, Conv2dProblem | None, tuple[int, ...]]:
         numbers = self.stride, self.padding, self.dilation, self.groups, self.padding_mode
         return padded_and_described(src, self.weight, self.bias, *numbers)
 
     def _bind(
-        self, src: np.ndarray, found: Conv2dProblem | tuple[int, int, int, int]
+        self, given: tuple[int, ...], problem: Conv2dProblem | None, shape: tuple[int, ...]
     ) -> tuple[Plan | None, tuple[int, ...]]:
         bound = None
-        shape: tuple[int, ...] = found if isinstance(found, tuple) else found.output_shape
-        if isinstance(found, Conv2dProblem):
-            bound = plan(found, self.weight, self.bias, algorithm=self.algorithm, threads=self.threads)
-        known = bound, shape if src.ndim == 4 else shape[1:]
-        self._plans[src.shape] = known
+        if problem is not None:
+            bound = plan(problem, self.weight, self.bias, algorithm=self.algorithm, threads=self.threads)
+        self._plans[given] = bound, shape
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
-        return known
+        return bound, shape
 
     def __repr__(self) -> str:
         parts = [

@@ -9,7 +9,8 @@ import numpy as np
 
 from kernels.arguments import Ints
 from kernels.arrays import as_array
-from kernels.errors import ArgumentError, ShapeError, StateDictError
+from kernels.checks import check_channels
+from kernels.errors import ShapeError, StateDictError
 from kernels.layers import Conv2d
 from kernels.state import IncompatibleKeys
 
@@ -20,6 +21,9 @@ class LazyConv2d(Conv2d):
     """A `Conv2d` that takes ``in_channels`` from its first input, or from weights that it loads.
 
     Parameters are those of `Conv2d` without the first; it is one of them from then on, as in torch.
+    Until then it has no weights, and whatever asks for them or sets them raises `StateDictError`:
+    ``state_dict`` too, where torch gives placeholders that can do nothing but be loaded by another
+    lazy layer.
     """
 
     _lazy = True
@@ -28,10 +32,12 @@ class LazyConv2d(Conv2d):
         super().__init__(0, out_channels, kernel_size, *arguments, **others)
 
     def _settle(self, in_channels: int) -> None:
-        if in_channels % self.groups:
-            raise ShapeError("in_channels must be divisible by groups")
+        check_channels("in_channels", in_channels, self.groups)
         self.in_channels = in_channels
         self.__class__ = Conv2d  # type: ignore[assignment]
+
+    def reset_parameters(self) -> None:
+        """Do nothing: there is nothing to draw yet, as in torch."""
 
     def __call__(self, input: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Infer ``in_channels``, draw the weights, convolve."""
@@ -53,7 +59,7 @@ class LazyConv2d(Conv2d):
         self.in_channels = np.shape(weight)[1] * self.groups
         try:
             keys = super().load_state_dict(state_dict, strict)
-        except (StateDictError, ArgumentError):
+        except (ValueError, TypeError):
             self.in_channels = 0
             raise
         self._settle(self.in_channels)

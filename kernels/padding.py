@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from kernels.arguments import Padding
+from kernels.checks import check_not_negative, check_rank, other_length, unknown_padding
 from kernels.errors import ShapeError
 from kernels.semantics import same_padding
 
@@ -53,13 +54,9 @@ def pad(
     ShapeError
         The input is too small for the border, or has no elements to take it from.
     """
-    if src.ndim not in (3, 4):
-        raise ShapeError(
-            f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(src.shape)}"
-        )
+    check_rank(src.shape)
     rows, columns = _sides(src, padding, weight, stride, dilation, groups)
-    if min(*rows, *columns) < 0:
-        raise ShapeError("negative padding is not supported")
+    check_not_negative((*rows, *columns))
     _check(src.shape, mode, rows, columns)
     if not any((*rows, *columns)):
         return src
@@ -77,12 +74,9 @@ def _sides(
         before, after = same_padding(shape, weight, stride, dilation, groups)
         return (before[0], after[0]), (before[1], after[1])
     if isinstance(padding, str):
-        raise ShapeError(f"Invalid padding string: '{padding}'")
+        raise unknown_padding(padding)
     if len(padding) != 2:
-        raise ShapeError(
-            "expected padding to be a single integer value or a list of 2 values "
-            f"to match the convolution dimensions, but got padding={padding}"
-        )
+        raise other_length("padding", padding, 2)
     return (padding[0], padding[0]), (padding[1], padding[1])
 
 

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
+
+from kernels.errors import ProblemError, UnsupportedProblem
+from kernels.problem_text import KEYS, problem_text, read_problem_text
 
 __all__ = ["Conv2dProblem", "ProblemError", "UnsupportedProblem"]
 
 _DTYPES = {"float32": 4, "float64": 8}
-
-#: Text keys in the order in which they are printed.
-_TEXT_KEYS = (
-    "g", "mb", "ic", "ih", "iw", "oc", "kh", "kw", "sh", "sw",
-    "ph", "pw", "pb", "pr", "dh", "dw",
-)  # fmt: skip
-_TOKEN = re.compile(r"([a-z]+)(\d+)")
-
-
-class ProblemError(ValueError):
-    """A convolution that cannot be described: the text or an extent is wrong."""
-
-
-class UnsupportedProblem(ValueError):
-    """An algorithm was asked by name for a problem that it refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +73,7 @@ class Conv2dProblem:
             object.__setattr__(self, "pb", self.ph)
         if self.pr is None:
             object.__setattr__(self, "pr", self.pw)
-        for key in _TEXT_KEYS:
+        for key in KEYS:
             value = getattr(self, key)
             least = 0 if key in ("mb", "ph", "pw", "pb", "pr") else 1
             if isinstance(value, bool) or not isinstance(value, int):
@@ -170,22 +157,7 @@ class Conv2dProblem:
     # -- text -------------------------------------------------------------
 
     def __str__(self) -> str:
-        parts = []
-        for key in _TEXT_KEYS:
-            value = getattr(self, key)
-            if value != self._text_default(key):
-                parts.append(f"{key}{value}")
-        if self.bias:
-            parts.append("b1")
-        if self.dtype == "float64":
-            parts.append("f64")
-        return "".join(parts)
-
-    def _text_default(self, key: str) -> int | None:
-        partner = {"iw": "ih", "kw": "kh", "sw": "sh", "pw": "ph", "pb": "ph", "pr": "pw", "dw": "dh"}
-        if key in partner:
-            return int(getattr(self, partner[key]))
-        return {"g": 1, "mb": 1, "sh": 1, "ph": 0, "dh": 1}.get(key)
+        return problem_text({field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def parse(cls, text: str) -> Conv2dProblem:
@@ -215,38 +187,7 @@ class Conv2dProblem:
         >>> str(Conv2dProblem.parse("ic64ih56iw56oc64kh3kw3ph1"))
         'ic64ih56oc64kh3ph1'
         """
-        whole = text.strip()
-        end = 0
-        found: dict[str, int] = {}
-        for match in _TOKEN.finditer(whole):
-            if match.start() != end:
-                break
-            end = match.end()
-            key, value = match.group(1), int(match.group(2))
-            if key not in (*_TEXT_KEYS, "b", "f"):
-                raise ProblemError(
-                    f"unknown key {key!r} in problem text {text!r}, expected one of {' '.join(_TEXT_KEYS)} b f"
-                )
-            if key in found:
-                raise ProblemError(f"key {key!r} stands twice in problem text {text!r}")
-            found[key] = value
-        if not whole or end != len(whole):
-            rest = whole[end:] or "nothing"
-            raise ProblemError(
-                f"malformed problem text {text!r} at {rest!r}, expected keys and numbers like 'ic64ih56oc64kh3ph1'"
-            )
-        bias, bits = found.pop("b", 0), found.pop("f", 32)
-        if bias not in (0, 1):
-            raise ProblemError(f"b is {bias} in problem text {text!r}, expected 0 or 1")
-        if bits not in (32, 64):
-            raise ProblemError(f"f is {bits} in problem text {text!r}, expected 32 or 64")
-        for key in ("ic", "ih", "oc", "kh"):
-            if key not in found:
-                raise ProblemError(f"problem text {text!r} has no {key!r}, expected at least ic, ih, oc and kh")
-        for key, source in (("iw", "ih"), ("kw", "kh"), ("sw", "sh"), ("pw", "ph"), ("dw", "dh")):
-            if source in found:
-                found.setdefault(key, found[source])
-        return cls(**found, bias=bool(bias), dtype=f"float{bits}")  # type: ignore[arg-type]
+        return cls(**read_problem_text(text))
 
     def replace(self, **changes: object) -> Conv2dProblem:
         """Return a copy with some extents changed and every other one kept."""

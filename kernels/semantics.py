@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kernels.arguments import Padding
+from kernels.checks import check_not_negative, check_rank, check_same_strides, other_length, unknown_padding
 from kernels.errors import DtypeError, ShapeError
 from kernels.problem import Conv2dProblem
 
@@ -57,10 +58,7 @@ def describe(
     if bia is not None and bia.dtype != src.dtype:
         ours, theirs = (_TORCH_NAMES.get(each.dtype.name, (str(each.dtype),))[0] for each in (src, bia))
         raise DtypeError(f"Input type ({ours}) and bias type ({theirs}) should be the same")
-    if src.ndim not in (3, 4):
-        raise ShapeError(
-            f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {_size(src.shape)}"
-        )
+    check_rank(src.shape)
     shape = src.shape if src.ndim == 4 else (1, *src.shape)
     before, after = (0, 0), (0, 0)
     # Nobody can name it, but where it does not fit torch says so.
@@ -77,7 +75,7 @@ def describe(
         elif padding == "valid":
             padding, output_padding = [0], [0]
         else:
-            raise ShapeError(f"Invalid padding string: '{padding}'")
+            raise unknown_padding(padding)
     _check_dimensions(wei.shape, groups)
     rank = wei.ndim - 2
     sh, sw = _per_axis("stride", stride, rank)
@@ -121,8 +119,7 @@ def same_padding(
     for name, value in (("stride", stride), ("dilation", dilation)):
         if len(value) not in (1, rank):
             raise ShapeError(f"{name} cannot broadcast to {rank} dimensions")
-    if any(step != 1 for step in stride):
-        raise ShapeError("padding='same' is not supported for strided convolutions")
+    check_same_strides(stride)
     rows, columns = (d * (k - 1) for d, k in zip(_both(dilation), weight[2:], strict=True))
     # Towards zero, as in C++: a negative dilation is refused further on, in words that depend on it.
     before = int(rows / 2), int(columns / 2)
@@ -138,10 +135,7 @@ def _check_dimensions(weight: Sequence[int], groups: int) -> None:
 
 def _per_axis(name: str, value: list[int], rank: int) -> tuple[int, int]:
     if len(value) not in (1, rank):
-        raise ShapeError(
-            f"expected {name} to be a single integer value or a list of {rank} values "
-            f"to match the convolution dimensions, but got {name}={value}"
-        )
+        raise other_length(name, value, rank)
     # More than two only where the weights' dimensions are refused next: the least stands for all.
     return _both(value) if len(value) < 3 else (min(value), min(value))
 
@@ -166,8 +160,7 @@ def _check_shapes(
     dilation: tuple[int, int],
     groups: int,
 ) -> None:
-    if min(padding) < 0:
-        raise ShapeError("negative padding is not supported")
+    check_not_negative(padding)
     if min(stride) <= 0:
         raise ShapeError("non-positive stride is not supported")
     if min(dilation) < 0:

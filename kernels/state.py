@@ -1,4 +1,4 @@
-"""Weights by torch's names: what is missing, unknown or of another shape, in torch's words."""
+"""A layer's own arrays, and weights by torch's names: what is missing, unknown or does not fit, in torch's words."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernels.arrays import as_array
-from kernels.errors import ArgumentError, StateDictError
+from kernels.arrays import as_array, check_real
+from kernels.errors import ArgumentError, ShapeError, StateDictError
 
-__all__ = ["IncompatibleKeys", "read_state"]
+__all__ = ["IncompatibleKeys", "own_array", "read_state"]
 
 
 class IncompatibleKeys(NamedTuple):
@@ -25,6 +25,23 @@ class IncompatibleKeys(NamedTuple):
         return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
+def own_array(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A read-only copy of an array-like, rounded to ``dtype``.
+
+    Raises
+    ------
+    ShapeError, DtypeError, ArgumentError
+        It is of another shape, no real numbers, or no array.
+    """
+    given = as_array(name, value)
+    check_real(name, given)
+    if given.shape != shape:
+        raise ShapeError(f"{name} has shape {given.shape}, expected {shape}")
+    array = np.array(given, dtype, order="C")
+    array.flags.writeable = False
+    return array
+
+
 def read_state(
     state: Any, shapes: Mapping[str, tuple[int, ...]], strict: bool, layer: str
 ) -> tuple[dict[str, np.ndarray], IncompatibleKeys]:
@@ -34,6 +51,8 @@ def read_state(
     ------
     StateDictError
         One message of all that does not fit, as torch's.
+    DtypeError
+        Elements are no real numbers.
     ArgumentError
         It is no mapping.
     """
@@ -55,6 +74,8 @@ def read_state(
     ]
     if faults:
         raise StateDictError("\n\t".join((f"Error(s) in loading state_dict for {layer}:", *faults)))
+    for name, array in found.items():
+        check_real(name, array)
     return found, keys
 
 

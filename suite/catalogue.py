@@ -1,16 +1,25 @@
-"""The workloads: one network a file, one layer a line."""
+"""The workloads: one network a file, one layer a line; and a file of blocks, one a line."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from kernels import Conv2dProblem, ProblemError
+from suite.blocks.problem import Block
 
-__all__ = ["Layer", "UnknownNetwork", "WorkloadError", "layers", "networks", "read_workload"]
+__all__ = ["BLOCKS", "Layer", "UnknownNetwork", "WorkloadError", "blocks", "layers", "networks", "read_workload"]
+
+#: The file of blocks, and what stands for a network in their rows.
+BLOCKS = "blocks"
 
 _FOLDER = Path(__file__).parent / "workloads"
+
+#: What a line describes: a convolution or a block.
+Described = TypeVar("Described", Conv2dProblem, Block)
 
 
 class UnknownNetwork(ValueError):
@@ -22,29 +31,29 @@ class WorkloadError(ValueError):
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(Generic[Described]):
     """One line of a workload file.
 
     Attributes
     ----------
     network, name : str
-    problem : Conv2dProblem
+    problem : Conv2dProblem or Block
     occurs : int
         How often the network has this layer.
     """
 
     network: str
     name: str
-    problem: Conv2dProblem
+    problem: Described
     occurs: int
 
 
 def networks() -> tuple[str, ...]:
-    """Names of all workload files, sorted."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.txt")))
+    """Names of all workload files of single convolutions, sorted."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.txt") if path.stem != BLOCKS))
 
 
-def layers(network: str) -> tuple[Layer, ...]:
+def layers(network: str) -> tuple[Layer[Conv2dProblem], ...]:
     """The layers of ``network`` in the order of its file.
 
     Raises
@@ -62,8 +71,19 @@ def layers(network: str) -> tuple[Layer, ...]:
     return read_workload(_FOLDER / f"{network}.txt")
 
 
-def read_workload(path: Path) -> tuple[Layer, ...]:
-    """Read one workload file.
+def blocks() -> tuple[Layer[Block], ...]:
+    """The blocks, in the order of their file.
+
+    Raises
+    ------
+    WorkloadError
+        A line cannot be read.
+    """
+    return _read(_FOLDER / f"{BLOCKS}.txt", Block.parse)
+
+
+def read_workload(path: Path) -> tuple[Layer[Conv2dProblem], ...]:
+    """Read one workload file of single convolutions.
 
     Raises
     ------
@@ -71,7 +91,11 @@ def read_workload(path: Path) -> tuple[Layer, ...]:
         A line is not 'problem name count', or names a layer twice; the message has the
         file and the line's number.
     """
-    found: dict[str, Layer] = {}
+    return _read(path, Conv2dProblem.parse)
+
+
+def _read(path: Path, parse: Callable[[str], Described]) -> tuple[Layer[Described], ...]:
+    found: dict[str, Layer[Described]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         text = line.partition("#")[0].strip()
         if not text:
@@ -81,7 +105,7 @@ def read_workload(path: Path) -> tuple[Layer, ...]:
         if len(parts) != 3 or not parts[2].isdigit() or int(parts[2]) < 1:
             raise WorkloadError(f"{where} is {text!r}, expected 'problem name count'")
         try:
-            problem = Conv2dProblem.parse(parts[0])
+            problem = parse(parts[0])
         except ProblemError as error:
             raise WorkloadError(f"{where}: {error}") from error
         if parts[1] in found:

@@ -12,13 +12,15 @@ from kernels import ProblemError, UnknownAlgorithm, UnsupportedProblem, tuned
 from suite import options
 from suite.catalogue import UnknownNetwork, WorkloadError
 from suite.commands import aa, explain, gate, history, memory, profile, tune
+from suite.commands.blocks import EXAMPLES as BLOCK_EXAMPLES
+from suite.commands.blocks import blocks
 from suite.commands.listing import list_, machine
 from suite.commands.report import report
 from suite.commands.run import run
 from suite.commands.verify import verify
 from suite.contenders import UnknownContender
 from suite.report.foreign import ForeignError
-from suite.store import StoreError
+from suite.run_folder import StoreError
 
 __all__ = ["app", "main"]
 
@@ -76,6 +78,7 @@ _command(
         "convmark run --resume latest",
     ),
 )
+_command("blocks", blocks, BLOCK_EXAMPLES)
 _command(
     "report",
     report,

@@ -13,7 +13,8 @@ import pandas as pd
 from suite.environment import Machine
 from suite.report.foreign import AsvResult, read_asv_results
 from suite.rows import Row, key_of
-from suite.store import StoreError, open_run, run_names
+from suite.run_folder import StoreError
+from suite.store import open_run, run_names
 
 __all__ = ["COLUMNS", "git_history", "history_frame", "stored_history"]
 

@@ -36,6 +36,12 @@ class Inputs:
     wei: np.ndarray
     bia: np.ndarray | None
 
+    @property
+    def named(self) -> dict[str, np.ndarray]:
+        """Every array by what it is called."""
+        found = {"input": self.src, "weight": self.wei, "bias": self.bia}
+        return {name: array for name, array in found.items() if array is not None}
+
 
 def make_inputs(problem: Conv2dProblem, fill: str = "normal", seed: int = 0) -> Inputs:
     """Fill a problem's arrays.

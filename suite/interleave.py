@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels import Conv2dProblem
 from suite.company import Staff
 from suite.contenders import Contender
 from suite.load import LoadGuard
 from suite.meter import Sample
 from suite.outcome import Take
 from suite.process import WorkerError
-from suite.verify import Check, Referee
+from suite.verify import Check
+from suite.works import AnyReferee, Work
 
 __all__ = ["LONGEST_REASON", "Entrant", "Schedule", "admit", "reason_of", "take_turns"]
 
@@ -78,14 +78,14 @@ class Entrant:
     slowdown: float = 0.0
 
 
-def admit(entrant: Entrant, problem: Conv2dProblem, referee: Referee, *, integers: bool = True) -> None:
+def admit(entrant: Entrant, problem: Work, referee: AnyReferee, *, integers: bool = True) -> None:
     """Prepare and judge; the take says what came of it.
 
     Whole numbers are asked for only where ``integers``, and of no peer. Times are those of
     normal values.
     """
     contender, take = entrant.contender, entrant.take
-    fills = ("integer", "normal") if integers and not contender.is_peer else ("normal",)
+    fills = referee.fills if integers and not contender.is_peer else referee.fills[-1:]
     try:
         for fill in fills:
             reply = entrant.staff.ask("prepare", contender=contender.name, problem=str(problem), fill=fill)
@@ -104,7 +104,7 @@ def admit(entrant: Entrant, problem: Conv2dProblem, referee: Referee, *, integer
         take.status, take.reason = "failed", str(error)[:LONGEST_REASON]
 
 
-def _judge(entrant: Entrant, problem: Conv2dProblem, referee: Referee, fill: str) -> Check:
+def _judge(entrant: Entrant, problem: Work, referee: AnyReferee, fill: str) -> Check:
     result = entrant.staff.ask("result")
     if result["touched"]:
         return Check("wrong", float("nan"), f"{result['touched'][0]} was written to, expected to be only read")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kernels import Conv2dProblem
-from suite.verify import Referee
+from suite.works import AnyReferee, Work, referee_of
 
 __all__ = ["Referees"]
 
@@ -24,18 +23,18 @@ class Referees:
     Parameters
     ----------
     make : callable
-        Makes a problem's referee.
+        Makes the referee of what is timed.
     most_bytes : int
         What those that are kept hold at most, the latest not counted.
     """
 
-    def __init__(self, make: Callable[[Conv2dProblem], Referee] = Referee, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, make: Callable[[Work], AnyReferee] = referee_of, most_bytes: int = _MOST_BYTES) -> None:
         self._make = make
         self._left = most_bytes
-        self._kept: dict[Conv2dProblem, Referee] = {}
-        self._latest: tuple[Conv2dProblem, Referee] | None = None
+        self._kept: dict[Work, AnyReferee] = {}
+        self._latest: tuple[Work, AnyReferee] | None = None
 
-    def __call__(self, problem: Conv2dProblem) -> Referee:
+    def __call__(self, problem: Work) -> AnyReferee:
         """The referee of a problem."""
         if problem in self._kept:
             return self._kept[problem]
@@ -43,14 +42,8 @@ class Referees:
             # Let go first: two large layers need not be there at once.
             self._latest = None
             self._latest = problem, self._make(problem)
-            needed = _bytes_of(problem)
+            needed = self._latest[1].most_bytes
             if needed <= self._left:
                 self._left -= needed
                 self._kept[problem] = self._latest[1]
         return self._latest[1]
-
-
-def _bytes_of(p: Conv2dProblem) -> int:
-    """What a referee holds once it was asked for both fills: inputs, and results in float64."""
-    src, wei = p.mb * p.ic * p.ih * p.iw, p.oc * (p.ic // p.g) * p.kh * p.kw
-    return 2 * (p.itemsize * (src + wei + p.oc) + 8 * p.mb * p.oc * p.oh * p.ow)

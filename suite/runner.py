@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kernels import Conv2dProblem
 from suite.company import Company, Start
 from suite.contenders import absence
 from suite.interleave import LONGEST_REASON, Entrant, Schedule, admit, take_turns
@@ -20,7 +19,7 @@ from suite.outcome import Take
 from suite.process import Worker, WorkerError
 from suite.referees import Referees
 from suite.selection import Bout, Task, bouts_of
-from suite.verify import Referee
+from suite.works import AnyReferee, Work, referee_of
 
 __all__ = ["Ledger", "run_bouts"]
 
@@ -79,7 +78,7 @@ def run_bouts(
         Make a worker; make a load guard for a number of threads.
     """
     bouts = bouts_of(tasks)
-    referee = Referees(Referee)
+    referee = Referees(referee_of)
     for generation in range(processes):
         for threads in dict.fromkeys(bout.threads for bout in bouts):
             due = {
@@ -104,7 +103,7 @@ class _Stage:
     before: Callable[[Bout, int, str], None]
 
     def play(
-        self, tasks: list[Task], ledger: Ledger, schedule: Schedule, referee: Callable[[Conv2dProblem], Referee]
+        self, tasks: list[Task], ledger: Ledger, schedule: Schedule, referee: Callable[[Work], AnyReferee]
     ) -> dict[str, Take]:
         """One bout in one generation."""
         found: dict[str, Take] = {}

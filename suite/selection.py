@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kernels import Conv2dProblem
-from suite.catalogue import Layer, layers, networks
+from kernels import Conv2dProblem, ProblemError
+from suite.blocks.contenders import select_block_contenders
+from suite.blocks.problem import Block
+from suite.catalogue import Layer, blocks, layers, networks
 from suite.contenders import Contender, select_contenders
 from suite.probes import resolve_threads
 
-__all__ = ["CACHES", "DEFAULT_NETWORKS", "Bout", "Request", "Task", "bouts_of", "select_layers", "select_networks"]
+__all__ = [
+    "CACHES",
+    "DEFAULT_NETWORKS",
+    "Bout",
+    "Request",
+    "Task",
+    "bouts_of",
+    "select_blocks",
+    "select_layers",
+    "select_networks",
+]
 
 #: Where nothing is asked for: first steps, and the network that everyone knows.
 DEFAULT_NETWORKS = ("basics", "resnet50")
@@ -20,7 +33,7 @@ DEFAULT_NETWORKS = ("basics", "resnet50")
 #: Whether inputs and weights are in the caches when a call begins.
 CACHES = ("warm", "cold")
 
-#: The network's name of problems that were given as text.
+#: The network's name of problems and blocks that were given as text.
 _TEXT_NETWORK = "text"
 
 
@@ -99,6 +112,31 @@ def select_layers(names: Iterable[str], problems: Iterable[str] = (), *, mb: int
     return found + [Layer(_TEXT_NETWORK, str(problem), problem, 1) for problem in parsed]
 
 
+def select_blocks(names: Iterable[str]) -> list[Layer]:
+    """Blocks of the workload file by their names or kinds, and those that texts describe; none twice.
+
+    Raises
+    ------
+    ProblemError
+        There is no such block; the message suggests near matches.
+    """
+    listed = blocks()
+    found: dict[str, Layer] = {}
+    for name in names:
+        if ":" in name:
+            block = Block.parse(name)
+            chosen = [Layer(_TEXT_NETWORK, str(block), block, 1)]
+        else:
+            chosen = [each for each in listed if name in (each.name, each.problem.kind)]
+        if not chosen:
+            known = dict.fromkeys(word for each in listed for word in (each.problem.kind, each.name))
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
+            raise ProblemError(f"unknown block {name!r}, {hint}")
+        found.update((each.name, each) for each in chosen)
+    return [*found.values()]
+
+
 @dataclass(frozen=True)
 class Request:
     """Everything that a run was asked for; stored with it, so that it can be resumed.
@@ -116,6 +154,9 @@ class Request:
     caches : tuple of {"warm", "cold"}
     reference : str
         Contender that ratios are stated to; empty for the fastest peer of each layer.
+    blocks : tuple of str
+        Blocks, by name, kind or text; where there are any, contenders are those on blocks, and
+        networks and problems are not looked at.
     """
 
     networks: tuple[str, ...]
@@ -127,6 +168,7 @@ class Request:
     processes: int = 3
     caches: tuple[str, ...] = ("warm",)
     reference: str = ""
+    blocks: tuple[str, ...] = ()
 
     def tasks(self) -> list[Task]:
         """Every task, those of a bout together.
@@ -137,8 +179,11 @@ class Request:
             Something is asked for that there is not.
         """
         counts = [resolve_threads(n) for n in dict.fromkeys(self.threads)]
-        chosen = select_contenders(self.contenders)
-        wanted = select_layers(self.networks, self.problems, mb=self.mb)
+        if self.blocks:
+            chosen, wanted = select_block_contenders(self.contenders), select_blocks(self.blocks)
+        else:
+            chosen = select_contenders(self.contenders)
+            wanted = select_layers(self.networks, self.problems, mb=self.mb)
         return [
             Task(layer, each, n, cache) for layer in wanted for n in counts for cache in self.caches for each in chosen
         ]

@@ -10,10 +10,10 @@ import numpy as np
 from kernels import Algorithm, Conv2dProblem, conv2d_reference, plan
 from suite.inputs import Inputs, make_inputs
 
-__all__ = ["Check", "Errors", "Judge", "Referee", "Standard", "verify"]
+__all__ = ["LEAST_ERROR", "Check", "Errors", "Expected", "Judge", "Referee", "Standard", "verify"]
 
 #: NumPy's own error can be nearly nothing on few taps; the yardstick is at least one rounding.
-_LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
+LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 
 @dataclass(frozen=True)
@@ -66,34 +66,17 @@ class Standard:
         return cls("exact" if algorithm.exact_on_integers else "rounded", algorithm.error_factor)
 
 
-class Judge:
-    """The expected results of one problem on one fill, to judge any number of contenders by.
+class Expected:
+    """An expected result, to judge any number of others by.
 
     Parameters
     ----------
-    problem : Conv2dProblem
-    inputs : Inputs
+    exact : ndarray
+        In float64.
     """
 
-    def __init__(self, problem: Conv2dProblem, inputs: Inputs) -> None:
-        self.problem = problem
-        self._inputs = inputs
-        self.exact = conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia)
-
-    @functools.cached_property
-    def numpys(self) -> Errors:
-        """Errors of NumPy's own arithmetic of the problem's precision, one rounding at least."""
-        inputs = self._inputs
-        found = self.errors(
-            conv2d_reference(self.problem, inputs.src, inputs.wei, inputs.bia, dtype=self.problem.dtype)
-        )
-        least = _LEAST_ERROR[self.problem.dtype]
-        return Errors(max(found.relative, least), max(found.largest, least * self._magnitude))
-
-    @property
-    def yardstick(self) -> float:
-        """Relative L2 error of NumPy's own arithmetic, which promises are multiples of."""
-        return self.numpys.relative
+    def __init__(self, exact: np.ndarray) -> None:
+        self.exact = exact
 
     @functools.cached_property
     def _magnitude(self) -> float:
@@ -119,14 +102,6 @@ class Judge:
             reason = f"{wrong} of {dst.size} elements differ from the exact integers" if wrong else None
         return Check("wrong" if reason else "ok", float("nan"), reason or "")
 
-    def close(self, dst: np.ndarray, error_factor: float) -> Check:
-        """Judge a result on normal values.
-
-        The relative L2 error is at most ``error_factor`` times that of NumPy's arithmetic of
-        the same precision.
-        """
-        return self.within(dst, error_factor * self.yardstick)
-
     def within(self, dst: np.ndarray, limit: float) -> Check:
         """Judge a result on normal values by its relative L2 error.
 
@@ -145,6 +120,44 @@ class Judge:
         return Check("ok", error, "")
 
 
+class Judge(Expected):
+    """The expected results of one problem on one fill.
+
+    Parameters
+    ----------
+    problem : Conv2dProblem
+    inputs : Inputs
+    """
+
+    def __init__(self, problem: Conv2dProblem, inputs: Inputs) -> None:
+        super().__init__(conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia))
+        self.problem = problem
+        self._inputs = inputs
+
+    @functools.cached_property
+    def numpys(self) -> Errors:
+        """Errors of NumPy's own arithmetic of the problem's precision, one rounding at least."""
+        inputs = self._inputs
+        found = self.errors(
+            conv2d_reference(self.problem, inputs.src, inputs.wei, inputs.bia, dtype=self.problem.dtype)
+        )
+        least = LEAST_ERROR[self.problem.dtype]
+        return Errors(max(found.relative, least), max(found.largest, least * self._magnitude))
+
+    @property
+    def yardstick(self) -> float:
+        """Relative L2 error of NumPy's own arithmetic, which promises are multiples of."""
+        return self.numpys.relative
+
+    def close(self, dst: np.ndarray, error_factor: float) -> Check:
+        """Judge a result on normal values.
+
+        The relative L2 error is at most ``error_factor`` times that of NumPy's arithmetic of
+        the same precision.
+        """
+        return self.within(dst, error_factor * self.yardstick)
+
+
 class Referee:
     """The fills of one problem and their judges, made once and shared by every contender.
 
@@ -154,11 +167,25 @@ class Referee:
     Parameters
     ----------
     problem : Conv2dProblem
+
+    Attributes
+    ----------
+    fills : tuple of str
+        What a whole verification computes on; times are those of the last.
     """
+
+    fills = ("integer", "normal")
 
     def __init__(self, problem: Conv2dProblem) -> None:
         self.problem = problem
         self._filled: dict[str, tuple[Inputs, Judge]] = {}
+
+    @property
+    def most_bytes(self) -> int:
+        """What it holds once it was asked for all `fills`: inputs, and results in float64."""
+        p = self.problem
+        src, wei = p.mb * p.ic * p.ih * p.iw, p.oc * (p.ic // p.g) * p.kh * p.kw
+        return len(self.fills) * (p.itemsize * (src + wei + p.oc) + 8 * p.mb * p.oc * p.oh * p.ow)
 
     @property
     def integer(self) -> tuple[Inputs, Judge]:

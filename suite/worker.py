@@ -1,4 +1,4 @@
-"""A fresh process that prepares one contender for one problem, and times it on request.
+"""A fresh process that prepares one contender for one problem or block, and times it on request.
 
 Started by `suite.process` as ``python -m suite.worker``. Requests and replies are lines of
 JSON on stdin and stdout; an array follows its reply as plain bytes. What libraries print
@@ -29,10 +29,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kernels import Conv2dProblem, algorithms
-from suite.contenders import Prepared, get_contender
-from suite.inputs import Inputs, make_inputs
+from suite.blocks.inputs import BlockInputs
+from suite.contenders import Prepared
+from suite.inputs import Inputs
 from suite.meter import Evictor, Sample, calls_per_sample, slowed, take_sample
 from suite.verify import Standard
+from suite.works import Work, contender_of, fill_work, read_work
 
 __all__ = ["Desk", "main"]
 
@@ -48,9 +50,9 @@ class Desk:
 
     def __init__(self) -> None:
         self._threads = 1
-        self._problem: Conv2dProblem | None = None
+        self._problem: Work | None = None
         self._fill = "normal"
-        self._inputs: Inputs | None = None
+        self._inputs: Inputs | BlockInputs | None = None
         self._prepared: Prepared | None = None
         # By bytes to evict: calls a sample, and seconds of one.
         self._calls: dict[int, tuple[int, float]] = {}
@@ -71,7 +73,7 @@ class Desk:
 
     def _load(self, contender: str, threads: int) -> tuple[dict[str, Any], None]:
         start = time.perf_counter()
-        found, self._threads = get_contender(contender), threads
+        found, self._threads = contender_of(contender), threads
         found.load(threads)
         return {"load_s": time.perf_counter() - start, "version": found.version()}, None
 
@@ -91,9 +93,9 @@ class Desk:
     def _prepare(self, contender: str, problem: str, fill: str) -> tuple[dict[str, Any], None]:
         """The first time compiles or loads compiled code; what is left the second time is preparing."""
         # What the last one held goes first: two of a large problem need not fit into memory.
-        self._prepared, found = None, get_contender(contender)
-        self._problem, self._fill = Conv2dProblem.parse(problem), fill
-        self._inputs = make_inputs(self._problem, fill)
+        self._prepared, found = None, contender_of(contender)
+        self._problem, self._fill = read_work(problem), fill
+        self._inputs = fill_work(self._problem, fill)
         start = time.perf_counter()
         # Kept while it is called: what is bound to an array does not always keep the array.
         first_prepared = found.prepare(self._problem, self._inputs, self._threads)
@@ -116,12 +118,8 @@ class Desk:
     def _result(self) -> tuple[dict[str, Any], np.ndarray]:
         assert self._prepared is not None and self._inputs is not None and self._problem is not None
         result = np.ascontiguousarray(self._prepared.fetch(self._prepared.call()))
-        before = make_inputs(self._problem, self._fill)
-        touched = [
-            name
-            for name, attribute in (("input", "src"), ("weight", "wei"), ("bias", "bia"))
-            if not np.array_equal(getattr(before, attribute), getattr(self._inputs, attribute))
-        ]
+        before, after = fill_work(self._problem, self._fill).named, self._inputs.named
+        touched = [name for name in before if not np.array_equal(before[name], after[name])]
         return {"shape": result.shape, "dtype": result.dtype.name, "touched": touched}, result
 
     def _time(

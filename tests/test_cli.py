@@ -95,12 +95,13 @@ def _statuses() -> dict[tuple[str, str], str]:
 def test_list_names_every_network_and_algorithm(convmark: Convmark) -> None:
     code, out, _ = convmark("list")
     assert code == 0
-    for name in (*networks(), *(each.name for each in algorithms())):
+    for name in (*networks(), *(each.name for each in algorithms()), "darknet_1024", "block_fused"):
         assert name in out
     assert "res2a_branch2b" in convmark("list", "-n", "resnet50")[1]
     content = json.loads(convmark("list", "--json")[1])
     assert len(content["networks"]["resnet50"]) == 23
     assert [each["name"] for each in content["algorithms"]] == [each.name for each in algorithms()]
+    assert "resnet_stem:ic3ih224oc64" in {each["problem"] for each in content["blocks"]}
 
 
 def test_machine_states_the_limits(convmark: Convmark) -> None:
@@ -267,7 +268,9 @@ def test_python_m_suite_is_convmark() -> None:
     assert done.returncode == 0 and "kernel_3x3" in done.stdout
 
 
-@pytest.mark.parametrize("command", [(), ("list",), ("machine",), ("verify",), ("run",), ("report",), ("profile",)])
+@pytest.mark.parametrize(
+    "command", [(), ("list",), ("machine",), ("verify",), ("run",), ("blocks",), ("report",), ("profile",)]
+)
 def test_help_has_examples_and_exit_codes(convmark: Convmark, command: tuple[str, ...]) -> None:
     code, out, _ = convmark(*command, "--help")
     assert code == 0

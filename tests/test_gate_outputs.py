@@ -21,7 +21,7 @@ from suite.gate.outputs.annotations import workflow_commands
 from suite.gate.outputs.bencher import bencher
 from suite.gate.outputs.junit import junit
 from suite.gate.outputs.markdown import SUMMARY_LIMIT, summary
-from suite.store import StoreError
+from suite.run_folder import StoreError
 
 _HOSTILE = "a\r\nb | <b>&amp;</b> 100% `x` ::error:: ,\"'\\| \x1b[31m\x00\ud800 </details>\n::error::boo]]>"
 

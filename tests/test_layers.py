@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from torch_cases import fill
 
-from kernels import Conv2d, DtypeError, LazyConv2d, ShapeError, StateDictError, conv2d
+from kernels import ArgumentError, Conv2d, DtypeError, LazyConv2d, ShapeError, StateDictError, conv2d
 
 _LAYERS: tuple[dict[str, Any], ...] = (
     {},
@@ -87,6 +89,46 @@ def test_a_state_may_be_loaded_in_part() -> None:
     assert keys.missing_keys == ["bias"] and keys.unexpected_keys == ["foo"]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_weights_come_from_a_safetensors_file(tmp_path: Path, dtype: str) -> None:
+    numpy_files = pytest.importorskip("safetensors.numpy")
+    drawn = np.random.default_rng(0)
+    state = {"weight": drawn.normal(size=(6, 4, 3, 2)).astype(dtype), "bias": drawn.normal(size=6).astype(dtype)}
+    numpy_files.save_file(state, tmp_path / "layer.safetensors")
+    layer = _layer()
+    keys = layer.load_state_dict(numpy_files.load_file(tmp_path / "layer.safetensors"))
+    assert str(keys) == "<All keys matched successfully>"
+    for name, array in layer.state_dict().items():
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, state[name].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("foreign", "said"),
+    [
+        (np.zeros(6, "V2"), r"bias has dtype \|V2, expected real numbers, such as float16 or float32"),
+        (np.zeros(6, "S1"), "bias has dtype"),
+        (np.zeros(6, object), "bias has dtype object"),
+        (np.zeros(6, np.complex64), "bias has dtype complex64"),
+    ],
+)
+def test_weights_that_are_no_real_numbers_are_refused_and_change_nothing(foreign: np.ndarray, said: str) -> None:
+    layer = _layer()
+    before = layer.weight.copy()
+    with pytest.raises(DtypeError, match=said):
+        layer.load_state_dict({"weight": np.ones((6, 4, 3, 2)), "bias": foreign})
+    np.testing.assert_array_equal(layer.weight, before)
+    with pytest.raises(DtypeError, match=said):
+        layer.bias = foreign
+
+
+def test_bfloat16_is_refused_in_a_sentence() -> None:
+    torch = pytest.importorskip("torch")
+    state = {"weight": torch.ones(6, 4, 3, 2, dtype=torch.bfloat16), "bias": torch.ones(6)}
+    with pytest.raises(ArgumentError, match=r"weight cannot be read as a NumPy array: .*BFloat16"):
+        _layer().load_state_dict(state)
+
+
 def test_weights_are_drawn_within_torchs_bounds_and_by_a_seed() -> None:
     layer, same, other = (Conv2d(16, 64, 5, rng=seed) for seed in (3, 3, 4))
     bound = 1 / np.sqrt(16 * 25)
@@ -147,8 +189,6 @@ def test_out_and_faults_of_a_call() -> None:
 def test_a_lazy_layer_takes_its_channels_from_the_first_input() -> None:
     lazy = LazyConv2d(6, 3, padding=1, rng=1, algorithm="direct_naive", threads=1)
     assert repr(lazy) == "LazyConv2d(0, 6, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"
-    with pytest.raises(StateDictError, match="has no weights yet"):
-        lazy.state_dict()
     with pytest.raises(ShapeError, match=r"input to LazyConv2d, but got input of size: torch.Size\(\[3, 8\]\)"):
         lazy(np.zeros((3, 8), np.float32))
     src = fill([3, 8, 8], "float32", 1)
@@ -158,11 +198,35 @@ def test_a_lazy_layer_takes_its_channels_from_the_first_input() -> None:
     np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        LazyConv2d.state_dict,
+        LazyConv2d.kaiming_normal_,
+        lambda lazy: lazy.weight,
+        lambda lazy: lazy.bias,
+        lambda lazy: lazy.output_shape((1, 2, 8, 8)),
+        lambda lazy: setattr(lazy, "weight", np.ones((6, 2, 3, 3))),
+        lambda lazy: setattr(lazy, "bias", np.ones(6)),
+    ],
+)
+def test_a_lazy_layer_says_that_it_has_no_weights_yet(ask: Callable[[LazyConv2d], object]) -> None:
+    lazy = LazyConv2d(6, 3)
+    lazy.reset_parameters()
+    expected = r"^LazyConv2d has no weights yet, expected a call or load_state_dict before$"
+    with pytest.raises(StateDictError, match=expected):
+        ask(lazy)
+    lazy.load_state_dict({"weight": np.ones((6, 2, 3, 3)), "bias": np.zeros(6)})
+    ask(lazy)
+
+
 def test_a_lazy_layer_takes_its_channels_from_weights() -> None:
     state = {"weight": np.ones((6, 2, 3, 3), np.float32)}
     lazy = LazyConv2d(6, 3, groups=2, bias=False)
     with pytest.raises(StateDictError, match="Unexpected key"):
         lazy.load_state_dict(state | {"bias": np.ones(6, np.float32)})
+    with pytest.raises(DtypeError):
+        lazy.load_state_dict({"weight": state["weight"].astype(object)})
     assert type(lazy) is LazyConv2d and lazy.in_channels == 0
     lazy.load_state_dict(state)
     assert type(lazy) is Conv2d and lazy.in_channels == 4

@@ -10,7 +10,7 @@ import pytest
 from troupe import Actor, Troupe, quiet_guard
 
 from kernels import Conv2dProblem
-from suite import runner
+from suite import works
 from suite.company import Company
 from suite.contenders import Peer
 from suite.interleave import Schedule
@@ -188,16 +188,16 @@ def test_each_step_is_announced() -> None:
 
 def test_the_oracle_of_a_layer_is_made_once_for_all_generations(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    honest = runner.Referee
-    monkeypatch.setattr(runner, "Referee", lambda problem: made.append(problem) or honest(problem))
+    honest = works.Referee
+    monkeypatch.setattr(works, "Referee", lambda problem: made.append(problem) or honest(problem))
     _run(Troupe(), _request().tasks(), processes=3)
     assert len(made) == 2
 
 
 def test_more_layers_than_there_were_places_do_not_make_the_oracle_work_again(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Conv2dProblem] = []
-    honest = runner.Referee
-    monkeypatch.setattr(runner, "Referee", lambda problem: made.append(problem) or honest(problem))
+    honest = works.Referee
+    monkeypatch.setattr(works, "Referee", lambda problem: made.append(problem) or honest(problem))
     _run(
         Troupe(),
         _request(problems=tuple(f"ic1ih{n}oc1kh1" for n in range(1, 41)), contenders=("direct_naive",)).tasks(),

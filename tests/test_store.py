@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 
 from suite.environment import Limits, Machine, this_machine
+from suite.frames import frame_of
 from suite.outcome import Take
 from suite.rows import COLUMNS, LATER_COLUMNS, Row
+from suite.run_folder import Run, StoreError
 from suite.selection import Bout, Request, bouts_of
-from suite.store import Run, StoreError, frame_of, open_run, run_names, start_run
+from suite.store import open_run, run_names, start_run
 
 _LIMITS = Limits({"float32": {1: 100.0}}, {1: 10.0})
 _REQUEST = Request((), ("ic1ih1oc1kh1",), ("direct_naive",), None, (1,), 0.0)

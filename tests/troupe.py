@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from kernels import Conv2dProblem, conv2d_reference
+from kernels import conv2d_reference
+from suite.blocks.inputs import make_block_inputs
+from suite.blocks.oracle import block_reference
+from suite.blocks.problem import Block
 from suite.inputs import make_inputs
 from suite.load import LoadGuard
 from suite.meter import Sample
 from suite.process import WorkerError
+from suite.works import read_work
 
 
 @dataclass
@@ -65,9 +69,7 @@ class Actor:
             chosen = "direct_tiled" if self.name == "auto" else ""
             return {"first_s": 3.0, "first_call_s": 2.0, "prepare_s": 0.5, "chosen": chosen, "workspace_bytes": 7}
         if do == "result":
-            problem = Conv2dProblem.parse(self.problem)
-            inputs = make_inputs(problem, self.fill)
-            right = conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia).astype(problem.dtype)
+            right = _right(self.problem, self.fill)
             spoil = troupe.spoil.get(self.name, lambda array: array)
             touched = [troupe.touches[self.name]] if self.name in troupe.touches else []
             return {"array": spoil(right), "touched": touched}
@@ -78,6 +80,15 @@ class Actor:
     def close(self) -> None:
         self.troupe.open -= not self.closed
         self.closed = True
+
+
+def _right(text: str, fill: str) -> np.ndarray:
+    """What is expected of a convolution or of a block."""
+    work = read_work(text)
+    if isinstance(work, Block):
+        return work.graph.joined(block_reference(work.graph, make_block_inputs(work))).astype(work.dtype)
+    inputs = make_inputs(work, fill)
+    return conv2d_reference(work, inputs.src, inputs.wei, inputs.bia).astype(work.dtype)
 
 
 def quiet_guard(threads: int = 1) -> LoadGuard:

@@ -26,8 +26,9 @@ from suite.outcome import Take, log_ratio
 from suite.process import WorkerError
 from suite.progress import Tally
 from suite.report.null import print_rates, rates_markdown
+from suite.run_folder import unwritable
 from suite.selection import select_layers
-from suite.store import require_writable, unwritable
+from suite.store import require_writable
 
 __all__ = ["EXIT_CODES", "aa"]
 

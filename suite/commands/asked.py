@@ -11,7 +11,7 @@ from suite.probes import resolve_threads
 from suite.rows import Row
 from suite.selection import CACHES, Request, select_networks
 
-__all__ = ["all_right", "batch_of", "bytes_of", "caches_of", "counts", "request_of", "threads_of"]
+__all__ = ["all_right", "batch_of", "bytes_of", "caches_of", "check_amounts", "counts", "request_of", "threads_of"]
 
 
 def request_of(
@@ -29,10 +29,7 @@ def request_of(
 ) -> Request:
     """A request, or one sentence and exit code 2."""
     batch = batch_of(mb)
-    if not seconds >= 0:
-        fail(f"--seconds is {seconds}, expected at least 0")
-    if not processes >= 1:
-        fail(f"--processes is {processes}, expected at least 1")
+    check_amounts(seconds, processes)
     chosen = tuple(each.name for each in select_contenders(contender or ("ours",)))
     if reference and get_contender(reference).name not in chosen:
         fail(f"--reference is {reference!r}, expected one of those that are timed: {', '.join(chosen)}")
@@ -47,6 +44,14 @@ def request_of(
         caches=caches_of(cache),
         reference=reference,
     )
+
+
+def check_amounts(seconds: float, processes: int) -> None:
+    """Refuse amounts of measuring that there cannot be."""
+    if not seconds >= 0:
+        fail(f"--seconds is {seconds}, expected at least 0")
+    if not processes >= 1:
+        fail(f"--processes is {processes}, expected at least 1")
 
 
 def batch_of(asked: str) -> int | None:

@@ -27,8 +27,8 @@ from suite.lines import append_line
 from suite.process import WorkerError
 from suite.progress import Tally
 from suite.report.gate import print_findings
+from suite.run_folder import StoreError, unwritable
 from suite.selection import select_layers
-from suite.store import StoreError, unwritable
 
 __all__ = ["EXIT_CODES", "NETWORK", "RISK", "UNGUARDED", "gate"]
 

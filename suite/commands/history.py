@@ -15,7 +15,7 @@ from suite.history import LEAST_COMMITS, find_changes, order_commits, series_poi
 from suite.history_plot import save_history
 from suite.history_store import git_history, stored_history
 from suite.report.units import span
-from suite.store import unwritable
+from suite.run_folder import unwritable
 
 __all__ = ["EXAMPLES", "EXIT_CODES", "history"]
 

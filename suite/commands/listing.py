@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kernels import algorithms
 from suite import options
-from suite.catalogue import layers, networks
+from suite.blocks.contenders import block_contenders
+from suite.catalogue import blocks, layers, networks
 from suite.commands.asked import threads_of
 from suite.console import print_json, print_table
 from suite.contenders import absence, contenders
@@ -15,7 +16,7 @@ __all__ = ["list_", "machine"]
 
 
 def list_(network: options.Networks = None, as_json: options.Json = False) -> None:
-    """List networks, algorithms and peers, or the layers of networks."""
+    """List networks, algorithms, peers and blocks, or the layers of networks."""
     chosen = {name: layers(name) for name in network or networks()}
     known = algorithms()
     peers = [each for each in contenders() if each.is_peer]
@@ -30,6 +31,13 @@ def list_(network: options.Networks = None, as_json: options.Json = False) -> No
                 },
                 "algorithms": [{"name": a.name, "family": a.family, "summary": a.summary} for a in known],
                 "peers": [{"name": p.name, "library": p.library, "version": p.version()} for p in peers],
+                "blocks": [
+                    {"block": each.name, "problem": str(each.problem), "occurs": each.occurs} for each in blocks()
+                ],
+                "block_contenders": [
+                    {"name": each.name, "library": each.library, "version": each.version()}
+                    for each in block_contenders()
+                ],
             }
         )
     elif network:
@@ -40,6 +48,11 @@ def list_(network: options.Networks = None, as_json: options.Json = False) -> No
         print_table(("algorithm", "family", "what it is"), [(a.name, a.family, a.summary) for a in known])
         print_table(
             ("peer", "library", "version"), [(p.name, p.library, p.version() or str(absence(p))) for p in peers]
+        )
+        print_table(("block", "problem", "occurs"), [(b.name, str(b.problem), str(b.occurs)) for b in blocks()])
+        print_table(
+            ("who is timed at blocks", "library", "version"),
+            [(each.name, each.library, each.version() or str(absence(each))) for each in block_contenders()],
         )
 
 

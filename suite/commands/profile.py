@@ -16,8 +16,8 @@ from suite.phases import Ceilings, profile_phases
 from suite.probes import PHASED
 from suite.progress import Watch
 from suite.report.phases import PHASE_HEADINGS, ceiling_line, phase_lines, phases_markdown
+from suite.run_folder import unwritable
 from suite.selection import select_layers
-from suite.store import unwritable
 
 __all__ = ["EXAMPLES", "profile"]
 

@@ -13,7 +13,8 @@ from suite.console import print_json, stderr, stdout, warn
 from suite.report.foreign import read_asv, read_pytest_benchmark
 from suite.report.gather import combine, write_report
 from suite.report.terminal import print_report
-from suite.store import Run, open_run
+from suite.run_folder import Run
+from suite.store import open_run
 
 __all__ = ["complete", "report"]
 

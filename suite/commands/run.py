@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -11,18 +12,21 @@ from suite.commands.asked import all_right, counts, request_of
 from suite.commands.report import complete
 from suite.console import fail, print_json, stderr, stdout, warn
 from suite.environment import evicting_bytes, measure_limits, this_machine
+from suite.frames import latest_of
 from suite.interleave import Schedule
 from suite.outcome import Take
 from suite.progress import Watch
+from suite.report.blocks import block_tables
 from suite.report.gather import combine, write_report
 from suite.report.groups import circumstances
 from suite.report.terminal import print_report
+from suite.run_folder import Run
 from suite.runner import run_bouts
-from suite.selection import Bout, bouts_of
-from suite.store import Run, latest_of, open_run, require_writable, start_run
+from suite.selection import Bout, Request, bouts_of
+from suite.store import open_run, require_writable, start_run
 from suite.summary import rows_of_bout
 
-__all__ = ["run"]
+__all__ = ["begin", "carry_out", "run"]
 
 
 def run(
@@ -52,12 +56,22 @@ def run(
             network, every, contender, problem, mb, threads,
             seconds=seconds, processes=processes, cache=cache, reference=reference,
         )  # fmt: skip
-        tasks = request.tasks()
-        # Made before anything is measured: a folder that cannot be written costs no time.
-        require_writable(results)
-        stderr().print("Measuring this machine's limits.")
-        limits = measure_limits(request.threads, {task.layer.problem.dtype for task in tasks})
-        here = start_run(results, this_machine(), limits, request, len(tasks))
+        here = begin(request, results)
+    carry_out(here, as_json)
+
+
+def begin(request: Request, results: Path) -> Run:
+    """Measure this machine's limits and make a run's folder; whatever can be wrong with a request shows before."""
+    tasks = request.tasks()
+    # Made before anything is measured: a folder that cannot be written costs no time.
+    require_writable(results)
+    stderr().print("Measuring this machine's limits.")
+    limits = measure_limits(request.threads, {task.layer.problem.dtype for task in tasks})
+    return start_run(results, this_machine(), limits, request, len(tasks))
+
+
+def carry_out(here: Run, as_json: bool) -> NoReturn:
+    """Measure what a run lacks, report, and exit."""
     try:
         _measure(here)
     except KeyboardInterrupt:
@@ -114,13 +128,15 @@ def _described(bout: Bout) -> str:
     return f"{bout.layer.network}/{bout.layer.name}, {circumstances(bout.threads, bout.cache)}"
 
 
-def _finish(here: Run, as_json: bool) -> None:
+def _finish(here: Run, as_json: bool) -> NoReturn:
     here.finish()
     rows = latest_of(here.rows)
     frame = combine(rows)
     page = write_report(frame, here, here.folder)[0]
     if as_json:
-        print_json({"run": here.name, "folder": str(here.folder), "counts": counts(rows), "rows": rows})
+        found = {"run": here.name, "folder": str(here.folder), "counts": counts(rows), "rows": rows}
+        blocks = [each.as_dict() for each in block_tables(frame)]
+        print_json({**found, "blocks": blocks} if blocks else found)
     else:
         print_report(stdout(), frame)
         stdout().print(f"Report: {page}", soft_wrap=True, markup=False)

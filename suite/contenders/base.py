@@ -1,11 +1,11 @@
-"""What a contender is: somebody who computes convolutions and can be timed at it."""
+"""What a contender is: somebody who computes convolutions, or blocks of them, and can be timed at it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from kernels import Conv2dProblem
 from suite.inputs import Inputs
 from suite.verify import Standard
 
-__all__ = ["PEER_LIMIT", "Contender", "Peer", "Prepared"]
+__all__ = ["PEER_LIMIT", "Contender", "Library", "Own", "Peer", "Prepared"]
 
 #: Most relative L2 error of a peer that counts as right. Float32 arithmetic stays far below it
 #: by any algorithm in use (Winograd over large tiles: 1e-6 to 1e-5); float16, bfloat16 and TF32
@@ -23,14 +23,14 @@ PEER_LIMIT = {"float32": 1e-4, "float64": 1e-4 * 2.0**-29}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A convolution that is bound to its input and its weights.
+    """A convolution or a block that is bound to its input and its weights.
 
     Attributes
     ----------
     call : callable
         Computes it exactly once, and returns the result as the library has it.
     fetch : callable
-        Turns what ``call`` returned into an NCHW array; not timed.
+        Turns what ``call`` returned into an NCHW array, or several into one; not timed.
     chosen : str
         Name of the algorithm that runs, of a contender that chooses one; else empty.
     workspace_bytes : int or None
@@ -43,8 +43,13 @@ class Prepared:
     workspace_bytes: int | None = None
 
 
-class Contender(Protocol):
-    """Somebody who computes convolutions; one per algorithm of ours and per way to use a peer.
+#: What is computed, and the arrays that it is computed of.
+_Problem = TypeVar("_Problem", contravariant=True)
+_Arrays = TypeVar("_Arrays", contravariant=True)
+
+
+class Contender(Protocol[_Problem, _Arrays]):
+    """Somebody who computes convolutions or blocks; one per algorithm of ours and per way to use a peer.
 
     Attributes
     ----------
@@ -71,36 +76,57 @@ class Contender(Protocol):
     def install(self) -> str:
         """The command that installs the library."""
 
-    def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
+    def unsupported(self, problem: _Problem, threads: int = 1) -> str | None:
         """Why the problem is refused."""
 
     def load(self, threads: int) -> None:
         """Import the library and give it its threads; first of all, and only in a process of its own."""
 
-    def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
+    def prepare(self, problem: _Problem, inputs: _Arrays, threads: int) -> Prepared:
         """Do everything that can be done before the call: weights packed, shapes fixed, input in place."""
 
-    def standard(self, problem: Conv2dProblem, chosen: str) -> Standard:
+    def standard(self, problem: _Problem, chosen: str) -> Standard:
         """What its results are held to, where it chose ``chosen``."""
 
 
 @dataclass(frozen=True)
-class Peer:
-    """What the contenders of other libraries have in common.
+class Own:
+    """What our own contenders have in common."""
+
+    name: str
+
+    library = "convmark"
+    is_peer = False
+
+    def version(self) -> str | None:
+        """The installed version; ``"source"`` where the sources are used without installing them."""
+        try:
+            return metadata.version("convmark")
+        except metadata.PackageNotFoundError:
+            return "source"
+
+    def install(self) -> str:
+        """See `Contender`."""
+        return "pip install convmark"
+
+    def load(self, threads: int) -> None:
+        """Nothing: whoever can name it has imported it."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """What all contenders of other libraries have in common.
 
     Parameters
     ----------
     name, library : str
     distributions : tuple of str
         Names on the package index under which it is published; the first is the one to install.
-    dtypes : tuple of str
-        Element types that it computes in.
     """
 
     name: str
     library: str
     distributions: tuple[str, ...]
-    dtypes: tuple[str, ...] = ("float32",)
 
     family = "peer"
     is_peer = True
@@ -117,6 +143,19 @@ class Peer:
     def install(self) -> str:
         """See `Contender`."""
         return f"pip install {self.distributions[0]}"
+
+
+@dataclass(frozen=True)
+class Peer(Library):
+    """A way to have a convolution from another library.
+
+    Parameters
+    ----------
+    dtypes : tuple of str
+        Element types that it computes in.
+    """
+
+    dtypes: tuple[str, ...] = ("float32",)
 
     def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
         """See `Contender`; what this one refuses beyond element type and empty batch is in `refuses`."""

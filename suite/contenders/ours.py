@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata
 
 import numpy as np
 
 from kernels import Conv2dProblem, algorithms, get_algorithm, plan
-from suite.contenders.base import Contender, Prepared
+from suite.contenders.base import Contender, Own, Prepared
 from suite.inputs import Inputs
 from suite.verify import Standard
 
@@ -16,36 +15,17 @@ __all__ = ["Ours", "contenders"]
 
 
 @dataclass(frozen=True)
-class Ours:
+class Ours(Own):
     """One algorithm of the registry, or ``"auto"``: whichever `kernels.plan` chooses."""
-
-    name: str
-
-    library = "convmark"
-    is_peer = False
 
     @property
     def family(self) -> str:
         """The algorithm's family."""
         return "auto" if self.name == "auto" else get_algorithm(self.name).family
 
-    def version(self) -> str | None:
-        """The installed version; ``"source"`` where the sources are used without installing them."""
-        try:
-            return metadata.version("convmark")
-        except metadata.PackageNotFoundError:
-            return "source"
-
-    def install(self) -> str:
-        """See `Contender`."""
-        return "pip install convmark"
-
     def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
         """The algorithm's own reason."""
         return None if self.name == "auto" else get_algorithm(self.name).unsupported(problem)
-
-    def load(self, threads: int) -> None:
-        """Nothing: whoever can name it has imported it."""
 
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
         """Pack the weights; result and scratch are poisoned, so that what is not written shows."""

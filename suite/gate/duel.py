@@ -7,7 +7,6 @@ generation means anything.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -21,11 +20,15 @@ from suite.interleave import Entrant, Schedule, admit, take_turns
 from suite.load import LoadGuard
 from suite.outcome import Take
 from suite.process import Worker, WorkerError
-from suite.verify import Referee, Standard
+from suite.referees import Referees
+from suite.verify import Standard
 
 __all__ = ["BASE", "CONTROL", "HEAD", "Duel", "Offer", "StartSide", "offer_of", "start_side"]
 
 BASE, HEAD, CONTROL = "base", "head", "control"
+
+#: Of all generations: each asks for the same problems.
+_REFEREES = Referees()
 
 #: Makes a worker of a revision and a number of threads.
 StartSide = Callable[[Revision, int], Staff]
@@ -97,11 +100,6 @@ class _SideContender:
         return self.promise
 
 
-@functools.lru_cache(maxsize=64)
-def _referee(text: str) -> Referee:
-    return Referee(Conv2dProblem.parse(text))
-
-
 @dataclass
 class Duel:
     """The processes of one generation; used in a ``with`` block.
@@ -147,7 +145,7 @@ class Duel:
             By side one take; of base and head one more for each slowdown, taken in turns of
             their own, so that what is measured is what the gate measures.
         """
-        problem, referee = Conv2dProblem.parse(benchmark.problem), _referee(benchmark.problem)
+        problem = Conv2dProblem.parse(benchmark.problem)
         entrants: dict[str, list[Entrant]] = {}
         for side in (BASE, HEAD, CONTROL):
             if side not in self.revisions or (side == CONTROL and not control):
@@ -158,7 +156,7 @@ class Duel:
             except WorkerError as error:
                 return {side: [Take("failed", str(error))]}
             # Whole numbers once: they are slow for what they add.
-            admit(entrant, problem, referee, integers=self.number == 0)
+            admit(entrant, problem, _REFEREES(problem), integers=self.number == 0)
             entrants[side] = [entrant]
         self._measure([own[0] for own in entrants.values()], benchmark)
         for slowdown in slowdowns:

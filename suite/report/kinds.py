@@ -64,8 +64,9 @@ class _Met:
 def kind_tables(frame: pd.DataFrame) -> list[KindTable]:
     """A table for each number of threads and state of the caches; none where no peer was timed.
 
-    A problem that several networks have counts once.
+    A problem that several networks have counts once. Blocks have a table of their own.
     """
+    frame = frame[~frame["problem"].str.contains(":", regex=False)]
     tables = []
     for _, part in frame.groupby(["threads", "cache"], sort=False):
         met = list(_met(part))

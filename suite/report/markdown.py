@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from suite.environment import Limits, Machine
+from suite.report.blocks import BLOCKS_NOTE, block_tables
 from suite.report.choice import CHOICE_HEADINGS, MISSED_HEADINGS, choice_tables
 from suite.report.kinds import kind_tables
 from suite.report.scaling import SCALING_HEADINGS, scaling_tables
@@ -62,6 +63,8 @@ def markdown(
     if versions:
         parts.append(table(VERSION_HEADINGS, versions))
     parts += [f"![{path.stem}]({path.name})" for path in pictures]
+    for blocks in block_tables(frame):
+        parts += [f"## {blocks.title}", BLOCKS_NOTE, table(blocks.headings, blocks.lines)]
     for kinds in kind_tables(frame):
         parts += [f"## {kinds.title}", _KINDS, table(kinds.headings, kinds.lines)]
     for scaling in scaling_tables(frame):

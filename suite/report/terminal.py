@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.environment import Limits, Machine
+from suite.report.blocks import BLOCKS_NOTE, block_tables
 from suite.report.groups import circumstances
 from suite.report.kinds import kind_tables
 from suite.report.scaling import SCALING_HEADINGS, scaling_tables
@@ -35,6 +36,8 @@ _WORDS = {
     "kind of layer",
     "where",
     "contender",
+    "block",
+    "problem",
     *VERSION_HEADINGS,
 }
 
@@ -72,6 +75,10 @@ def print_report(console: Console, frame: pd.DataFrame) -> None:
             _print_table(console, title, TOTAL_HEADINGS, _plain(total.lines))
         if total.lacking:
             console.print(Text(f"  {total.lacking}", style="dim"))
+        console.print()
+    for blocks in block_tables(frame):
+        _print_table(console, blocks.title, blocks.headings, _plain(blocks.lines), ("problem",))
+        console.print(Text(BLOCKS_NOTE))
         console.print()
     for kinds in kind_tables(frame):
         _print_table(console, kinds.title, kinds.headings, _plain(kinds.lines), ("where",))

@@ -16,7 +16,7 @@ from suite.gate.outputs.bencher import bencher
 from suite.gate.outputs.junit import junit
 from suite.gate.outputs.markdown import summary
 from suite.lines import replace_file
-from suite.store import unwritable
+from suite.run_folder import unwritable
 
 __all__ = ["announce", "write_outputs"]
 

@@ -1,0 +1,277 @@
+"""A block as a graph: nodes that compute a value of others each, and the shapes of values and weights.
+
+Whoever computes a block goes through its nodes in order and knows nothing else of it: the
+oracle, the peers and the model that is written for ONNX are made of the same graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kernels import Conv2dProblem, ProblemError
+
+__all__ = [
+    "EPSILON",
+    "INPUT",
+    "Activate",
+    "Add",
+    "BatchNorm",
+    "Conv",
+    "ConvOfEach",
+    "Drawing",
+    "GlobalMean",
+    "Graph",
+    "Linear",
+    "MaxPool",
+    "Mix",
+    "Node",
+    "Sigmoid",
+]
+
+#: Name of a graph's input value.
+INPUT = "input"
+
+#: What batch norm adds to variances.
+EPSILON = 1e-5
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """Computes the value ``result``; ``src`` is the value that it is computed of."""
+
+    result: str
+    src: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All values that it reads."""
+        return (self.src,)
+
+
+@dataclass(frozen=True)
+class Conv(Node):
+    """A convolution without bias; ``weight`` names its weights."""
+
+    weight: str
+    problem: Conv2dProblem
+
+
+@dataclass(frozen=True)
+class ConvOfEach(Node):
+    """A convolution of every sample with weights and a bias of its own, which are values.
+
+    Their shapes are ``(mb, oc, ic // g, kh, kw)`` and ``(mb, oc)``.
+    """
+
+    weight: str
+    bias: str
+    problem: Conv2dProblem
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.src, self.weight, self.bias
+
+
+@dataclass(frozen=True)
+class BatchNorm(Node):
+    """Batch norm in inference; ``layer`` names it before torch's ``.weight``, ``.bias``, ``.running_mean``, ..."""
+
+    layer: str
+
+
+@dataclass(frozen=True)
+class Activate(Node):
+    """Negative values times ``slope``: ReLU where that is 0."""
+
+    slope: float
+
+
+@dataclass(frozen=True)
+class MaxPool(Node):
+    """The largest of windows of ``size`` by ``size``; what ``pad`` adds around is never the largest."""
+
+    size: int
+    stride: int
+    pad: int
+
+
+@dataclass(frozen=True)
+class Add(Node):
+    """The sum of two values."""
+
+    other: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.src, self.other
+
+
+@dataclass(frozen=True)
+class GlobalMean(Node):
+    """The mean over all pixels: (N, C, H, W) to (N, C)."""
+
+
+@dataclass(frozen=True)
+class Linear(Node):
+    """A linear layer with bias; ``layer`` names it."""
+
+    layer: str
+
+
+@dataclass(frozen=True)
+class Sigmoid(Node):
+    """1 / (1 + exp(-x))."""
+
+
+@dataclass(frozen=True)
+class Mix(Node):
+    """Mixes experts, whose name is ``experts``, for each sample: (N, K) and (K, ...) to (N, ...)."""
+
+    experts: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One block with every extent fixed.
+
+    Attributes
+    ----------
+    nodes : tuple of Node
+        Each after those that it reads.
+    outputs : tuple of str
+        Values that the block returns, in its order.
+    shapes : dict
+        Of every value, by its name.
+    states : dict
+        Shapes of weights and of what batch norm knows, by torch's names and in torch's order.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    shapes: dict[str, Shape]
+    states: dict[str, Shape]
+
+    @property
+    def convolutions(self) -> tuple[Conv2dProblem, ...]:
+        """The convolutions, in order."""
+        return tuple(node.problem for node in self.nodes if isinstance(node, (Conv, ConvOfEach)))
+
+    @property
+    def last_uses(self) -> tuple[tuple[str, ...], ...]:
+        """For each node, the values that nobody needs any more once it is done."""
+        last = {name: i for i, node in enumerate(self.nodes) for name in (node.result, *node.sources)}
+        return tuple(
+            tuple(name for name, at in last.items() if at == i and name not in self.outputs)
+            for i in range(len(self.nodes))
+        )
+
+    @property
+    def joined_shape(self) -> Shape:
+        """Shape of what `joined` returns."""
+        shapes = [self.shapes[name] for name in self.outputs]
+        return shapes[0] if len(shapes) == 1 else (sum(int(np.prod(shape)) for shape in shapes),)
+
+    def joined(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
+        """What a block returned as one array: of several, the elements one after the other."""
+        return outputs[0] if len(self.outputs) == 1 else np.concatenate([each.ravel() for each in outputs])
+
+    def split(self, joined: np.ndarray) -> list[np.ndarray]:
+        """The inverse of `joined`, for an array of the right size; of a single output, the array as it is."""
+        if len(self.outputs) == 1:
+            return [joined]
+        shapes = [self.shapes[name] for name in self.outputs]
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        return [part.reshape(shape) for part, shape in zip(np.split(joined, ends[:-1]), shapes, strict=True)]
+
+
+@dataclass
+class Drawing:
+    """A graph that is being drawn: every method adds a node and returns the name of its value.
+
+    Values are called by the layer that they are of, or by what is done and its number.
+    """
+
+    input_shape: Shape
+    nodes: list[Node] = field(default_factory=list)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    states: dict[str, Shape] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.shapes[INPUT] = self.input_shape
+
+    def graph(self, *outputs: str) -> Graph:
+        """What was drawn."""
+        return Graph(tuple(self.nodes), outputs, self.shapes, self.states)
+
+    def conv(self, src: str, layer: str, oc: int, size: int, *, stride: int = 1, pad: int = 0, groups: int = 1) -> str:
+        """See `Conv`."""
+        problem = self._problem(src, oc, size, stride, pad, groups)
+        self.states[f"{layer}.weight"] = problem.weight_shape
+        return self._add(Conv(layer, src, f"{layer}.weight", problem), problem.output_shape)
+
+    def conv_of_each(self, src: str, weight: str, bias: str, *, stride: int = 1, pad: int = 0) -> str:
+        """See `ConvOfEach`."""
+        _, oc, _, size, _ = self.shapes[weight]
+        problem = self._problem(src, oc, size, stride, pad, 1)
+        return self._add(ConvOfEach(self._name("conv"), src, weight, bias, problem), problem.output_shape)
+
+    def batch_norm(self, src: str, layer: str) -> str:
+        """See `BatchNorm`."""
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            self.states[f"{layer}.{name}"] = self.shapes[src][1:2]
+        return self._add(BatchNorm(layer, src, layer), self.shapes[src])
+
+    def activate(self, src: str, slope: float = 0.0) -> str:
+        """See `Activate`."""
+        return self._add(Activate(self._name("relu"), src, slope), self.shapes[src])
+
+    def max_pool(self, src: str, size: int, *, stride: int, pad: int = 0) -> str:
+        """See `MaxPool`."""
+        n, c, h, w = self.shapes[src]
+        oh, ow = ((extent + 2 * pad - size) // stride + 1 for extent in (h, w))
+        if min(oh, ow) < 1:
+            raise ProblemError(f"map of {h}x{w} is max-pooled by {size}x{size}, expected a larger one")
+        return self._add(MaxPool(self._name("pool"), src, size, stride, pad), (n, c, oh, ow))
+
+    def add(self, src: str, other: str) -> str:
+        """See `Add`."""
+        return self._add(Add(self._name("sum"), src, other), self.shapes[src])
+
+    def global_mean(self, src: str) -> str:
+        """See `GlobalMean`."""
+        return self._add(GlobalMean(self._name("mean"), src), self.shapes[src][:2])
+
+    def linear(self, src: str, layer: str, out: int) -> str:
+        """See `Linear`."""
+        n, features = self.shapes[src]
+        self.states |= {f"{layer}.weight": (out, features), f"{layer}.bias": (out,)}
+        return self._add(Linear(layer, src, layer), (n, out))
+
+    def sigmoid(self, src: str) -> str:
+        """See `Sigmoid`."""
+        return self._add(Sigmoid(self._name("sigmoid"), src), self.shapes[src])
+
+    def mix(self, src: str, experts: str, shape: Shape) -> str:
+        """See `Mix`; ``shape`` is that of one expert."""
+        n, count = self.shapes[src]
+        self.states[experts] = (count, *shape)
+        return self._add(Mix(f"mixed_{experts}", src, experts), (n, *shape))
+
+    def _problem(self, src: str, oc: int, size: int, stride: int, pad: int, groups: int) -> Conv2dProblem:
+        mb, ic, ih, iw = self.shapes[src]
+        return Conv2dProblem(
+            mb=mb, ic=ic, ih=ih, iw=iw, oc=oc, kh=size, kw=size, sh=stride, sw=stride, ph=pad, pw=pad, g=groups
+        )
+
+    def _name(self, word: str) -> str:
+        return f"{word}{1 + sum(name.startswith(word) for name in self.shapes)}"
+
+    def _add(self, node: Node, shape: Shape) -> str:
+        self.nodes.append(node)
+        self.shapes[node.result] = shape
+        return node.result

@@ -1,0 +1,66 @@
+"""``convmark blocks``: fused blocks beside PyTorch, ONNX Runtime, and the same layers one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suite import options
+from suite.blocks.contenders import select_block_contenders
+from suite.blocks.ours import FUSED
+from suite.catalogue import blocks as listed_blocks
+from suite.commands.asked import caches_of, check_amounts, threads_of
+from suite.commands.run import begin, carry_out
+from suite.selection import Request
+
+__all__ = ["EXAMPLES", "blocks"]
+
+EXAMPLES = (
+    "convmark blocks",
+    "convmark blocks --block resnet_stem --block darknet_residual --threads 1,2",
+    "convmark blocks --block unet_down:mb2ic64ih100oc128 --contender ours --json",
+)
+
+
+def blocks(
+    block: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--block", "-b", metavar="NAME",
+            help="A block of workloads/blocks.txt, all of a kind, or a text like resnet_stem:ic3ih224oc64; "
+            "may be given again.",
+        ),
+    ] = None,
+    contender: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--contender", "-c", metavar="NAME",
+            help="Who is timed: block_fused, block_unfused, torch_eager_nchw, torch_eager_channels_last, "
+            "onnxruntime_graph, or all (the default), ours, peers; may be given again.",
+        ),
+    ] = None,
+    threads: options.Threads = None,
+    seconds: options.Seconds = 0.2,
+    processes: options.Processes = 3,
+    cache: options.Cache = "warm",
+    results: options.Results = Path("results"),
+    as_json: options.Json = False,
+) -> None:  # fmt: skip
+    """Verify and time blocks of several layers, fused and not, beside other libraries; store and report."""
+    check_amounts(seconds, processes)
+    chosen = tuple(each.name for each in select_block_contenders(contender or ("all",)))
+    request = Request(
+        networks=(),
+        problems=(),
+        contenders=chosen,
+        mb=None,
+        threads=threads_of(threads) or (1,),
+        budget_s=seconds,
+        processes=processes,
+        caches=caches_of(cache),
+        reference=FUSED if FUSED in chosen else "",
+        blocks=tuple(block or (each.name for each in listed_blocks())),
+    )
+    carry_out(begin(request, results), as_json)
