@@ -4,7 +4,7 @@ from kernels import algorithms as _families  # noqa: F401  (importing a family r
 from kernels import tuned
 from kernels.blocks import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
 from kernels.epilogue import Epilogue
-from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
+from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError, TunedError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
 from kernels.lazy import LazyConv2d
@@ -36,6 +36,7 @@ __all__ = [
     "Setup",
     "ShapeError",
     "StateDictError",
+    "TunedError",
     "UNetDown",
     "UnknownAlgorithm",
     "UnsupportedProblem",

@@ -25,6 +25,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from kernels.errors import TunedError
 from kernels.machine.blocking import vector_bytes
 from kernels.machine.cpu import cpu_model
 from kernels.machine.jit import source_digest
@@ -33,7 +34,7 @@ from kernels.problem import Conv2dProblem
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["TunedError", "database", "forget", "recall", "remember", "require_writable"]
+__all__ = ["database", "forget", "recall", "remember", "require_writable"]
 
 _VARIABLE = "CONVMARK_TUNED"
 
@@ -55,10 +56,6 @@ _Known = dict[tuple[str, int], dict[str, float]]
 #: What was read, by the variable's value: once a process.
 _loaded: dict[str | None, _Known] = {}
 _lock = Lock()
-
-
-class TunedError(RuntimeError):
-    """The database of measured choices cannot be written."""
 
 
 def database() -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kernels import Conv2dProblem, tuned
+from kernels import Conv2dProblem, TunedError, tuned
 
 _ROOT = Path(__file__).parent.parent
 _PROBLEM = Conv2dProblem.parse("ic3ih6oc4kh2ph1")
@@ -93,7 +93,7 @@ def test_a_file_that_is_no_database_is_one_warning_and_no_data(file: Path) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert tuned.recall(_PROBLEM, 1) == {}
-    with pytest.raises(tuned.TunedError, match=rf"cannot write {file}: file is not a database, expected"):
+    with pytest.raises(TunedError, match=rf"cannot write {file}: file is not a database, expected"):
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
     assert file.read_text().startswith("not a database")
 
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_database_is_one_warning_and_no_data(file: Path) -> No
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(file: Path) -> None:
     file.parent.write_text("a file where the folder should be")
     assert tuned.recall(_PROBLEM, 1) == {}
-    with pytest.raises(tuned.TunedError, match=rf"cannot write {file}: File exists, expected"):
+    with pytest.raises(TunedError, match=rf"cannot write {file}: File exists, expected"):
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
 
 
@@ -128,7 +128,7 @@ def test_off_reads_nothing_and_refuses_to_remember(file: Path, monkeypatch: pyte
     monkeypatch.setenv("CONVMARK_TUNED", "off")
     assert tuned.recall(_PROBLEM, 1) == {}
     for act in (lambda: tuned.remember(_PROBLEM, 1, {"a": 1.0}), tuned.forget, tuned.database):
-        with pytest.raises(tuned.TunedError, match="CONVMARK_TUNED is 'off', expected the path of a file"):
+        with pytest.raises(TunedError, match="CONVMARK_TUNED is 'off', expected the path of a file"):
             act()
 
 
