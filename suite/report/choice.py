@@ -55,10 +55,12 @@ class _Judged:
 def choice_tables(frame: pd.DataFrame) -> list[ChoiceTable]:
     """A table for each number of threads, warm caches, where several algorithms were timed.
 
-    A problem that several networks have counts once. The cost model is that of the kernels that are
-    installed now, without anything measured; ``auto`` is what ran.
+    A problem that several networks have counts once; nothing is chosen among ways to compute a block.
+    The cost model is that of the kernels that are installed now, without anything measured; ``auto`` is
+    what ran.
     """
     tables = []
+    frame = frame[~frame["problem"].str.contains(":", regex=False)]
     warm = frame[(frame["status"] == "ok") & (frame["cache"] == "warm")].drop_duplicates(
         ["problem", "algorithm", "threads"]
     )
