@@ -3,6 +3,7 @@
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
 from kernels import tuned
 from kernels.blocks import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
+from kernels.costs.limits import measured_limits, remember_limits
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError, TunedError
 from kernels.functional import conv2d
@@ -46,7 +47,9 @@ __all__ = [
     "conv2d",
     "conv2d_reference",
     "get_algorithm",
+    "measured_limits",
     "memory_of",
     "plan",
+    "remember_limits",
     "tuned",
 ]

@@ -38,4 +38,4 @@ class StateDictError(ValueError, RuntimeError):
 
 
 class TunedError(RuntimeError):
-    """The database of measured choices cannot be written."""
+    """The database of what was measured cannot be written."""

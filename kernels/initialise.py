@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["fans", "gain"]
+__all__ = ["fan", "gain"]
 
 
-def fans(shape: tuple[int, int, int, int]) -> tuple[int, int]:
-    """Inputs of one output element, and outputs of one input element, by the weights' shape."""
+def fan(shape: tuple[int, int, int, int], mode: str) -> int:
+    """Inputs of one output element, or outputs of one input element, by the weights' shape.
+
+    Raises
+    ------
+    ValueError
+        ``mode`` is neither fan_in nor fan_out.
+    """
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode is {mode!r}, expected 'fan_in' or 'fan_out'")
     oc, icg, kh, kw = shape
-    return icg * kh * kw, oc * kh * kw
+    return (icg if mode == "fan_in" else oc) * kh * kw
 
 
 def gain(nonlinearity: str, slope: float) -> float:

@@ -13,7 +13,7 @@ from kernels.arrays import as_array, check_out
 from kernels.checks import check_channels, check_same_strides
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import padded_and_described
-from kernels.initialise import fans, gain
+from kernels.initialise import fan, gain
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem
 from kernels.state import IncompatibleKeys, own_array, read_state
@@ -40,7 +40,7 @@ class Conv2d:
     dtype : {"float32", "float64"} or the NumPy dtype
     rng : numpy.random.Generator or int, optional
         Draws the weights; an int seeds a new one.
-    algorithm, threads
+    algorithm, threads, max_error, max_workspace
         As for `conv2d`.
 
     Raises
@@ -71,6 +71,8 @@ class Conv2d:
         rng: np.random.Generator | int | None = None,
         algorithm: str = "auto",
         threads: int | None = None,
+        max_error: float | None = None,
+        max_workspace: int | None = None,
     ) -> None:
         self.groups = read_groups(groups)
         if self.groups <= 0:
@@ -93,6 +95,7 @@ class Conv2d:
             raise DtypeError(f"dtype is {self.dtype}, expected float32 or float64")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.algorithm, self.threads = algorithm, threads
+        self.max_error, self.max_workspace = max_error, max_workspace
         self._rng = np.random.default_rng(rng)
         self._plans: OrderedDict[tuple[int, ...], tuple[Plan | None, tuple[int, ...]]] = OrderedDict()
         self._has_bias = bool(bias)
@@ -140,7 +143,7 @@ class Conv2d:
 
     def reset_parameters(self) -> None:
         """Draw weights and bias as torch does, uniform within 1 / sqrt(fan_in)."""
-        fan_in, _ = fans(self.weight_shape)
+        fan_in = fan(self.weight_shape, "fan_in")
         bound = 1 / np.sqrt(fan_in) if fan_in else 0.0
         self.weight = self._rng.uniform(-bound, bound, self.weight_shape)
         if self._has_bias:
@@ -156,11 +159,9 @@ class Conv2d:
         mode : {"fan_in", "fan_out"}
         nonlinearity : {"leaky_relu", "relu", "linear"}
         """
-        if mode not in ("fan_in", "fan_out"):
-            raise ValueError(f"mode is {mode!r}, expected 'fan_in' or 'fan_out'")
         self._require_channels()
-        fan = fans(self.weight_shape)[mode == "fan_out"]
-        self.weight = self._rng.normal(0.0, gain(nonlinearity, a) / np.sqrt(fan), self.weight_shape)
+        deviation = gain(nonlinearity, a) / np.sqrt(fan(self.weight_shape, mode))
+        self.weight = self._rng.normal(0.0, deviation, self.weight_shape)
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -227,18 +228,18 @@ class Conv2d:
     ) -> tuple[Plan | None, tuple[int, ...]]:
         bound = None
         if problem is not None:
-            bound = plan(problem, self.weight, self.bias, algorithm=self.algorithm, threads=self.threads)
+            bound = plan(
+                problem, self.weight, self.bias, algorithm=self.algorithm, threads=self.threads,
+                max_error=self.max_error, max_workspace=self.max_workspace,
+            )  # fmt: skip
         self._plans[given] = bound, shape
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
         return bound, shape
 
     def __repr__(self) -> str:
-        parts = [
-            f"{self.in_channels}, {self.out_channels}",
-            f"kernel_size={tuple(self.kernel_size)}",
-            f"stride={tuple(self.stride)}",
-        ]
+        parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={tuple(self.kernel_size)}"]
+        parts.append(f"stride={tuple(self.stride)}")
         padding = self.padding if isinstance(self.padding, str) else tuple(self.padding)
         if any(padding) if isinstance(padding, tuple) else padding:
             parts.append(f"padding={padding}")

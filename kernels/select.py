@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kernels.costs.errors import expected_error
+from kernels.costs.limits import REFERENCE, Limits, measured_limits
 from kernels.costs.model import seconds_by_term
 from kernels.problem import Conv2dProblem, UnsupportedProblem
 from kernels.registry import Algorithm, algorithms, get_algorithm
@@ -86,7 +87,7 @@ def choose(
     max_workspace : int, optional
         Most bytes of scratch memory.
     tuned : bool
-        Whether what was measured on this machine counts; the cost model decides alone otherwise.
+        Whether what was measured on this machine counts, its rates included; the cost model decides alone otherwise.
 
     Returns
     -------
@@ -97,7 +98,8 @@ def choose(
     UnsupportedProblem
         No algorithm keeps the budgets.
     """
-    candidates = _candidates(problem, threads, len(algorithms()))
+    limits = (measured_limits() if tuned else None) or REFERENCE
+    candidates = _candidates(problem, threads, limits, len(algorithms()))
     if tuned and (known := recall(problem, threads)):
         candidates = tuple(each._replace(measured_s=known.get(each.algorithm.name)) for each in candidates)
     if max_error is not None or max_workspace is not None:
@@ -126,7 +128,7 @@ def named(
     algorithm = get_algorithm(name)
     algorithm.require(problem)
     if max_error is not None or max_workspace is not None:
-        broken = _broken(_candidate(algorithm, problem, threads), max_error, max_workspace)
+        broken = _broken(_candidate(algorithm, problem, threads, REFERENCE), max_error, max_workspace)
         if broken:
             raise UnsupportedProblem(f"{name} does not suit {problem}: {broken}")
     return Choice(algorithm, f"{name} was asked for")
@@ -141,17 +143,17 @@ def _predicted(each: Candidate) -> float | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _candidates(problem: Conv2dProblem, threads: int, registered: int) -> tuple[Candidate, ...]:
+def _candidates(problem: Conv2dProblem, threads: int, limits: Limits, registered: int) -> tuple[Candidate, ...]:
     """Every algorithm, of which so many are registered; nothing measured and no budget applied."""
-    return tuple(_candidate(each, problem, threads) for each in algorithms())
+    return tuple(_candidate(each, problem, threads, limits) for each in algorithms())
 
 
-def _candidate(algorithm: Algorithm, problem: Conv2dProblem, threads: int) -> Candidate:
+def _candidate(algorithm: Algorithm, problem: Conv2dProblem, threads: int, limits: Limits) -> Candidate:
     refusal = algorithm.unsupported(problem)
     if refusal is not None:
         return Candidate(algorithm, None, MappingProxyType({}), None, float("nan"), 0, refusal)
     amounts = algorithm.amounts(problem, threads)
-    terms = {} if amounts is None else seconds_by_term(amounts, threads)
+    terms = {} if amounts is None else seconds_by_term(amounts, threads, limits)
     return Candidate(
         algorithm,
         sum(terms.values()) if terms else None,

@@ -1,11 +1,9 @@
 """Measured choices: how long algorithms took on this machine, kept on disk from one process to the next.
 
-A database of SQLite below the user's data folder, or the file that ``CONVMARK_TUNED`` names;
-with ``CONVMARK_TUNED=off`` nothing is read, and nothing can be remembered. Rows are keyed by all
-that a time depends on: the CPU's model, the digest of the kernels' sources, of the compiler's
-versions and of the CPU's features, the width of vectors, the number of threads, and the
-problem without its bias, which costs nothing. Rows of other sources and other machines stay
-where they are and are not read.
+Rows of `kernels.database`, keyed by all that a time depends on: the CPU's model, the digest of the
+kernels' sources, of the compiler's versions and of the CPU's features, the width of vectors, the
+number of threads, and the problem without its bias, which costs nothing. Rows of other sources and
+other machines stay where they are and are not read.
 
 Times are compared with times of the same call of `remember` only, those of the latest one: what was
 measured an hour apart was measured on a machine with another load.
@@ -17,29 +15,18 @@ import functools
 import math
 import os
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
-from kernels.errors import TunedError
+from kernels.costs.limits import forget_limits
+from kernels.database import VARIABLE, database, rows, writing
 from kernels.machine.blocking import vector_bytes
 from kernels.machine.cpu import cpu_model
 from kernels.machine.jit import source_digest
 from kernels.problem import Conv2dProblem
 
-if TYPE_CHECKING:
-    import sqlite3
-
 __all__ = ["database", "forget", "recall", "remember", "require_writable"]
-
-_VARIABLE = "CONVMARK_TUNED"
-
-#: Seconds that a process waits for another one's transaction: a call of `conv2d` no longer than that.
-_PATIENCE_READING_S, _PATIENCE_WRITING_S = 1.0, 30.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS measured (
@@ -56,25 +43,6 @@ _Known = dict[tuple[str, int], dict[str, float]]
 #: What was read, by the variable's value: once a process.
 _loaded: dict[str | None, _Known] = {}
 _lock = Lock()
-
-
-def database() -> Path:
-    """Where measured choices are kept; the file need not exist.
-
-    Raises
-    ------
-    TunedError
-        They are switched off.
-    """
-    named = os.environ.get(_VARIABLE)
-    if named == "off":
-        raise TunedError(f"{_VARIABLE} is 'off', expected the path of a file to keep measured choices in")
-    if named:
-        return Path(named)
-    # Imported where it is needed: whoever never tunes does not wait for it.
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("convmark", appauthor=False)) / "tuned.sqlite"
 
 
 def recall(problem: Conv2dProblem, threads: int) -> Mapping[str, float]:
@@ -121,15 +89,15 @@ def remember(problem: Conv2dProblem, threads: int, seconds: Mapping[str, float])
     if not seconds or not all(math.isfinite(each) and each > 0 for each in seconds.values()):
         raise ValueError(f"seconds are {dict(seconds)}, expected a positive number an algorithm")
     text, now = _text_of(problem), time.time()
-    rows = [(*_here(), threads, text, name, float(each), now) for name, each in seconds.items()]
-    with _writing() as connection:
+    measured = [(*_here(), threads, text, name, float(each), now) for name, each in seconds.items()]
+    with writing() as connection:
         connection.execute(_SCHEMA)
-        connection.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?, ?, ?, ?)", measured)
     _known()[text, threads] = {name: float(each) for name, each in seconds.items()}
 
 
 def forget() -> int:
-    """Remove everything that was measured on this CPU, whatever the kernels' sources were.
+    """Remove everything that was measured on this CPU: times, whatever the kernels' sources were, and its limits.
 
     Returns
     -------
@@ -143,11 +111,11 @@ def forget() -> int:
     """
     count = 0
     if os.path.exists(database()):
-        with _writing() as connection:
+        with writing() as connection:
             connection.execute(_SCHEMA)
             count = connection.execute("DELETE FROM measured WHERE cpu = ?", (cpu_model(),)).rowcount
     _known().clear()
-    return count
+    return count + forget_limits()
 
 
 def require_writable() -> None:
@@ -158,7 +126,7 @@ def require_writable() -> None:
     TunedError
         The database cannot be written.
     """
-    with _writing() as connection:
+    with writing() as connection:
         connection.execute(_SCHEMA)
 
 
@@ -172,64 +140,23 @@ def _text_of(problem: Conv2dProblem) -> str:
 
 
 def _known() -> _Known:
-    named = os.environ.get(_VARIABLE)
+    named = os.environ.get(VARIABLE)
     found = _loaded.get(named)
     if found is None:
         with _lock:
             found = _loaded.get(named)
             if found is None:
-                found = _loaded[named] = {} if named == "off" else _read(database())
+                found = _loaded[named] = _read()
     return found
 
 
-def _read(path: Path) -> _Known:
+def _read() -> _Known:
     known: _Known = {}
-    # Not `Path.exists`, which raises in a home that one may not look into.
-    if not os.path.exists(path):
-        return known
-    # Only here: whoever has no database does not import it.
-    import sqlite3
-
     latest: dict[tuple[str, int], float] = {}
     query = f"SELECT problem, threads, algorithm, seconds, measured_at FROM measured WHERE {_HERE} ORDER BY measured_at"
-    try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_READING_S)
-        try:
-            for problem, threads, algorithm, seconds, at in connection.execute(query, _here()):
-                key = problem, threads
-                if latest.get(key) != at:
-                    latest[key], known[key] = at, {}
-                known[key][algorithm] = seconds
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        warnings.warn(f"{_sentence('read', path, error)}; nothing measured is used", RuntimeWarning, stacklevel=2)
-        return {}
+    for problem, threads, algorithm, seconds, at in rows(query, _here()):
+        key = problem, threads
+        if latest.get(key) != at:
+            latest[key], known[key] = at, {}
+        known[key][algorithm] = seconds
     return known
-
-
-@contextmanager
-def _writing() -> Iterator[sqlite3.Connection]:
-    """A connection of which all is written or nothing."""
-    import sqlite3
-
-    path = database()
-    connection: Any = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=_PATIENCE_WRITING_S, isolation_level=None)
-        # Locked from the beginning: two that both read first could not both go on to write.
-        connection.execute("BEGIN IMMEDIATE")
-        yield connection
-        connection.execute("COMMIT")
-    except (sqlite3.Error, OSError) as error:
-        raise TunedError(_sentence("write", path, error)) from error
-    finally:
-        # What was not committed is undone by this.
-        if connection is not None:
-            connection.close()
-
-
-def _sentence(verb: str, path: Path, error: Exception) -> str:
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"cannot {verb} {path}: {words}, expected a database of measured choices"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels import Conv2dProblem, UnsupportedProblem, algorithms, conv2d, get_algorithm, plan
+from kernels import Conv2d, Conv2dProblem, UnsupportedProblem, algorithms, conv2d, get_algorithm, plan
 from kernels.costs.limits import REFERENCE, Limits
 from kernels.costs.model import seconds_by_term
 from kernels.costs.table import cycles, roundings
@@ -110,10 +110,12 @@ def test_an_algorithm_that_was_asked_for_keeps_budgets_or_is_refused() -> None:
     assert plan(PROBLEM, weight, algorithm="direct_naive", threads=1).choice.why == "direct_naive was asked for"
 
 
-def test_conv2d_hands_budgets_on() -> None:
+def test_conv2d_and_the_layer_hand_budgets_on() -> None:
     x = np.ones((1, 4, 8, 8), np.float32)
     with pytest.raises(UnsupportedProblem, match="within the budgets"):
         conv2d(x, np.ones((4, 4, 3, 3), np.float32), max_error=0.0)
+    with pytest.raises(UnsupportedProblem, match="within the budgets"):
+        Conv2d(4, 4, 3, max_workspace=-1)(x)
 
 
 def test_what_was_measured_goes_before_what_is_predicted(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from troupe import Troupe, quiet_guard
 
-from kernels import Conv2dProblem, get_algorithm, memory_of, plan, tuned
+from kernels import Conv2dProblem, get_algorithm, measured_limits, memory_of, plan, tuned
 from suite import cli
 from suite.meter import Sample
 from suite.tuning import distinct, hold, worth_timing
@@ -83,6 +83,7 @@ def played(command: Convmark, troupe: Troupe, monkeypatch: pytest.MonkeyPatch) -
     for module in (tune_module, explain_module):
         monkeypatch.setattr(module, "hold", functools.partial(hold, start=troupe.start, guard=quiet_guard))
         monkeypatch.setattr(module, "choose", _choose)
+    monkeypatch.setattr(tune_module, "_measure_limits", lambda: None)
     return command
 
 
@@ -99,6 +100,9 @@ def test_a_problem_is_tuned_from_end_to_end(command: Convmark) -> None:
     assert (code, content["remembered"], found["faults"], found["doubt"]) == (0, 1, {}, ""), err
     assert _from_disk() == found["seconds"] and set(found["seconds"]) == {found["winner"]} == {found["picked"]}
     assert 0 < found["seconds"][found["winner"]] < 1
+    # What the cost model divides by is this machine's from now on.
+    limits = measured_limits()
+    assert limits is not None and 1e8 < limits.fma_per_s < 1e11 and 1e8 < limits.memory_bytes_per_s < 1e12
 
 
 def test_the_fastest_of_those_near_the_least_prediction_is_remembered_once(played: Convmark, troupe: Troupe) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from kernels import Conv2dProblem, TunedError, tuned
+from kernels.costs.limits import Limits, measured_limits, remember_limits
+from kernels.database import writing
 
 _ROOT = Path(__file__).parent.parent
 _PROBLEM = Conv2dProblem.parse("ic3ih6oc4kh2ph1")
@@ -63,7 +65,7 @@ def test_only_times_that_were_measured_together_are_recalled(file: Path) -> None
     assert tuned.recall(_PROBLEM, 1) == {"b": 0.75} == _from_disk()
 
 
-def test_forgetting_counts_every_row_of_this_cpu_and_no_other(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgetting_limits_and_times_counts_every_row_of_this_cpu(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tuned.forget() == 0 and not file.exists()
     with monkeypatch.context() as patch:
         patch.setattr(tuned, "cpu_model", lambda: "other")
@@ -72,8 +74,9 @@ def test_forgetting_counts_every_row_of_this_cpu_and_no_other(file: Path, monkey
         patch.setattr(tuned, "source_digest", lambda: "earlier")
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
     tuned.remember(_PROBLEM, 1, {"a": 1.0, "b": 2.0})
-    assert tuned.forget() == 3
-    assert tuned.recall(_PROBLEM, 1) == {} == _from_disk()
+    remember_limits(4e9, 3e10)
+    assert measured_limits() is not None and tuned.forget() == 4
+    assert tuned.recall(_PROBLEM, 1) == {} == _from_disk() and measured_limits() is None
     monkeypatch.setattr(tuned, "cpu_model", lambda: "other")
     assert _from_disk() == {"a": 1.0}
 
@@ -117,7 +120,7 @@ def test_a_home_that_one_may_not_look_into_holds_nothing(file: Path, monkeypatch
 
 def test_a_transaction_that_is_broken_off_leaves_what_was_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tuned.remember(_PROBLEM, 1, {"a": 1.0})
-    with pytest.raises(KeyboardInterrupt), tuned._writing() as connection:
+    with pytest.raises(KeyboardInterrupt), writing() as connection:
         connection.execute("DELETE FROM measured")
         raise KeyboardInterrupt
     assert _from_disk() == {"a": 1.0}
@@ -130,6 +133,20 @@ def test_off_reads_nothing_and_refuses_to_remember(file: Path, monkeypatch: pyte
     for act in (lambda: tuned.remember(_PROBLEM, 1, {"a": 1.0}), tuned.forget, tuned.database):
         with pytest.raises(TunedError, match="CONVMARK_TUNED is 'off', expected the path of a file"):
             act()
+
+
+def test_the_latest_limits_of_measured_limits_count(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measured_limits() is None
+    remember_limits(4e9, 3e10)
+    remember_limits(9e9, 5e10)
+    assert measured_limits() == Limits(4.5e9, 9e9, 5e10)
+    monkeypatch.setattr("kernels.costs.limits.vector_bytes", lambda: 1)
+    remember_limits(1e9, 1e10)
+    assert measured_limits() == Limits(1e9, 1e9, 1e10)
+    # Choices are none of theirs; who forgets forgets both.
+    assert _from_disk() == {} and tuned.forget() == 3
+    with pytest.raises(ValueError, match=r"rates are 0\.0 and 1\.0 a second, expected positive ones"):
+        remember_limits(0.0, 1.0)
 
 
 _WRITER = """

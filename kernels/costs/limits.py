@@ -1,10 +1,25 @@
-"""The rates that amounts of work are divided by."""
+"""The rates that amounts of work are divided by: this machine's where they were measured, else the reference's.
+
+``convmark tune`` measures them, once a machine, into `kernels.database`.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import NamedTuple
 
-__all__ = ["REFERENCE", "Limits"]
+from kernels.database import VARIABLE, database, rows, writing
+from kernels.machine.blocking import vector_bytes
+from kernels.machine.cpu import cpu_model
+
+__all__ = ["REFERENCE", "Limits", "forget_limits", "measured_limits", "remember_limits"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS limits (
+    cpu TEXT, vector_bytes INTEGER, fma_per_s REAL, memory_bytes_per_s REAL, measured_at TEXT DEFAULT CURRENT_TIMESTAMP
+)
+"""
 
 
 class Limits(NamedTuple):
@@ -35,3 +50,53 @@ _FASTEST_CLOCK = 6.2e9
 
 #: The machine that `kernels.costs.table` was fitted on: Zen 4, 512 bits a vector, one multiply-add a cycle.
 REFERENCE = Limits(3.67e9, 3.67e9, 31e9)
+
+
+def remember_limits(fma_per_s: float, memory_bytes_per_s: float) -> None:
+    """Keep rates of one core that were measured; the latest count.
+
+    Raises
+    ------
+    ValueError
+        One is not positive.
+    TunedError
+        The database cannot be written.
+    """
+    if not (fma_per_s > 0 and memory_bytes_per_s > 0):
+        raise ValueError(f"rates are {fma_per_s} and {memory_bytes_per_s} a second, expected positive ones")
+    with writing() as connection:
+        connection.execute(_SCHEMA)
+        connection.execute(
+            "INSERT INTO limits (cpu, vector_bytes, fma_per_s, memory_bytes_per_s) VALUES (?, ?, ?, ?)",
+            (cpu_model(), vector_bytes(), fma_per_s, memory_bytes_per_s),
+        )
+    _measured.cache_clear()
+
+
+def measured_limits() -> Limits | None:
+    """The rates that were measured on this machine, None where nobody did; the disk is read once a process."""
+    return _measured(os.environ.get(VARIABLE))
+
+
+def forget_limits() -> int:
+    """Remove what was measured on this CPU; how many rows that were.
+
+    Raises
+    ------
+    TunedError
+        The database cannot be written.
+    """
+    count = 0
+    if os.path.exists(database()):
+        with writing() as connection:
+            connection.execute(_SCHEMA)
+            count = connection.execute("DELETE FROM limits WHERE cpu = ?", (cpu_model(),)).rowcount
+    _measured.cache_clear()
+    return count
+
+
+@functools.cache
+def _measured(named: str | None) -> Limits | None:
+    query = "SELECT fma_per_s, memory_bytes_per_s FROM limits WHERE cpu = ? AND vector_bytes = ? ORDER BY rowid DESC"
+    found = rows(f"{query} LIMIT 1", (cpu_model(), vector_bytes()))
+    return Limits.measured(*found[0]) if found else None

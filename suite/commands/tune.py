@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from kernels import choose, tuned
+from kernels import choose, measured_limits, remember_limits, tuned
 from suite import options
 from suite.catalogue import Layer
 from suite.commands.asked import batch_of, threads_of
 from suite.console import fail, print_json, print_table, stderr, warn
+from suite.environment import measure_limits
 from suite.outcome import Take
+from suite.probes import vector_bytes
 from suite.progress import Watch
 from suite.report.groups import circumstances
 from suite.report.tuning import TUNING_HEADINGS, agreement, tuning_lines
@@ -46,7 +49,8 @@ def tune(
     """Time the algorithms that may be the fastest, and remember for algorithm="auto" how long they took.
 
     Every problem counts once. Wrong results are not remembered, and neither are times that others' load
-    disturbed. What is finished when you interrupt is kept; the same command goes on with the rest.
+    disturbed. Before the first, this machine's limits are measured: the cost model divides by them.
+    What is finished when you interrupt is kept; the same command goes on with the rest.
     """
     if forget:
         if network or every or problem:
@@ -66,6 +70,8 @@ def tune(
     known = len(asked) - len(unknown)
     if known:
         stderr().print(f"{known} of {len(asked)} are known already; --again measures them as well.")
+    if unknown and measured_limits() is None:
+        _measure_limits()
     contests = [_contest(layer, count, within) for layer, count in unknown]
     findings: list[Finding] = []
     interrupted = False
@@ -87,6 +93,13 @@ def tune(
         warn(f"interrupted with {kept} of {len(contests)} remembered; the same command goes on with the rest")
         raise typer.Exit(130)
     raise typer.Exit(1 if any(each.is_bad for each in findings) else 0)
+
+
+def _measure_limits() -> None:
+    """The rates that the cost model divides by are this machine's from now on."""
+    found = measure_limits((1,))
+    lanes = vector_bytes() // np.dtype(np.float32).itemsize
+    remember_limits(1e9 * found.fma_gflops["float32"][1] / (2 * lanes), 1e9 * found.bandwidth_gb_s[1])
 
 
 def _contest(layer: Layer, threads: int, within: float) -> Contest:
