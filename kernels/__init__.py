@@ -5,7 +5,7 @@ from kernels import tuned
 from kernels.blocks import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
 from kernels.costs.limits import measured_limits, remember_limits
 from kernels.epilogue import Epilogue
-from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
+from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError, TunedError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
 from kernels.lazy import LazyConv2d
@@ -37,6 +37,7 @@ __all__ = [
     "Setup",
     "ShapeError",
     "StateDictError",
+    "TunedError",
     "UNetDown",
     "UnknownAlgorithm",
     "UnsupportedProblem",

@@ -14,19 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kernels.errors import TunedError
+
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["VARIABLE", "TunedError", "database", "rows", "writing"]
+__all__ = ["VARIABLE", "database", "rows", "writing"]
 
 VARIABLE = "CONVMARK_TUNED"
 
 #: Seconds that a process waits for another one's transaction: a call of `conv2d` no longer than that.
 _PATIENCE_READING_S, _PATIENCE_WRITING_S = 1.0, 30.0
-
-
-class TunedError(RuntimeError):
-    """The database of what was measured cannot be written."""
 
 
 def database() -> Path:
@@ -35,7 +33,7 @@ def database() -> Path:
     Raises
     ------
     TunedError
-        They are switched off.
+        It is switched off.
     """
     named = os.environ.get(VARIABLE)
     if named == "off":

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DtypeError", "ProblemError", "ShapeError", "StateDictError", "UnsupportedProblem"]
+__all__ = [
+    "ArgumentError",
+    "DtypeError",
+    "ProblemError",
+    "ShapeError",
+    "StateDictError",
+    "TunedError",
+    "UnsupportedProblem",
+]
 
 
 class ProblemError(ValueError):
@@ -27,3 +35,7 @@ class DtypeError(ProblemError, TypeError, RuntimeError):
 
 class StateDictError(ValueError, RuntimeError):
     """Weights that a layer is to load do not fit it; torch raises a RuntimeError of the same words."""
+
+
+class TunedError(RuntimeError):
+    """The database of what was measured cannot be written."""

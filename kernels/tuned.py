@@ -19,13 +19,14 @@ from collections.abc import Mapping
 from threading import Lock
 from types import MappingProxyType
 
-from kernels.database import VARIABLE, TunedError, database, rows, writing
+from kernels.costs.limits import forget_limits
+from kernels.database import VARIABLE, database, rows, writing
 from kernels.machine.blocking import vector_bytes
 from kernels.machine.cpu import cpu_model
 from kernels.machine.jit import source_digest
 from kernels.problem import Conv2dProblem
 
-__all__ = ["TunedError", "database", "forget", "recall", "remember", "require_writable"]
+__all__ = ["database", "forget", "recall", "remember", "require_writable"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS measured (
@@ -96,7 +97,7 @@ def remember(problem: Conv2dProblem, threads: int, seconds: Mapping[str, float])
 
 
 def forget() -> int:
-    """Remove everything that was measured on this CPU, whatever the kernels' sources were.
+    """Remove everything that was measured on this CPU: times, whatever the kernels' sources were, and its limits.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def forget() -> int:
             connection.execute(_SCHEMA)
             count = connection.execute("DELETE FROM measured WHERE cpu = ?", (cpu_model(),)).rowcount
     _known().clear()
-    return count
+    return count + forget_limits()
 
 
 def require_writable() -> None:

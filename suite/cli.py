@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from kernels import ProblemError, UnknownAlgorithm, UnsupportedProblem, tuned
+from kernels import ProblemError, TunedError, UnknownAlgorithm, UnsupportedProblem
 from suite import options
 from suite.catalogue import UnknownNetwork, WorkloadError
 from suite.commands import aa, explain, gate, history, memory, profile, tune
@@ -27,7 +27,7 @@ __all__ = ["app", "main"]
 #: What a person can ask for wrongly; everything else that is raised is a bug and shows itself.
 _BAD_INPUT = (
     UnknownNetwork, UnknownAlgorithm, UnknownContender, UnsupportedProblem, ProblemError, WorkloadError, StoreError,
-    ForeignError, tuned.TunedError,
+    ForeignError, TunedError,
 )  # fmt: skip
 
 _EXIT_CODES = """

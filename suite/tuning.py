@@ -92,15 +92,13 @@ class Finding:
     def doubt(self) -> str:
         """Why its times are not to be kept; empty where they are.
 
-        A choice among those that were timed must not be worse than the cost model's: without a time
-        of what that one chose, it could be. (A choice that computes wrongly is another matter.)
+        Whoever was disturbed could be the fastest: what is kept is not measured again, and then it never was.
         """
-        if not self.seconds:
-            return "nobody has a time that can be trusted"
-        picked = self.outcomes.get(self.picked)
-        if picked is not None and picked.status == "mistrusted":
-            return f"{self.picked} is mistrusted: {picked.reason}"
-        return ""
+        disturbed = [name for name, each in self.outcomes.items() if each.status == "mistrusted"]
+        if disturbed:
+            others = f" and {len(disturbed) - 1} more" if len(disturbed) > 1 else ""
+            return f"{disturbed[0]}{others} mistrusted: {self.outcomes[disturbed[0]].reason}"
+        return "" if self.seconds else "none is right"
 
     def as_dict(self) -> dict[str, Any]:
         """In types that JSON knows."""

@@ -441,6 +441,8 @@ def test_what_auto_chose_is_held_against_the_fastest_of_ours(monkeypatch: pytest
         _row("auto", 1.2, problem=other, family="auto", reason="chose fast"),
         _row("fast", 1.0, problem=alone), _row("slow", 0.1, problem=alone, status="mistrusted"),
         _row("slow", 3.0, threads=2), _row("fast", 2.0, threads=2), _row("slow", 0.1, cache="cold"),
+        _row("block_fused", 1.0, problem="conv_block:ic3ih8oc4"),
+        _row("block_unfused", 1.5, problem="conv_block:ic3ih8oc4"),
     ]  # fmt: skip
     asked = []
 

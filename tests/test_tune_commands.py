@@ -120,7 +120,7 @@ def test_the_fastest_of_those_near_the_least_prediction_is_remembered_once(playe
     assert json.loads(played("tune", "--forget", "--json")[1])["forgotten"] == 0 and _from_disk() == {}
 
 
-def test_what_is_wrong_is_not_remembered_and_neither_is_what_the_choice_cannot_be_compared_with(
+def test_what_is_wrong_is_not_remembered_and_neither_is_a_problem_on_which_somebody_was_disturbed(
     played: Convmark, troupe: Troupe
 ) -> None:
     troupe.spoil["im2col_gemm"] = np.zeros_like
@@ -129,8 +129,11 @@ def test_what_is_wrong_is_not_remembered_and_neither_is_what_the_choice_cannot_b
     troupe.spoil.clear()
     troupe.samples = lambda name, process: [Sample(1, 1.0, 1.0 if name == "im2col_gemm" else 0.5, 0.0)] * 2
     code, _, err = played("tune", "-p", "ic3ih5oc4kh2", "--seconds", "0")
-    assert code == 0 and "is not remembered: direct_tiled is mistrusted: 1 of 1 processes were disturbed" in err
+    assert code == 0 and "is not remembered: direct_tiled mistrusted: 1 of 1 processes were disturbed" in err
     assert _from_disk("ic3ih5oc4kh2") == {}
+    troupe.samples = lambda name, process: [Sample(1, 1.0, 0.5, 0.0)] * 2
+    content = json.loads(played("tune", "-p", "ic3ih5oc4kh2", "--seconds", "0", "--json")[1])
+    assert content["remembered"] == 0 and "direct_tiled and 1 more mistrusted" in content["problems"][0]["doubt"]
 
 
 def test_an_interrupt_keeps_what_is_finished(played: Convmark, troupe: Troupe) -> None:

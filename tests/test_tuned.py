@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kernels import Conv2dProblem, tuned
+from kernels import Conv2dProblem, TunedError, tuned
 from kernels.costs.limits import Limits, measured_limits, remember_limits
 from kernels.database import writing
 
@@ -65,7 +65,7 @@ def test_only_times_that_were_measured_together_are_recalled(file: Path) -> None
     assert tuned.recall(_PROBLEM, 1) == {"b": 0.75} == _from_disk()
 
 
-def test_forgetting_counts_every_row_of_this_cpu_and_no_other(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgetting_limits_and_times_counts_every_row_of_this_cpu(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tuned.forget() == 0 and not file.exists()
     with monkeypatch.context() as patch:
         patch.setattr(tuned, "cpu_model", lambda: "other")
@@ -74,8 +74,9 @@ def test_forgetting_counts_every_row_of_this_cpu_and_no_other(file: Path, monkey
         patch.setattr(tuned, "source_digest", lambda: "earlier")
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
     tuned.remember(_PROBLEM, 1, {"a": 1.0, "b": 2.0})
-    assert tuned.forget() == 3
-    assert tuned.recall(_PROBLEM, 1) == {} == _from_disk()
+    remember_limits(4e9, 3e10)
+    assert measured_limits() is not None and tuned.forget() == 4
+    assert tuned.recall(_PROBLEM, 1) == {} == _from_disk() and measured_limits() is None
     monkeypatch.setattr(tuned, "cpu_model", lambda: "other")
     assert _from_disk() == {"a": 1.0}
 
@@ -95,7 +96,7 @@ def test_a_file_that_is_no_database_is_one_warning_and_no_data(file: Path) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert tuned.recall(_PROBLEM, 1) == {}
-    with pytest.raises(tuned.TunedError, match=rf"cannot write {file}: file is not a database, expected"):
+    with pytest.raises(TunedError, match=rf"cannot write {file}: file is not a database, expected"):
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
     assert file.read_text().startswith("not a database")
 
@@ -103,7 +104,7 @@ def test_a_file_that_is_no_database_is_one_warning_and_no_data(file: Path) -> No
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(file: Path) -> None:
     file.parent.write_text("a file where the folder should be")
     assert tuned.recall(_PROBLEM, 1) == {}
-    with pytest.raises(tuned.TunedError, match=rf"cannot write {file}: File exists, expected"):
+    with pytest.raises(TunedError, match=rf"cannot write {file}: File exists, expected"):
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
 
 
@@ -130,7 +131,7 @@ def test_off_reads_nothing_and_refuses_to_remember(file: Path, monkeypatch: pyte
     monkeypatch.setenv("CONVMARK_TUNED", "off")
     assert tuned.recall(_PROBLEM, 1) == {}
     for act in (lambda: tuned.remember(_PROBLEM, 1, {"a": 1.0}), tuned.forget, tuned.database):
-        with pytest.raises(tuned.TunedError, match="CONVMARK_TUNED is 'off', expected the path of a file"):
+        with pytest.raises(TunedError, match="CONVMARK_TUNED is 'off', expected the path of a file"):
             act()
 
 
@@ -142,8 +143,8 @@ def test_the_latest_limits_of_measured_limits_count(file: Path, monkeypatch: pyt
     monkeypatch.setattr("kernels.costs.limits.vector_bytes", lambda: 1)
     remember_limits(1e9, 1e10)
     assert measured_limits() == Limits(1e9, 1e9, 1e10)
-    # Choices are none of theirs, and the other way round.
-    assert _from_disk() == {} and tuned.forget() == 0
+    # Choices are none of theirs; who forgets forgets both.
+    assert _from_disk() == {} and tuned.forget() == 3
     with pytest.raises(ValueError, match=r"rates are 0\.0 and 1\.0 a second, expected positive ones"):
         remember_limits(0.0, 1.0)
 

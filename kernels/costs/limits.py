@@ -9,11 +9,11 @@ import functools
 import os
 from typing import NamedTuple
 
-from kernels.database import VARIABLE, rows, writing
+from kernels.database import VARIABLE, database, rows, writing
 from kernels.machine.blocking import vector_bytes
 from kernels.machine.cpu import cpu_model
 
-__all__ = ["REFERENCE", "Limits", "measured_limits", "remember_limits"]
+__all__ = ["REFERENCE", "Limits", "forget_limits", "measured_limits", "remember_limits"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS limits (
@@ -76,6 +76,23 @@ def remember_limits(fma_per_s: float, memory_bytes_per_s: float) -> None:
 def measured_limits() -> Limits | None:
     """The rates that were measured on this machine, None where nobody did; the disk is read once a process."""
     return _measured(os.environ.get(VARIABLE))
+
+
+def forget_limits() -> int:
+    """Remove what was measured on this CPU; how many rows that were.
+
+    Raises
+    ------
+    TunedError
+        The database cannot be written.
+    """
+    count = 0
+    if os.path.exists(database()):
+        with writing() as connection:
+            connection.execute(_SCHEMA)
+            count = connection.execute("DELETE FROM limits WHERE cpu = ?", (cpu_model(),)).rowcount
+    _measured.cache_clear()
+    return count
 
 
 @functools.cache

@@ -55,8 +55,9 @@ class _Judged:
 def choice_tables(frame: pd.DataFrame) -> list[ChoiceTable]:
     """A table for each number of threads, warm caches, where several algorithms were timed.
 
-    A problem that several networks have counts once, and blocks are left out. The cost model is that of the
-    kernels that are installed now, without anything measured; ``auto`` is what ran.
+    A problem that several networks have counts once; nothing is chosen among ways to compute a block.
+    The cost model is that of the kernels that are installed now, without anything measured; ``auto`` is
+    what ran.
     """
     tables = []
     frame = single_convolutions(frame)
