@@ -2,6 +2,7 @@
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
 from kernels import tuned
+from kernels.blocks import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import conv2d
@@ -17,14 +18,20 @@ __all__ = [
     "ArgumentError",
     "Conv2d",
     "Conv2dProblem",
+    "ConvBlock",
+    "DarknetResidual",
+    "DepthwiseSeparable",
     "DtypeError",
+    "DynamicConv2d",
     "Epilogue",
     "LazyConv2d",
     "Plan",
     "ProblemError",
+    "ResNetStem",
     "Setup",
     "ShapeError",
     "StateDictError",
+    "UNetDown",
     "UnknownAlgorithm",
     "UnsupportedProblem",
     "algorithm",

@@ -28,6 +28,8 @@ def conv2d(
     padding_mode: str = "zeros",
     algorithm: str = "auto",
     threads: int | None = None,
+    max_error: float | None = None,
+    max_workspace: int | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Two-dimensional convolution with the arguments and errors of ``torch.nn.functional.conv2d``.
@@ -54,6 +56,10 @@ def conv2d(
         A name from `algorithms`, or ``"auto"``.
     threads : int, optional
         Defaults to every core that Numba may use.
+    max_error : float, optional
+        Most relative L2 error against float64 that may be expected on normal values.
+    max_workspace : int, optional
+        Most bytes of scratch memory.
     out : ndarray, shape of the result, optional
         Written and returned; C-contiguous, and sharing no memory with the other arrays.
 
@@ -70,7 +76,7 @@ def conv2d(
     ArgumentError
         An argument is of a kind that is not taken. A TypeError.
     UnknownAlgorithm, UnsupportedProblem
-        ``algorithm`` is no name, or refuses the problem. ValueErrors.
+        ``algorithm`` is no name, or refuses the problem, or none keeps the budgets. ValueErrors.
     ValueError
         ``threads`` is out of range, or a number has more than 64 bits.
 
@@ -99,7 +105,9 @@ def conv2d(
         check_out(out, shape, src.dtype, {"input": whole, "weight": wei, "bias": bia})
     into = np.empty(shape, src.dtype) if out is None else out
     if problem is not None:
-        bound = plan(problem, wei, bia, algorithm=algorithm, threads=threads)
+        bound = plan(
+            problem, wei, bia, algorithm=algorithm, threads=threads, max_error=max_error, max_workspace=max_workspace
+        )
         batched = src.ndim == 4
         bound(src if batched else src[None], into if batched else into[None])
     return into

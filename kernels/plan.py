@@ -12,8 +12,8 @@ from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine import threading
 from kernels.machine.workspace import carve
 from kernels.problem import Conv2dProblem
-from kernels.registry import Algorithm, Setup, get_algorithm
-from kernels.select import choose
+from kernels.registry import Setup
+from kernels.select import Choice, choose, named
 
 __all__ = ["Plan", "aligned_empty", "plan"]
 
@@ -37,6 +37,8 @@ class Plan:
     ----------
     problem : Conv2dProblem
     algorithm : Algorithm
+    choice : Choice
+        Why it is this one, and who else there was.
     epilogue : Epilogue
     threads : int
     workspace_bytes : int
@@ -50,14 +52,14 @@ class Plan:
     def __init__(
         self,
         problem: Conv2dProblem,
-        algorithm: Algorithm,
+        choice: Choice,
         weight: np.ndarray,
         bias: np.ndarray | None,
         threads: int,
         epilogue: Epilogue = NO_EPILOGUE,
     ) -> None:
-        algorithm.require(problem)
-        self.problem = problem
+        algorithm = choice.algorithm
+        self.problem, self.choice = problem, choice
         # Found once: small convolutions take no longer than finding them.
         self._input_shape, self._output_shape = problem.input_shape, problem.output_shape
         self._dtype = np.dtype(problem.dtype)
@@ -149,6 +151,8 @@ def plan(
     epilogue: Epilogue = NO_EPILOGUE,
     algorithm: str = "auto",
     threads: int | None = None,
+    max_error: float | None = None,
+    max_workspace: int | None = None,
 ) -> Plan:
     """Prepare a convolution once, to be called many times.
 
@@ -163,6 +167,10 @@ def plan(
         A name from `algorithms`, or ``"auto"``.
     threads : int, optional
         Defaults to every core that Numba may use.
+    max_error : float, optional
+        Most relative L2 error against float64 that may be expected on normal values.
+    max_workspace : int, optional
+        Most bytes of scratch memory.
 
     Returns
     -------
@@ -173,12 +181,16 @@ def plan(
     UnknownAlgorithm
         There is no such algorithm.
     UnsupportedProblem
-        The algorithm refuses the problem.
+        The algorithm refuses the problem, or none keeps the budgets.
     ValueError
         A shape or dtype differs from the problem's, or ``threads`` is out of range.
     """
-    chosen = choose(problem) if algorithm == "auto" else get_algorithm(algorithm)
-    return Plan(problem, chosen, weight, bias, threading.resolve(threads), epilogue)
+    count = threading.resolve(threads)
+    if algorithm == "auto":
+        choice = choose(problem, count, max_error=max_error, max_workspace=max_workspace)
+    else:
+        choice = named(algorithm, problem, count, max_error, max_workspace)
+    return Plan(problem, choice, weight, bias, count, epilogue)
 
 
 def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: np.dtype | str) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kernels.costs.amounts import Amounts, no_amounts
 from kernels.epilogue import Epilogue
 from kernels.machine.workspace import workspace_bytes
 from kernels.problem import Conv2dProblem, UnsupportedProblem
@@ -84,6 +85,9 @@ class Algorithm:
         ``prepare(problem, wei) -> Packed``: weights packed for ``run``; timed apart.
     scratch : callable
         ``scratch(problem, threads) -> Scratch``: the arrays that ``run`` writes to beside ``dst``.
+    amounts : callable
+        ``amounts(problem, threads) -> Amounts | None``: what a call does, for `kernels.select` to compare;
+        without it ``"auto"`` takes the algorithm only where it was measured.
     error_factor : float
         The promise on accuracy: relative L2 error against float64 at most this many
         times the error of NumPy's own arithmetic of the same precision.
@@ -100,6 +104,7 @@ class Algorithm:
     scratch: Callable[[Conv2dProblem, int], Scratch]
     error_factor: float
     exact_on_integers: bool
+    amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts
 
     def workspace_bytes(self, problem: Conv2dProblem, threads: int) -> int:
         """Bytes of scratch memory that one run of ``problem`` needs."""
@@ -136,6 +141,7 @@ def algorithm(
     unsupported: Callable[[Conv2dProblem], str | None] = _supports_everything,
     prepare: Callable[[Conv2dProblem, np.ndarray], Packed] = _weights_as_they_are,
     scratch: Callable[[Conv2dProblem, int], Scratch] = _no_scratch,
+    amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts,
 ) -> Callable[[Callable[[Setup], Run]], Callable[[Setup], Run]]:
     """Register the decorated function, ``bind``, as an algorithm; see `Algorithm`.
 
@@ -150,7 +156,7 @@ def algorithm(
             raise ValueError(f"an algorithm named {name!r} is registered already, expected a new name")
         summary = (bind.__doc__ or "").strip().splitlines()[0] if bind.__doc__ else ""
         _REGISTRY[name] = Algorithm(
-            name, family, summary, bind, unsupported, prepare, scratch, error_factor, exact_on_integers
+            name, family, summary, bind, unsupported, prepare, scratch, error_factor, exact_on_integers, amounts
         )
         return bind
 

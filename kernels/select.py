@@ -1,82 +1,198 @@
-"""``algorithm="auto"``: which algorithm a problem gets when its user names none."""
+"""``algorithm="auto"``: which algorithm a problem gets, and why.
+
+Of the algorithms that take a problem and keep its user's budgets, the one that was measured to be
+fastest on this machine (`kernels.tuned`); where nothing was measured, the one that the cost model
+(`kernels.costs`) predicts to be.
+"""
 
 from __future__ import annotations
 
-import math
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
-from kernels.machine.blocking import cache_bytes, lanes_of
-from kernels.problem import Conv2dProblem
-from kernels.registry import Algorithm, get_algorithm
+from kernels.costs.errors import expected_error
+from kernels.costs.model import seconds_by_term
+from kernels.problem import Conv2dProblem, UnsupportedProblem
+from kernels.registry import Algorithm, algorithms, get_algorithm
+from kernels.tuned import recall
 
-__all__ = ["choose"]
-
-#: By taps along the longer side: of those that are fast, the one that errs least.
-_WINOGRAD = {3: "winograd_f4x3", 5: "winograd_f4x5", 7: "winograd_f4x7"}
-#: Most channels a group of what is no more than a picture.
-_PICTURE = 4
-#: Products a tap from which on they win at stride 2, by taps, and where the kernel is dilated.
-_LEAST_STRIDED_WORK = {3: 800_000, 5: 200_000}
-_LEAST_DILATED_WORK = 250_000
+__all__ = ["Candidate", "Choice", "choose", "named"]
 
 
-def choose(problem: Conv2dProblem) -> Algorithm:
-    """The algorithm that the rules pick for ``problem``; always one that supports it."""
-    icg, ocg = problem.ic // problem.g, problem.oc // problem.g
-    if icg == 1 and get_algorithm("depthwise_stencil").unsupported(problem) is None:
-        return get_algorithm("depthwise_stencil")
-    # Few channels: pixels fill the vectors, not output channels; and transforms along one axis
-    # take little beside the products of so few, those along both take longer than them. (The
-    # smaller the map, the more of its 6x6 tiles overhang, and the later that turns.)
-    few = 16 if problem.oh * problem.ow > 256 else 32
-    # Pictures: a sum of few input channels is over before a tile of output channels pays for its store.
-    picture = icg <= _PICTURE and problem.ow >= lanes_of(problem.dtype)
-    suits = ocg >= 4 and ((ocg <= few and icg <= few) or picture)
-    if suits and get_algorithm("grouped_winograd").unsupported(problem) is None:
-        return get_algorithm("grouped_winograd")
-    if ocg < 16 and get_algorithm("grouped_stencil").unsupported(problem) is None:
-        return get_algorithm("grouped_stencil")
-    if ocg < 4:
-        # Vectors of output channels would be mostly empty: here they are of pixels.
-        return get_algorithm("im2col_gemm")
-    winograd = _winograd(problem)
-    if winograd and get_algorithm(winograd).unsupported(problem) is None:
-        return get_algorithm(winograd)
-    if _is_small_product(problem):
-        return get_algorithm("im2col_gemm")
-    return get_algorithm("direct_tiled")
+class Candidate(NamedTuple):
+    """An algorithm as a choice sees it.
 
-
-def _winograd(p: Conv2dProblem) -> str | None:
-    """The algorithm with fewer multiplications, where there are channels to spread its transforms over.
-
-    Measured against `direct_tiled`, which is slower where the rules below say so. Dilated kernels: from
-    nothing to 3 times, but on sub-grids of 2x2. 3x3 of stride 2: 1.05 to 1.4 times, but on maps of
-    7x7, where transformed weights are read for too few tiles, and where 32 channels or fewer take
-    what the input transform costs. 5x5 of stride 2: 1.3 to 2.1 times.
+    Attributes
+    ----------
+    algorithm : Algorithm
+    seconds : float or None
+        Predicted time of a call; None of what is refused, and where nobody has counted its work.
+    terms : mapping of str to float
+        What that time is made of, longest first.
+    measured_s : float or None
+        Time of a call as it was measured on this machine.
+    rel_error : float
+        Relative L2 error against float64 that is expected on normal values.
+    workspace_bytes : int
+        Scratch memory of a plan.
+    refused : str
+        Why it is not chosen, whatever its time: its own reason, or the budget that it does not keep. Else empty.
     """
-    taps, icg, ocg = max(p.kh, p.kw), p.ic // p.g, p.oc // p.g
-    work = p.mb * p.oh * p.ow * icg * ocg
-    if min(icg, ocg) < 16:
-        return None
-    if max(p.sh, p.sw) > 1:
-        small = taps == 3 and (min(p.oh, p.ow) < 8 or ocg < 64)
-        if small or work < _LEAST_STRIDED_WORK.get(taps, math.inf):
-            return None
-        # On small maps its smaller tiles fit better and its weights are a third of the other's.
-        return "winograd_f2x3" if taps == 3 and p.oh * p.ow < 256 else _WINOGRAD[taps]
-    if max(p.dh, p.dw) > 1 and (work < _LEAST_DILATED_WORK or p.oh < 3 * p.dh or p.ow < 3 * p.dw):
-        return None
-    return _WINOGRAD.get(taps)
+
+    algorithm: Algorithm
+    seconds: float | None
+    terms: Mapping[str, float]
+    measured_s: float | None
+    rel_error: float
+    workspace_bytes: int
+    refused: str
 
 
-def _is_small_product(problem: Conv2dProblem) -> bool:
-    """Whether the source already is the matrix of columns, its pixels fill vectors, and sums are short.
+class Choice(NamedTuple):
+    """What was chosen of whom.
 
-    Of short sums the transposing store of `direct_tiled` takes a share. Where the source does
-    not stay near L2 that one is faster all the same: it asks for its next pixels ahead.
+    Attributes
+    ----------
+    algorithm : Algorithm
+    why : str
+        One sentence.
+    candidates : tuple of Candidate
+        Every algorithm, in order of registration; none where the user named the algorithm.
     """
-    p = problem
-    if (p.kh, p.kw, p.sh, p.sw) != (1, 1, 1, 1) or p.padded_shape != (p.ih, p.iw):
-        return False
-    source = p.ic * p.ih * p.iw * p.itemsize
-    return p.ic // p.g <= 128 and p.oh * p.ow >= 400 and source <= 2 * cache_bytes(2)
+
+    algorithm: Algorithm
+    why: str
+    candidates: tuple[Candidate, ...] = ()
+
+
+def choose(
+    problem: Conv2dProblem,
+    threads: int = 1,
+    *,
+    max_error: float | None = None,
+    max_workspace: int | None = None,
+    tuned: bool = True,
+) -> Choice:
+    """The fastest algorithm for a problem, within budgets.
+
+    Parameters
+    ----------
+    problem : Conv2dProblem
+    threads : int
+    max_error : float, optional
+        Most relative L2 error against float64 that may be expected on normal values.
+    max_workspace : int, optional
+        Most bytes of scratch memory.
+    tuned : bool
+        Whether what was measured on this machine counts; the cost model decides alone otherwise.
+
+    Returns
+    -------
+    Choice
+
+    Raises
+    ------
+    UnsupportedProblem
+        No algorithm keeps the budgets.
+    """
+    candidates = _candidates(problem, threads, len(algorithms()))
+    if tuned and (known := recall(problem, threads)):
+        candidates = tuple(each._replace(measured_s=known.get(each.algorithm.name)) for each in candidates)
+    if max_error is not None or max_workspace is not None:
+        budgets = max_error, max_workspace
+        candidates = tuple(each._replace(refused=each.refused or _broken(each, *budgets)) for each in candidates)
+    able = [each for each in candidates if not each.refused]
+    for seconds_of, what in ((_measured, "measured"), (_predicted, "predicted")):
+        timed = sorted((each for each in able if seconds_of(each) is not None), key=seconds_of)  # type: ignore[arg-type]
+        if timed:
+            return Choice(timed[0].algorithm, _why(timed, seconds_of, what), candidates)
+    raise UnsupportedProblem(f"no algorithm takes {problem} within the budgets: {_nearest(candidates)}")
+
+
+def named(
+    name: str, problem: Conv2dProblem, threads: int, max_error: float | None, max_workspace: int | None
+) -> Choice:
+    """The algorithm that the user named, where it takes the problem and keeps the budgets.
+
+    Raises
+    ------
+    UnknownAlgorithm
+        There is none of that name.
+    UnsupportedProblem
+        It refuses the problem, or does not keep a budget.
+    """
+    algorithm = get_algorithm(name)
+    algorithm.require(problem)
+    if max_error is not None or max_workspace is not None:
+        broken = _broken(_candidate(algorithm, problem, threads), max_error, max_workspace)
+        if broken:
+            raise UnsupportedProblem(f"{name} does not suit {problem}: {broken}")
+    return Choice(algorithm, f"{name} was asked for")
+
+
+def _measured(each: Candidate) -> float | None:
+    return each.measured_s
+
+
+def _predicted(each: Candidate) -> float | None:
+    return each.seconds
+
+
+@functools.lru_cache(maxsize=1024)
+def _candidates(problem: Conv2dProblem, threads: int, registered: int) -> tuple[Candidate, ...]:
+    """Every algorithm, of which so many are registered; nothing measured and no budget applied."""
+    return tuple(_candidate(each, problem, threads) for each in algorithms())
+
+
+def _candidate(algorithm: Algorithm, problem: Conv2dProblem, threads: int) -> Candidate:
+    refusal = algorithm.unsupported(problem)
+    if refusal is not None:
+        return Candidate(algorithm, None, MappingProxyType({}), None, float("nan"), 0, refusal)
+    amounts = algorithm.amounts(problem, threads)
+    terms = {} if amounts is None else seconds_by_term(amounts, threads)
+    return Candidate(
+        algorithm,
+        sum(terms.values()) if terms else None,
+        MappingProxyType(terms),
+        None,
+        expected_error(algorithm, problem),
+        algorithm.workspace_bytes(problem, threads),
+        "",
+    )
+
+
+def _broken(each: Candidate, max_error: float | None, max_workspace: int | None) -> str:
+    """The budget that a candidate does not keep; empty for none."""
+    if max_error is not None and not each.rel_error <= max_error:
+        return f"its relative error is expected to be {each.rel_error:.2g}, expected at most {max_error:.2g}"
+    if max_workspace is not None and each.workspace_bytes > max_workspace:
+        return f"its workspace takes {each.workspace_bytes} bytes, expected at most {max_workspace}"
+    return ""
+
+
+def _why(timed: list[Candidate], seconds_of: Callable[[Candidate], float | None], what: str) -> str:
+    """Why the first of ``timed`` is the one."""
+    first = timed[0]
+    name, seconds = first.algorithm.name, seconds_of(first)
+    assert seconds is not None
+    if len(timed) == 1:
+        return f"{name} is the only one: {what} to take {1e6 * seconds:.0f} us"
+    second = seconds_of(timed[1])
+    assert second is not None
+    beside = f"{timed[1].algorithm.name} {second / seconds:.2f} times as long"
+    mostly = next(iter(first.terms), "")
+    of_that = f", {first.terms[mostly] / sum(first.terms.values()):.0%} of it for {mostly}" if mostly else ""
+    return f"{name} is {what} to take {1e6 * seconds:.0f} us{of_that if what == 'predicted' else ''}, and {beside}"
+
+
+def _nearest(candidates: tuple[Candidate, ...]) -> str:
+    """Which budgets would do."""
+    able = [each for each in candidates if each.seconds is not None]
+    least_error = min(able, key=lambda each: each.rel_error)
+    least_bytes = min(able, key=lambda each: each.workspace_bytes)
+    return (
+        f"the least error is {least_error.rel_error:.2g} ({least_error.algorithm.name}), "
+        f"the least workspace {least_bytes.workspace_bytes} bytes ({least_bytes.algorithm.name})"
+    )

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kernels.costs.transform import product_rows
 from kernels.machine import transform_domain
 from kernels.machine.jit import kernel
-from kernels.machine.transform_blocks import Sizes, block_of, points_of, tiles_at
+from kernels.machine.transform_blocks import Sizes, block_of, tiles_at
 from kernels.machine.transform_input import input_transform
 from kernels.machine.transform_kernels import output_transform, products
 from kernels.plan import plan
@@ -105,12 +106,7 @@ def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
 def _work(p: Conv2dProblem, z: Sizes) -> tuple[float, float, float]:
     """Operations of all products, and bytes of V and M of all blocks."""
     depth = z.PIECES_H * z.PIECES_W * z.ICP * z.W
-    blocks = [block_of.py_func(z, item) for item in range(z.ITEMS)]
-    rows = points = 0
-    for f in range(z.SUMS):
-        here = sum(-(-tiles_at.py_func(z, block, f) // z.MR) * z.MR for block in blocks)
-        _, down, _, across = points_of.py_func(z, f)
-        rows, points = rows + here, points + here * down * across
+    rows, points, _ = product_rows(z)
     # A complex product is four real ones, of which NR counts two.
     return 2.0 * points * depth * z.OCB * z.NR, points * depth * p.itemsize, rows * z.OCB * z.NR * p.itemsize
 

@@ -9,7 +9,6 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, algorithms, conv2d_reference, get_algorithm, plan
 from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
-from kernels.select import choose
 from kernels.transform_profile import profile
 
 _HALF = Fraction(1, 2)
@@ -160,27 +159,6 @@ def test_stride_2_is_kept_where_it_won() -> None:
         "winograd_f2x3": square, "winograd_f4x3": square, "winograd_f6x3": never, "winograd_f2x5": never,
         "winograd_f4x5": [False, True, False, False], "winograd_f4x7": never, "winograd_f6x7": never,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("ic64ih34oc64kh3sh2ph1", "winograd_f4x3"),
-        ("ic128ih28oc128kh3sh2ph1", "winograd_f2x3"),  # a small map
-        ("ic512ih14oc512kh3sh2ph1", "direct_tiled"),  # 7x7
-        ("ic128ih56oc32kh3sh2ph1", "direct_tiled"),  # few output channels
-        ("ic64ih16oc64kh3sh2ph1", "direct_tiled"),  # little work
-        ("ic64ih56oc64kh1kw3sw2pw1ph0", "direct_tiled"),  # one dimension
-        ("ic64ih56oc64kh3sh3ph1", "direct_tiled"),
-        ("ic64ih16oc64kh5sh2ph2", "winograd_f4x5"),
-        ("ic64ih16oc64kh3ph2dh2", "winograd_f4x3"),
-        ("ic96ih11oc128kh3ph2dh4", "direct_tiled"),  # sub-grids of 2x2
-        ("ic32ih12oc32kh3ph2dh2", "direct_tiled"),  # little work
-        ("ic64ih56oc64kh3sh2ph1dh2", "direct_tiled"),
-    ],
-)
-def test_auto_picks_it_at_stride_2_and_for_dilated_kernels_where_it_won(text: str, name: str) -> None:
-    assert choose(Conv2dProblem.parse(text)).name == name
 
 
 def test_a_dilated_problem_needs_no_code_but_that_of_its_dense_one() -> None:

@@ -10,6 +10,8 @@ tile: its transformed taps then serve both, see `shortened`.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -37,6 +39,11 @@ def transform_matrices(m: int, r: int, points: Sequence[Fraction | int]) -> tupl
     ValueError
         The number of points is wrong or one stands twice.
     """
+    return _matrices(m, r, tuple(points))
+
+
+@functools.cache
+def _matrices(m: int, r: int, points: tuple[Fraction | int, ...]) -> tuple[Matrix, Matrix, Matrix]:
     finite = [Fraction(point) for point in points]
     if len(finite) != m + r - 2 or len(set(finite)) != len(finite):
         raise ValueError(f"points are {list(map(str, finite))}, expected {m + r - 2} distinct ones for F({m}, {r})")
@@ -45,7 +52,7 @@ def transform_matrices(m: int, r: int, points: Sequence[Fraction | int]) -> tupl
     bt = [_monic(finite)]
     for j, point in enumerate(finite):
         others = finite[:j] + finite[j + 1 :]
-        norm = _evaluate(_monic(others), point)
+        norm = math.prod((point - other for other in others), start=Fraction(1))
         g.append([point**k / norm for k in range(r)])
         bt.append([*_monic(others), Fraction(0)])
     return _freeze(at), _freeze(g), _freeze(bt)
@@ -82,10 +89,6 @@ def _monic(roots: Sequence[Fraction]) -> list[Fraction]:
         shifted = [Fraction(0), *coefficients]
         coefficients = [a - root * b for a, b in zip(shifted, [*coefficients, Fraction(0)], strict=True)]
     return coefficients
-
-
-def _evaluate(coefficients: Sequence[Fraction], at: Fraction) -> Fraction:
-    return sum((c * at**i for i, c in enumerate(coefficients)), Fraction(0))
 
 
 def _freeze(rows: Sequence[Sequence[Fraction]]) -> Matrix:

@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from kernels.costs.amounts import Amounts
+from kernels.costs.direct import tiled_amounts
 from kernels.epilogue import Epilogue
 from kernels.machine.blocking import TileShape, cache_bytes, lanes_of, pixel_tile, strip_blocks
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
@@ -202,6 +204,10 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     return clips, taps, table.reshape(-1), packed.reshape(-1)
 
 
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
+    return tiled_amounts(p, _as_read(p), *_sizes(p, threads), threads)
+
+
 @algorithm(
     "direct_tiled",
     family="direct",
@@ -209,6 +215,7 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     exact_on_integers=True,
     prepare=_prepare,
     scratch=_scratch,
+    amounts=_amounts,
 )
 def direct_tiled(setup: Setup) -> Run:
     """A register tile of pixels x channels over the source as it is; padding is left out."""

@@ -19,6 +19,8 @@ import functools
 
 import numpy as np
 
+from kernels.costs.amounts import Amounts
+from kernels.costs.transform import transform_amounts
 from kernels.machine import transform_domain
 from kernels.machine.codelets import FftCodelet
 from kernels.problem import Conv2dProblem
@@ -80,6 +82,10 @@ def _scratch(T: int, problem: Conv2dProblem, threads: int) -> Scratch:
     return transform_domain.scratch(problem, threads, _transform_of(T, problem))
 
 
+def _amounts(T: int, problem: Conv2dProblem, threads: int) -> Amounts:
+    return transform_amounts(problem, _transform_of(T, problem), threads)
+
+
 def _register(T: int) -> None:
     def bind(setup: Setup) -> Run:
         return transform_domain.TransformRun(setup, _transform_of(T, setup.problem))
@@ -92,6 +98,7 @@ def _register(T: int) -> None:
         unsupported=functools.partial(_unsupported, T),
         prepare=functools.partial(_prepare, T),
         scratch=functools.partial(_scratch, T),
+        amounts=functools.partial(_amounts, T),
     )(bind)
 
 

@@ -28,6 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
+from kernels.costs.amounts import Amounts
+from kernels.costs.stencil import stencil_amounts
 from kernels.epilogue import Epilogue
 from kernels.machine.blocking import lanes_of
 from kernels.machine.jit import kernel, parallel_kernel, share_of
@@ -167,8 +169,13 @@ def _bind(setup: Setup) -> Run:
     return run
 
 
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
+    return stencil_amounts(p, *_stencil(p), threads)
+
+
 _PROMISES: Any = {
     "family": "grouped", "error_factor": 8.0, "exact_on_integers": True, "prepare": _prepare, "scratch": _scratch,
+    "amounts": _amounts,
 }  # fmt: skip
 
 

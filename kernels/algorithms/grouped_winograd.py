@@ -29,6 +29,8 @@ import numpy as np
 from numba import prange
 
 from kernels.algorithms.cook_toom import transform_matrices
+from kernels.costs.amounts import Amounts
+from kernels.costs.stencil import filter_amounts
 from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine.blocking import lanes_of, vector_bytes
 from kernels.machine.height_filter import HeightFilter
@@ -186,6 +188,10 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     return (pack_weight_blocks(transformed, p.g, c.OCB),)
 
 
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
+    return filter_amounts(p, _codes(p), threads)
+
+
 @algorithm(
     "grouped_winograd",
     family="grouped",
@@ -193,6 +199,7 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     unsupported=_unsupported,
     prepare=_prepare,
     scratch=_scratch,
+    amounts=_amounts,
 )
 def grouped_winograd(setup: Setup) -> Run:
     """Minimal filtering over rows: half the multiplications of direct, for few channels a group."""

@@ -26,6 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from kernels.costs.amounts import Amounts
+from kernels.costs.im2col import gemm_amounts
 from kernels.epilogue import Epilogue
 from kernels.machine.blocking import TileShape, channel_tile, column_blocks, lanes_of
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
@@ -170,7 +172,19 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     return np.arange(z.KC * z.KH * z.KW) * z.MR, packed.reshape(-1), one
 
 
-@algorithm("im2col_gemm", family="im2col", error_factor=8.0, exact_on_integers=True, prepare=_prepare, scratch=_scratch)
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
+    return gemm_amounts(p, *_sizes(p, threads), threads)
+
+
+@algorithm(
+    "im2col_gemm",
+    family="im2col",
+    error_factor=8.0,
+    exact_on_integers=True,
+    prepare=_prepare,
+    scratch=_scratch,
+    amounts=_amounts,
+)
 def im2col_gemm(setup: Setup) -> Run:
     """One matrix product over columns packed panel by panel."""
     p, threads, bia = setup.problem, setup.threads, setup.bia

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from kernels.costs.direct import naive_amounts
 from kernels.machine.jit import kernel, parallel_kernel
 from kernels.machine.launch import Launch
 from kernels.registry import Run, Setup, algorithm
@@ -43,13 +44,20 @@ def _naive_plane(epilogue, src, wei, bia, dst, residual, n, oc, G, SH, SW, PH, P
                     else:
                         for i in range(out.size):
                             out[i] += w * src[n, first + ic, ih, (begin + i) * SW + shift]
-    if epilogue.residual:
-        dst[n, oc] += residual[n, oc]
-    if epilogue.relu:
-        for oh in range(OH):
-            for ow in range(OW):
-                if dst[n, oc, oh, ow] < 0:
-                    dst[n, oc, oh, ow] = 0
+    if not (epilogue.residual or epilogue.relu):
+        return
+    slope = dst.dtype.type(epilogue.slope)
+    for oh in range(OH):
+        for ow in range(OW):
+            value = dst[n, oc, oh, ow]
+            if epilogue.residual and not epilogue.residual_last:
+                value += residual[n, oc, oh, ow]
+            if epilogue.relu and value < 0:
+                # Not a product with zero, which is NaN for infinity.
+                value = slope * value if epilogue.slope else dst.dtype.type(0)
+            if epilogue.residual_last:
+                value += residual[n, oc, oh, ow]
+            dst[n, oc, oh, ow] = value
 
 
 @parallel_kernel
@@ -66,7 +74,7 @@ def _naive_serial(epilogue, src, wei, bia, dst, residual, G, SH, SW, PH, PW, DH,
         _naive_plane(epilogue, src, wei, bia, dst, residual, plane // OC, plane % OC, G, SH, SW, PH, PW, DH, DW)
 
 
-@algorithm("direct_naive", family="direct", error_factor=8.0, exact_on_integers=True)
+@algorithm("direct_naive", family="direct", error_factor=8.0, exact_on_integers=True, amounts=naive_amounts)
 def direct_naive(setup: Setup) -> Run:
     """The seven loops, parallel over images x output channels."""
     p, (wei,), bia, epilogue = setup.problem, setup.packed, setup.bia, setup.epilogue

@@ -36,6 +36,8 @@ from fractions import Fraction
 import numpy as np
 
 from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
+from kernels.costs.amounts import Amounts
+from kernels.costs.transform import transform_amounts
 from kernels.machine import transform_domain
 from kernels.machine.matrix_codelet import MatrixCodelet, PhasedCodelet
 from kernels.problem import Conv2dProblem
@@ -156,6 +158,9 @@ def _register(
     def scratch(problem: Conv2dProblem, threads: int) -> Scratch:
         return transform_domain.scratch(problem, threads, transform(problem))
 
+    def amounts(problem: Conv2dProblem, threads: int) -> Amounts:
+        return transform_amounts(problem, transform(problem), threads)
+
     def bind(setup: Setup) -> Run:
         return transform_domain.TransformRun(setup, transform(setup.problem))
 
@@ -167,6 +172,7 @@ def _register(
         unsupported=functools.partial(_unsupported, r, square=square, strided=strided is not None),
         prepare=prepare,
         scratch=scratch,
+        amounts=amounts,
     )(bind)
 
 

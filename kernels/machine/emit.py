@@ -104,18 +104,16 @@ def masked_load(builder: Any, vector: ir.VectorType, data: ir.Value, offset: ir.
     return builder.call(load, [place, ir.Constant(number, element_bytes(vector)), mask, zeros])
 
 
-def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int) -> ir.Value:
-    """One vector of every ``step``-th element of ``step`` vectors, the first one first."""
+def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int, first: int = 0) -> ir.Value:
+    """One vector of every ``step``-th element of ``step`` vectors, from element ``first`` < ``step`` on."""
     lanes = vectors[0].type.count
     result = vectors[0]
-    taken = -(-lanes // step)  # elements of the result that are in place
-    picks = [n * step if n < taken else 0 for n in range(lanes)]
+    places = range(first, first + lanes * step, step)
+    picks = [at if at < lanes else 0 for at in places]
     if step > 1:
         result = _picked(builder, result, result, picks)
     for v, vector in enumerate(vectors[1:], 1):
-        picks = [
-            n if not v * lanes <= n * step < (v + 1) * lanes else lanes + n * step - v * lanes for n in range(lanes)
-        ]
+        picks = [lanes + at - v * lanes if v * lanes <= at < (v + 1) * lanes else n for n, at in enumerate(places)]
         result = _picked(builder, result, vector, picks)
     return result
 

@@ -23,17 +23,25 @@ def store_finished(
 
     Lanes outside ``mask`` are neither read nor written.
     """
-    if epilogue.residual:
-        if mask is None:
-            added = load_vector(builder, residual, offset, value.type)
-        else:
-            added = masked_load(builder, value.type, residual, offset, mask)
-        value = builder.fadd(value, added)
+    if epilogue.residual and not epilogue.residual_last:
+        value = _added(builder, value, residual, offset, mask)
     if epilogue.relu:
-        zero = ir.Constant(value.type, [0.0] * value.type.count)
+        least = ir.Constant(value.type, [0.0] * value.type.count)
+        if epilogue.slope:
+            least = builder.fmul(value, ir.Constant(value.type, [epilogue.slope] * value.type.count))
         # Ordered: not true of NaN, which is kept. It is one instruction, a maximum.
-        value = builder.select(builder.fcmp_ordered("<", value, zero), zero, value)
+        value = builder.select(builder.fcmp_ordered("<", value, least), least, value)
+    if epilogue.residual and epilogue.residual_last:
+        value = _added(builder, value, residual, offset, mask)
     if mask is None:
         store_vector(builder, value, data, offset)
     else:
         masked_store(builder, value, data, offset, mask)
+
+
+def _added(
+    builder: ir.IRBuilder, value: ir.Value, residual: ir.Value, offset: ir.Value, mask: ir.Value | None
+) -> ir.Value:
+    if mask is None:
+        return builder.fadd(value, load_vector(builder, residual, offset, value.type))
+    return builder.fadd(value, masked_load(builder, value.type, residual, offset, mask))

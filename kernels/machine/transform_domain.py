@@ -51,13 +51,12 @@ def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
     """
     z, _ = sizes_of(p, t, 1)
     ICG, pieces = p.ic // p.g, z.PIECES_H * z.PIECES_W
-    order = _points_in_order(z)
+    order, extent = _points_in_order(z), spread_extent(p, t)
     U = np.zeros((z.G, z.OCB, z.F, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
     grouped = wei.reshape(z.G, z.OCG, ICG, p.kh, p.kw)
     for block in range(z.OCB):
         taken = grouped[:, block * z.CHANNELS : (block + 1) * z.CHANNELS]
         spread = np.zeros((*taken.shape[:3], z.PIECES_H * z.TAP_H, z.PIECES_W * z.TAP_W), np.float64)
-        extent = spread_extent(p, t)
         spread[..., : extent[0] : p.dh // t.down.dilation, : extent[1] : p.dw // t.across.dilation] = taken
         cut = spread.reshape(*taken.shape[:3], z.PIECES_H, z.TAP_H, z.PIECES_W, z.TAP_W).swapaxes(4, 5)
         points = t.weights(cut).reshape(*taken.shape[:3], pieces, z.F)[..., order]

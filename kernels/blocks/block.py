@@ -1,0 +1,164 @@
+"""What all blocks share: layers by name, their weights by torch's names, a plan for each shape of input."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from kernels.arrays import as_array
+from kernels.blocks.batch_norm import BatchNorm2d, fold
+from kernels.blocks.parameters import Record
+from kernels.epilogue import Epilogue
+from kernels.errors import ShapeError
+from kernels.layers import Conv2d
+from kernels.machine.blocking import cache_bytes
+from kernels.plan import Plan, plan
+from kernels.problem import Conv2dProblem
+from kernels.state import IncompatibleKeys, read_state
+
+__all__ = ["Block", "Fused", "images_at_once"]
+
+#: Plans that a block keeps: shapes of input that take turns.
+_PLANS = 8
+#: What torch's batch norm counts in training, and inference has no use for.
+_COUNTER = "num_batches_tracked"
+
+#: A block bound to a shape of input: ``fused(src)``.
+Fused = Callable[[np.ndarray], Any]
+
+
+class Block:
+    """Layers that are computed as one.
+
+    A subclass makes its layers attributes and says by `_fuse` what a shape of input is bound to.
+    Bound ones are kept until weights change. Calls from several Python threads take turns.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    algorithm : str
+    threads : int or None
+    """
+
+    def __init__(self, dtype: Any, rng: np.random.Generator | int | None, algorithm: str, threads: int | None) -> None:
+        self.dtype = np.dtype(dtype)
+        self.algorithm, self.threads = algorithm, threads
+        self._rng = np.random.default_rng(rng)
+        self._fused: OrderedDict[tuple[int, ...], Fused] = OrderedDict()
+        #: What the plans were made of: arrays are never written to, so it changes where one is another.
+        self._made_of: tuple[np.ndarray, ...] = ()
+        self._turn = Lock()
+
+    # -- layers -----------------------------------------------------------
+
+    def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **others: Any) -> Conv2d:
+        """A layer with the settings of the block; without a bias, since a batch norm follows."""
+        return Conv2d(
+            in_channels, out_channels, kernel_size, bias=False, dtype=self.dtype, rng=self._rng,
+            algorithm=self.algorithm, threads=self.threads, **others,
+        )  # fmt: skip
+
+    def _norm(self, channels: int) -> BatchNorm2d:
+        return BatchNorm2d(channels, dtype=self.dtype)
+
+    def _layers(self) -> dict[str, Conv2d | Record]:
+        """Those that have a name for others."""
+        return {
+            name: each
+            for name, each in vars(self).items()
+            if isinstance(each, Conv2d | Record) and not name.startswith("_")
+        }
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Weights by torch's names, read-only: the layer's, a dot, the array's."""
+        return {
+            f"{layer}.{name}": array
+            for layer, each in self._layers().items()
+            for name, array in each.state_dict().items()
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Take weights by torch's names, of any float dtype; either all that fit, or none.
+
+        Batches that torch counted in training are not looked at.
+
+        Raises
+        ------
+        StateDictError
+            Names are missing or unknown (if ``strict``), or shapes differ: torch's words.
+        ArgumentError
+            It is no mapping.
+        """
+        shapes = {name: array.shape for name, array in self.state_dict().items()}
+        if isinstance(state_dict, Mapping):
+            counters = {f"{name}.{_COUNTER}" for name, each in self._layers().items() if isinstance(each, BatchNorm2d)}
+            state_dict = {name: array for name, array in state_dict.items() if name not in counters}
+        found, keys = read_state(state_dict, shapes, strict, type(self).__name__)
+        for name, array in found.items():
+            layer, _, attribute = name.rpartition(".")
+            setattr(getattr(self, layer) if layer else self, attribute, array)
+        return keys
+
+    # -- calls ------------------------------------------------------------
+
+    def _call(self, input: Any) -> Any:
+        """What the block makes of ``input``."""
+        src = self._checked(input)
+        if not len(src):
+            # Nothing, of the shape that one image's result has.
+            one = self._call(np.zeros((1, *src.shape[1:]), self.dtype))
+            return tuple(each[:0] for each in one) if isinstance(one, tuple) else one[:0]
+        with self._turn:
+            made_of = tuple(self.state_dict().values())
+            if len(made_of) != len(self._made_of) or any(
+                one is not other for one, other in zip(made_of, self._made_of, strict=True)
+            ):
+                self._fused.clear()
+                self._made_of = made_of
+            fused = self._fused.get(src.shape)
+            if fused is None:
+                fused = self._fused[src.shape] = self._fuse(src.shape)
+                if len(self._fused) > _PLANS:
+                    self._fused.popitem(last=False)
+            else:
+                self._fused.move_to_end(src.shape)
+            return fused(src)
+
+    def _fuse(self, shape: tuple[int, ...]) -> Fused:
+        """Bind the block to a shape of input (N, C, H, W)."""
+        raise NotImplementedError
+
+    def _first(self) -> Conv2d:
+        """The layer that takes the input."""
+        return next(each for each in self._layers().values() if isinstance(each, Conv2d))
+
+    def _checked(self, input: Any) -> np.ndarray:
+        """The input as a C-contiguous array that the first layer takes."""
+        src = as_array("input", input)
+        if src.shape not in self._fused or src.dtype != self.dtype:
+            self._first()._described(src)
+            if src.ndim != 4:
+                raise ShapeError(f"expected 4D input (got {src.ndim}D input)")
+        return np.ascontiguousarray(src)
+
+    def _problem(self, conv: Conv2d, shape: tuple[int, ...]) -> Conv2dProblem:
+        """The convolution of ``conv`` on an input of ``shape``, with the bias that a batch norm leaves."""
+        src = np.broadcast_to(np.zeros((), self.dtype), shape)
+        _, problem, _ = conv._described(src)
+        assert problem is not None, shape
+        return problem.replace(bias=True)
+
+    def _folded(self, conv: Conv2d, norm: BatchNorm2d, problem: Conv2dProblem, epilogue: Epilogue) -> Plan:
+        """A plan for a convolution and the batch norm behind it."""
+        weight, bias = fold(conv.weight, conv.bias, norm)
+        return plan(problem, weight, bias, epilogue=epilogue, algorithm=self.algorithm, threads=self.threads)
+
+
+def images_at_once(batch: int, image_bytes: int) -> int:
+    """Of the divisors of ``batch`` the greatest whose images' intermediate result stays in L2; at least one."""
+    most = max(1, cache_bytes(2) // image_bytes)
+    return max(count for count in range(1, min(batch, most) + 1) if batch % count == 0)

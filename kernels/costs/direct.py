@@ -1,0 +1,55 @@
+"""Amounts of `direct_tiled` and of the seven loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, lines_beyond_l2, lines_of_layer, longest_share
+from kernels.machine.blocking import TileShape, lanes_of
+from kernels.problem import Conv2dProblem
+
+__all__ = ["naive_amounts", "tiled_amounts"]
+
+
+def tiled_amounts(p: Conv2dProblem, q: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Amounts:
+    """Of the loops in `kernels.algorithms.direct`: ``q`` is the problem as they read it, z its extents."""
+    vectors = ceil_div(z.OCG, shape.lanes)
+    tiles = p.mb * z.G * z.OH * z.ACROSS * z.BLOCKS
+    NV = min(shape.NV, vectors)
+    inside = p.macs_useful / max(1, p.macs_nominal)
+    # A tile waits where its multiply-adds are too few to hide their latency, or fewer than its loads.
+    wait = max(8.0, shape.MR / 2 + NV) - shape.MR * NV
+    weights = z.G * z.BLOCKS * z.NR * z.ICG * z.KH * z.KW * p.itemsize
+    passes = p.mb * z.STRIPS
+    read = lines_beyond_l2(weights, weights + p.mb * p.ic * p.ih * p.iw * p.itemsize, passes)
+    blocks = ceil_div(z.ICG, z.KC)
+    counts = {
+        "multiply-adds": p.macs_useful / max(1, p.oc) * z.G * vectors,
+        "waits": tiles * z.ICG * z.KH * z.KW * inside * max(0.0, wait),
+        "tiles": float(tiles * blocks),
+        "runs of taps": float(tiles * z.KW * blocks),
+        "result vectors": float(p.mb * p.oh * p.ow * z.G * vectors),
+        "sums put by": float(p.mb * p.oh * p.ow * z.G * vectors * (blocks - 1)),
+        "padded lines": p.mb * p.ic * z.IH * z.IW * p.itemsize / LINE_BYTES if p.ih * p.iw < z.IH * z.IW else 0.0,
+        "weights from L2": passes * weights / LINE_BYTES,
+        "weights from L3": read.l3,
+        "weights from memory": read.memory,
+        "calls": 1.0,
+        **lines_of_layer(p),
+    }
+    return Amounts("tiles", counts, longest_share(p.mb * z.G * z.STRIPS * z.SHARES, threads))
+
+
+def naive_amounts(p: Conv2dProblem, threads: int) -> Amounts:
+    """Of the loops in `kernels.algorithms.naive`: a row of the result is read and written once a tap."""
+    lanes = lanes_of(p.dtype)
+    rows = p.mb * p.oc * p.oh * (p.ic // p.g) * p.kh * p.kw
+    vectors = rows * ceil_div(p.ow, lanes)
+    counts = {
+        "row vectors": float(vectors) if p.sw == 1 else 0.0,
+        "strided pixels": float(rows * p.ow) if p.sw > 1 else 0.0,
+        "rows": float(rows),
+        "calls": 1.0,
+        **lines_of_layer(p),
+    }
+    return Amounts("seven loops", counts, longest_share(p.mb * p.oc, threads))

@@ -1,0 +1,48 @@
+"""Amounts -> seconds."""
+
+from __future__ import annotations
+
+from kernels.costs.amounts import Amounts
+from kernels.costs.limits import REFERENCE, Limits
+from kernels.costs.table import cycles
+
+__all__ = ["seconds_by_term"]
+
+#: What starting threads takes, and what each time takes that they wait for each other.
+_START_S, _MEETING_S = 4e-6, 3e-6
+#: What a further thread adds to the bandwidth of memory, and where that ends.
+_BANDWIDTH_A_THREAD, _MOST_BANDWIDTH = 0.35, 6.0
+
+
+def seconds_by_term(amounts: Amounts, threads: int = 1, limits: Limits = REFERENCE) -> dict[str, float]:
+    """Seconds that each kind of work takes; their sum is the time of a call.
+
+    Parameters
+    ----------
+    amounts : Amounts
+    threads : int
+    limits : Limits
+        Of this machine.
+
+    Returns
+    -------
+    dict of str to float
+        Those that take any time, longest first.
+    """
+    bandwidth = min(_MOST_BANDWIDTH, 1 + _BANDWIDTH_A_THREAD * (threads - 1))
+    memory_s = REFERENCE.memory_bytes_per_s / limits.memory_bytes_per_s / REFERENCE.cycles_per_s / bandwidth
+    share = amounts.longest / threads
+    found = {}
+    for name, each in cycles()[amounts.loops].items():
+        count = amounts.counts.get(name, 0.0)
+        if name == "calls":
+            found[name] = count * each / limits.cycles_per_s
+        elif name == "multiply-adds":
+            found[name] = count * each / limits.fma_per_s * share
+        elif name.endswith(" memory"):
+            found[name] = count * each * memory_s
+        else:
+            found[name] = count * each / limits.cycles_per_s * share
+    if threads > 1:
+        found["threads"] = _START_S + _MEETING_S * amounts.meetings
+    return dict(sorted(((name, time) for name, time in found.items() if time > 0), key=lambda term: -term[1]))

@@ -1,0 +1,118 @@
+"""Fits the cost model: how many cycles each kind of work takes, from measured times of many problems.
+
+``python results/costs/fit.py`` reads what was measured on one thread (results/layers/one-thread/rows.csv
+and times.csv beside this file), writes kernels/costs/table.json and prints how well the model then
+chooses. Non-negative least squares on relative errors; outliers weigh less, and so does an algorithm
+where it is far from the fastest.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linprog, nnls
+
+from kernels import Conv2dProblem, get_algorithm
+from kernels.costs.errors import error_terms
+from kernels.costs.limits import REFERENCE
+from kernels.costs.model import seconds_by_term
+
+_HERE = Path(__file__).resolve().parent
+_TABLE = _HERE.parent.parent / "kernels" / "costs" / "table.json"
+_LAYERS = _HERE.parent / "layers" / "one-thread" / "rows.csv"
+_TIMES = _HERE / "times.csv"
+#: Relative error from which on a time counts as an outlier; how much less an algorithm weighs that is slow.
+_OUTLIER, _SLOWER = 0.07, 0.7
+#: In times of the fastest: what competes with it.
+_NEAR = 1.5
+#: Errors that are enough for two constants.
+_FEWEST = 6
+
+
+def measured() -> pd.DataFrame:
+    """Seconds by set of problems, problem and algorithm."""
+    rows = pd.read_csv(_LAYERS)
+    ours = rows[(rows["status"] == "ok") & (rows["library"] == "convmark") & (rows["algorithm"] != "auto")]
+    layers = ours.drop_duplicates(["problem", "algorithm"]).rename(columns={"time_s": "seconds"})
+    both = [layers.assign(of="layers")]
+    if _TIMES.exists():
+        both.append(pd.read_csv(_TIMES).assign(of="drawn"))
+    found = pd.concat(both)[["of", "problem", "algorithm", "seconds", "rel_error"]]
+    found["slower"] = found["seconds"] / found.groupby(["of", "problem"])["seconds"].transform("min")
+    return found
+
+
+def fitted(found: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Cycles by loops and kind of work."""
+    counted = [
+        get_algorithm(name).amounts(Conv2dProblem.parse(text), 1)
+        for text, name in zip(found["problem"], found["algorithm"], strict=True)
+    ]
+    found = found.assign(loops=[each.loops for each in counted], counts=[each.counts for each in counted])
+    table = {}
+    for loops, rows in found.groupby("loops"):
+        counts = pd.DataFrame(list(rows["counts"]))
+        # A column is seconds at one cycle each, relative to what was measured: the model gives 1 where it is right.
+        ratios = counts.to_numpy() / REFERENCE.cycles_per_s / rows["seconds"].to_numpy()[:, None]
+        scale = np.where(ratios.max(axis=0) > 0, ratios.max(axis=0), 1.0)
+        base = rows["slower"].to_numpy() ** -_SLOWER
+        weights = base
+        for _ in range(20):
+            cycles, _ = nnls(ratios / scale * weights[:, None], weights)
+            off = ratios / scale @ cycles - 1
+            weights = base / np.sqrt(1 + (off / _OUTLIER) ** 2)
+        table[str(loops)] = {
+            name: float(f"{each:.4g}") for name, each in zip(counts.columns, cycles / scale, strict=True) if each > 0
+        }
+        near = np.abs(off[rows["slower"].to_numpy() < _NEAR])
+        within = f"of {near.size} near the fastest nine in ten within {np.quantile(near, 0.9):.0%}" if near.size else ""
+        print(f"{loops}: {len(rows)} times, {within or 'none near the fastest'}")
+    return table
+
+
+def fitted_errors(found: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """Roundings by algorithm and kind of kernel, that cover what was measured."""
+    known = found.dropna(subset="rel_error")
+    terms = [error_terms(Conv2dProblem.parse(text)) for text in known["problem"]]
+    known = known.assign(kind=[kind for kind, _ in terms], root=np.sqrt([products for _, products in terms]))
+    errors: dict[str, dict[str, list[float]]] = {}
+    for (name, kind), rows in known.groupby(["algorithm", "kind"]):
+        if len(rows) < _FEWEST:
+            continue
+        units = rows["rel_error"].to_numpy() / 2.0**-24
+        columns = np.column_stack([np.ones(len(rows)), rows["root"]])
+        # The least ones that cover every error: a linear program.
+        ratios = columns / units[:, None]
+        constants = linprog(ratios.sum(axis=0), A_ub=-ratios, b_ub=-np.ones(len(rows))).x
+        errors.setdefault(str(name), {})[str(kind)] = [float(f"{each:.3g}") for each in constants]
+        print(f"{name}, {kind}: expected up to {(ratios @ constants).max():.2f} times one of {len(rows)} errors")
+    return errors
+
+
+def judge(found: pd.DataFrame) -> None:
+    """Print how often the model's choice is within a tenth of the fastest, and where it is not."""
+    predicted = []
+    for text, name in zip(found["problem"], found["algorithm"], strict=True):
+        amounts = get_algorithm(name).amounts(Conv2dProblem.parse(text), 1)
+        predicted.append(sum(seconds_by_term(amounts).values()))
+    found = found.assign(predicted=predicted)
+    for of, rows in found.groupby("of"):
+        chosen = rows.loc[rows.reset_index().groupby("problem")["predicted"].idxmin().map(dict(enumerate(rows.index)))]
+        print(f"{of}: {(chosen['slower'] <= 1.1).mean():.1%} of {len(chosen)} within a tenth of the fastest")
+        for row in chosen[chosen["slower"] > 1.1].sort_values("slower", ascending=False).itertuples():
+            print(f"  {row.slower:.2f} times the fastest: {row.algorithm} on {row.problem}")
+
+
+def main() -> None:
+    """Fit, write, judge."""
+    found = measured().reset_index(drop=True)
+    table = {"cycles": fitted(found), "roundings": fitted_errors(found)}
+    _TABLE.write_text(json.dumps(table, indent=1) + "\n")
+    judge(found)
+
+
+if __name__ == "__main__":
+    main()
