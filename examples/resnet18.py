@@ -5,8 +5,9 @@
     python examples/resnet18.py --weights resnet18.safetensors --image cat.jpg
     python examples/resnet18.py --compare                      # beside the same network in PyTorch
 
-Each convolution is one plan: its batch norm is folded into weights and bias, and where a block ends
-the residual is added and clipped while the sums are in registers. torchvision's weights become a
+The stem is ``kernels.ResNetStem``. Each convolution behind it is one plan: its batch norm is folded
+into weights and bias, and where a block ends the residual is added and clipped while the sums are in
+registers. torchvision's weights become a
 safetensors file by ``safetensors.torch.save_file(torchvision.models.resnet18(weights=...).state_dict(),
 "resnet18.safetensors")``. The network is of He et al. 2015, arXiv:1512.03385.
 """
@@ -14,7 +15,6 @@ safetensors file by ``safetensors.torch.save_file(torchvision.models.resnet18(we
 from __future__ import annotations
 
 import argparse
-import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.datasets import load_sample_image
 
-from kernels import Conv2dProblem, Epilogue, Plan, plan
+from kernels import Conv2dProblem, Epilogue, Plan, ResNetStem, plan
 
 #: Stage, channels, stride of its first block. Each stage has two blocks of two 3x3 convolutions.
 STAGES = ((1, 64, 1), (2, 128, 2), (3, 256, 2), (4, 512, 2))
@@ -136,13 +136,15 @@ class ResNet18:
     def __init__(self, state: Mapping[str, np.ndarray], algorithm: str = "auto", threads: int | None = None) -> None:
         self._convolutions = {each.name: each for each in convolutions()}
         self._folded = {name: folded(state, each) for name, each in self._convolutions.items()}
+        self._stem = ResNetStem(algorithm=algorithm, threads=threads)
+        self._stem.load_state_dict({name: state[name] for name in self._stem.state_dict()})
         self._fc = state["fc.weight"].astype(np.float32), state["fc.bias"].astype(np.float32)
         self._algorithm, self._threads = algorithm, threads
         self._plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Logits, shape (N, classes), of float32 images of shape (N, 3, H, W)."""
-        x = max_pool(self._convolve("conv1", images, Epilogue(relu=True)))
+        x = self._stem(images)
         for stage, _, _ in STAGES:
             for block in (f"layer{stage}.0", f"layer{stage}.1"):
                 x = self._block(block, x)
@@ -168,14 +170,6 @@ class ResNet18:
             )
             self._plans[name, x.shape] = known
         return known(x, residual=residual)
-
-
-def max_pool(x: np.ndarray) -> np.ndarray:
-    """The largest of each 3x3 window, stride 2, one element of padding."""
-    height, width = (x.shape[2] + 1) // 2, (x.shape[3] + 1) // 2
-    padded = np.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
-    shifted = (padded[:, :, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2] for i in range(3) for j in range(3))
-    return functools.reduce(np.maximum, shifted)
 
 
 # -- the run -------------------------------------------------------------------

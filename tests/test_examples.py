@@ -208,7 +208,8 @@ def _module(name: str):  # type: ignore[no-untyped-def]
 
 def test_resnet18_is_pytorchs(tmp_path: Path) -> None:
     compared = importlib.util.find_spec("torch") is not None
-    asked = ["--size", 128, "--threads", 1, "--repeats", 1, "--output", "out"]
+    # One algorithm that compiles once for all layers: "auto" takes half a minute to compile a network's.
+    asked = ["--algorithm", "direct_naive", "--size", 64, "--threads", 1, "--repeats", 1, "--output", "out"]
     done = _run("resnet18.py", *asked, *(["--compare"] if compared else []), home=tmp_path)
     assert done.returncode == 0, done.stderr
     top = re.search(r"^top 5:((?: \d+ \(-?\d+\.\d{3}\)){5})$", done.stdout, re.M)
