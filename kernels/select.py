@@ -87,7 +87,8 @@ def choose(
     max_workspace : int, optional
         Most bytes of scratch memory.
     tuned : bool
-        Whether what was measured on this machine counts, its rates included; the cost model decides alone otherwise.
+        Whether times that were measured on this machine count; the cost model decides alone otherwise, by this
+        machine's rates where they are known.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def choose(
     UnsupportedProblem
         No algorithm keeps the budgets.
     """
-    limits = (measured_limits() if tuned else None) or REFERENCE
+    limits = measured_limits() or REFERENCE
     candidates = _candidates(problem, threads, limits, len(algorithms()))
     if tuned and (known := recall(problem, threads)):
         candidates = tuple(each._replace(measured_s=known.get(each.algorithm.name)) for each in candidates)

@@ -70,7 +70,7 @@ def tune(
     known = len(asked) - len(unknown)
     if known:
         stderr().print(f"{known} of {len(asked)} are known already; --again measures them as well.")
-    if unknown and measured_limits() is None:
+    if unknown and (again or measured_limits() is None):
         _measure_limits()
     contests = [_contest(layer, count, within) for layer, count in unknown]
     findings: list[Finding] = []
