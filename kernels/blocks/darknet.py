@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kernels.arrays import as_array
 from kernels.blocks.block import Block, Fused, images_at_once
 from kernels.blocks.unfused import relu
 from kernels.epilogue import Epilogue
@@ -89,4 +90,4 @@ class DarknetResidual(Block):
     def unfused(self, input: Any) -> np.ndarray:
         """The same by a pass over memory for each layer."""
         narrow = relu(self.bn1(self.conv1(input)), _SLOPE)
-        return relu(self.bn2(self.conv2(narrow)), _SLOPE) + np.asarray(input)
+        return relu(self.bn2(self.conv2(narrow)), _SLOPE) + as_array("input", input)

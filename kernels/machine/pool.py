@@ -73,8 +73,9 @@ def _rows(c, z, begin, end, src, dst, row):
     """Output rows ``begin`` to ``end`` of all planes."""
     for i in range(z.PW):
         row[i] = -np.inf
+    plane, oh = begin // z.OH, begin % z.OH
     for item in range(begin, end):
-        plane, top = item // z.OH, item % z.OH * z.SH - z.PH
+        top = oh * z.SH - z.PH
         first = max(0, top)
         count = min(z.IH, top + z.KH) - first
         at = (plane * z.IH + first) * z.IW
@@ -95,6 +96,10 @@ def _rows(c, z, begin, end, src, dst, row):
         for ow in range(0, z.OW, z.LANES):
             out, live = item * z.OW + ow, z.OW - ow
             tile_store_partial(tile_window(c.window, row, ow * z.SW), dst, out, 0, 1, live, c.epilogue, dst)
+        # Counted rather than divided: a division takes as long as a vector of windows.
+        oh += 1
+        if oh == z.OH:
+            plane, oh = plane + 1, 0
 
 
 @kernel
