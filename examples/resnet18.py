@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+import timeit
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,9 +98,7 @@ def load_weights(path: Path) -> dict[str, np.ndarray]:
         state = load_file(path)
     except (OSError, SafetensorError, TypeError, AttributeError) as error:
         # The last two: an element type that NumPy has not, such as bfloat16.
-        raise SystemExit(
-            f"{path} cannot be read, expected a safetensors file of float32 or float16: {error}"
-        ) from error
+        raise SystemExit(f"{path} cannot be read, expected safetensors of float32 or float16: {error}") from error
     for name, shape in tensor_shapes().items():
         if name not in state or state[name].shape != shape:
             there = f"{name!r} of shape {state[name].shape}" if name in state else f"no {name!r}"
@@ -196,16 +195,6 @@ def count(text: str) -> int:
     return int(text)
 
 
-def best_time(call: Callable[[], object], repeats: int) -> float:
-    """The least of some calls, in seconds."""
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
-
-
 def compare(weights: Path, images: np.ndarray, ours: np.ndarray, threads: int | None, repeats: int) -> None:
     """The same weights and image through PyTorch: how far apart, and how long it takes."""
     try:
@@ -216,7 +205,8 @@ def compare(weights: Path, images: np.ndarray, ours: np.ndarray, threads: int | 
     theirs = network(images)
     difference = np.abs(ours - theirs).max()
     print(f"largest difference from PyTorch: {difference:.2e}, where the largest logit is {np.abs(theirs).max():.3g}")
-    print(f"PyTorch: {1e3 * best_time(lambda: network(images), repeats):.2f} ms an image")
+    taken = min(timeit.repeat(lambda: network(images), number=1, repeat=repeats))
+    print(f"PyTorch: {1e3 * taken:.2f} ms an image")
 
 
 def main() -> None:
@@ -250,7 +240,7 @@ def main() -> None:
         raise SystemExit(str(refused)) from refused
     first = time.perf_counter() - start
     print("top 5:", *(f"{index} ({logits[0, index]:.3f})" for index in np.argsort(-logits[0])[:5]))
-    taken = best_time(lambda: network(images), asked.repeats)
+    taken = min(timeit.repeat(lambda: network(images), number=1, repeat=asked.repeats))
     print(f"convmark: {1e3 * taken:.2f} ms an image, {first:.2f} s the first")
     if asked.compare:
         compare(weights, images, logits, asked.threads, asked.repeats)
