@@ -42,8 +42,8 @@ aa: $(STAMP)
 	$(BIN)/convmark aa $(ARGS)
 
 lint: $(STAMP)
-	$(BIN)/ruff check kernels suite tests examples
-	$(BIN)/ruff format --check kernels suite tests examples
+	$(BIN)/ruff check kernels suite tests examples results
+	$(BIN)/ruff format --check kernels suite tests examples results results
 
 types: $(STAMP)
 	$(BIN)/mypy kernels suite examples
