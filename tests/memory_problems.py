@@ -7,8 +7,9 @@ not name is drawn from `_ANYTHING`. The generator is deterministic: the same pro
 from __future__ import annotations
 
 import functools
+import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from conftest import EDGES
 from kernels import Algorithm, Conv2dProblem, ProblemError, plan
 from kernels.machine.static import Static
 
-__all__ = ["KINDS", "NARROW", "full_matrix", "sample"]
+__all__ = ["KINDS", "NARROW", "matrix", "sample", "spread"]
 
 #: Output widths below, at and above vectors of 4, 8 and 16 and tiles of 6, 8, 14, 16 and 28 pixels.
 _WIDTHS = (1, 2, 3, 5, 7, 8, 13, 14, 15, 16, 17, 19, 28, 29, 31, 33, 35)
@@ -71,7 +72,11 @@ KINDS: Mapping[str, tuple[int, Choices]] = {
     "float64": (50, {"f": (64,), "ocg": (1, 7, 8, 9, 16, 17, 33), "icg": (1, 8, 9, 17)}),
 }  # fmt: skip
 
-#: Problems of a sample, and of how many of the matrix one is looked at.
+#: Problems that an algorithm is asked for in full, of those that it does not refuse.
+_FULL = 304
+#: How many kernels those may need, since compiling is nearly all that they cost, and after how many draws in vain more.
+_COMPILES, _PATIENCE = 48, 300
+#: Problems of a sample, and of how many that were drawn one is looked at.
 _SAMPLE, _SPREAD = 40, 5
 #: What a sample compiles for, by number of threads: what other tests compile anyway.
 _COMPILED: Mapping[int, tuple[str, ...]] = {
@@ -85,8 +90,8 @@ NARROW = ("mb2ic17ih14oc40kh3ph1b1", "g16ic16ih10oc16kh3ph1", "ic17ih12iw19oc20k
 
 
 @functools.cache
-def full_matrix() -> tuple[str, ...]:
-    """Every problem text, the edges of conftest first; no text stands twice."""
+def _drawn() -> tuple[str, ...]:
+    """As many problems of each kind as `KINDS` says, the edges of conftest first; no text stands twice."""
     found = dict.fromkeys(str(Conv2dProblem.parse(text)) for text in EDGES)
     for kind, (count, choices) in KINDS.items():
         draw = random.Random(kind)
@@ -98,6 +103,36 @@ def full_matrix() -> tuple[str, ...]:
     return tuple(found)
 
 
+@functools.cache
+def matrix(algorithm: Algorithm) -> tuple[str, ...]:
+    """The problems that an algorithm is asked for in full: 304 that it does not refuse, of every kind.
+
+    Kinds take turns. From some number of kernels on, problems are taken that need no other; where every extent
+    is a constant of the kernel, the number grows.
+    """
+    found = {text: _specialisation(algorithm, text) for text in (str(Conv2dProblem.parse(text)) for text in EDGES)}
+    found = {text: kernel for text, kernel in found.items() if kernel is not None}
+    draws = {kind: random.Random(f"{kind} {algorithm.name}") for kind in KINDS}
+    most, vain = _COMPILES, 0
+    for kind in itertools.cycle(KINDS):
+        problem = _draw(draws[kind], {**_ANYTHING, **KINDS[kind][1]})
+        kernel = None if problem is None else _specialisation(algorithm, str(problem))
+        if kernel is None or str(problem) in found:
+            continue
+        if kernel in found.values() or len(set(found.values())) < most:
+            found[str(problem)], vain = kernel, 0
+        else:
+            most, vain = (most + _COMPILES, 0) if vain == _PATIENCE else (most, vain + 1)
+        if len(found) == _FULL:
+            break
+    return tuple(found)
+
+
+def spread(texts: Sequence[str], count: int) -> tuple[str, ...]:
+    """So many of the texts, evenly spread."""
+    return tuple(texts[i * len(texts) // count] for i in range(count))
+
+
 def sample(algorithm: Algorithm, threads: int) -> tuple[str, ...]:
     """Problems that ``algorithm`` does not refuse, spread over the matrix.
 
@@ -105,8 +140,8 @@ def sample(algorithm: Algorithm, threads: int) -> tuple[str, ...]:
     those that a few problems of other tests need too.
     """
     compiled = {_specialisation(algorithm, text) for text in _COMPILED[threads]} - {None}
-    spread = (*EDGES, *full_matrix()[len(EDGES) :: _SPREAD])
-    cheap = [text for text in spread if _specialisation(algorithm, text) in compiled]
+    some = (*EDGES, *_drawn()[len(EDGES) :: _SPREAD])
+    cheap = [text for text in some if _specialisation(algorithm, text) in compiled]
     return tuple(cheap[:: max(1, len(cheap) // _SAMPLE)])
 
 

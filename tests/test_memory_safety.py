@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 import pytest
 from guarded import PLACEMENTS, Case
 from guarded_runs import run_cases
-from memory_problems import NARROW, full_matrix, sample
+from memory_problems import NARROW, matrix, sample, spread
 
 from kernels import Conv2dProblem, algorithms, get_algorithm
 from kernels.machine.blocking import vector_bytes
 
-#: ``make test-memory``: every problem of the matrix, not a sample.
+#: ``make test-memory``: hundreds of problems an algorithm, not a sample.
 FULL = os.environ.get("CONVMARK_TEST_MEMORY") == "full"
 
 pytestmark = pytest.mark.skipif(
@@ -26,6 +26,8 @@ each_algorithm = pytest.mark.parametrize(
 )
 
 
+#: Problems of the full run with an epilogue, and with narrow vectors.
+EPILOGUES, NARROW_ONES = 24, 20
 #: Of each kind of loops one, for the vectors that take longest to compile for.
 SHORTEST = ("direct_naive", "direct_tiled", "im2col_gemm", "depthwise_stencil", "grouped_winograd", "winograd_f2x3")
 
@@ -41,11 +43,19 @@ def cases(name: str, texts: Mapping[int, Sequence[str]]) -> list[Case]:
     ]
 
 
+def few(name: str, count: int) -> Sequence[str]:
+    """So many problems in full, else the first of those that are compiled for anyway."""
+    algorithm = get_algorithm(name)
+    if FULL:
+        return spread(matrix(algorithm), count)
+    return [next(text for text in NARROW if algorithm.unsupported(Conv2dProblem.parse(text)) is None)]
+
+
 @each_algorithm
 def test_nothing_past_an_end_is_touched(name: str) -> None:
     algorithm = get_algorithm(name)
     outcome = run_cases(
-        cases(name, {threads: full_matrix() if FULL else sample(algorithm, threads) for threads in (1, 2)})
+        cases(name, {threads: matrix(algorithm) if FULL else sample(algorithm, threads) for threads in (1, 2)})
     )
     print(f"{name}: {dict(outcome.counts)}")
     assert not outcome.failures, "\n".join(outcome.failures)
@@ -59,9 +69,7 @@ def test_nothing_past_an_end_is_touched_with_narrow_vectors(name: str, width: in
         pytest.skip("its loops are those of another algorithm, which is tested")
     if width >= vector_bytes():
         pytest.skip(f"this CPU's vectors have {vector_bytes()} bytes, the other test uses them")
-    unsupported = get_algorithm(name).unsupported
-    first = next(text for text in NARROW if unsupported(Conv2dProblem.parse(text)) is None)
-    outcome = run_cases(cases(name, {1: full_matrix()[::4] if FULL else [first]}), vector_bytes=width)
+    outcome = run_cases(cases(name, {1: few(name, NARROW_ONES)}), vector_bytes=width)
     print(f"{name}, {width} bytes: {dict(outcome.counts)}")
     assert not outcome.failures, "\n".join(outcome.failures)
     assert outcome.counts["ok"]
@@ -69,14 +77,8 @@ def test_nothing_past_an_end_is_touched_with_narrow_vectors(name: str, width: in
 
 @each_algorithm
 def test_nothing_past_an_end_is_touched_by_an_epilogue(name: str) -> None:
-    unsupported = get_algorithm(name).unsupported
-    texts = [text for text in (full_matrix() if FULL else NARROW) if unsupported(Conv2dProblem.parse(text)) is None]
     outcome = run_cases(
-        [
-            Case(name, text, placement, 1, epilogue=True)
-            for text in (texts if FULL else texts[:1])
-            for placement in PLACEMENTS
-        ]
+        [Case(name, text, placement, 1, epilogue=True) for text in few(name, EPILOGUES) for placement in PLACEMENTS]
     )
     assert not outcome.failures, "\n".join(outcome.failures)
     assert outcome.counts["ok"]
