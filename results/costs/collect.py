@@ -1,6 +1,6 @@
 """Times and errors of every algorithm on problems that are drawn at random, for ``fit.py``.
 
-``python results/costs/collect.py 200`` appends to times.csv beside this file until it has so many
+``python results/costs/collect.py 200`` appends to drawn.csv beside this file until it has so many
 problems; they are the same ones in every run, and those that are there are not measured again. One
 thread; the least processor time of some turns that the algorithms take, so that what else the machine
 does hardly matters. Compiling takes most of it: a minute for ten problems.
@@ -20,7 +20,7 @@ import numpy as np
 
 from kernels import Conv2dProblem, Plan, ProblemError, algorithms, conv2d_reference, plan
 
-_TIMES = Path(__file__).resolve().with_name("times.csv")
+_TIMES = Path(__file__).resolve().with_name("drawn.csv")
 _COLUMNS = ("problem", "algorithm", "seconds", "rel_error")
 _CHANNELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _MAPS = (5, 7, 8, 10, 13, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 224)

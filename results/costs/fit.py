@@ -1,9 +1,10 @@
 """Fits the cost model: how many cycles each kind of work takes, from measured times of many problems.
 
-``python results/costs/fit.py`` reads what was measured on one thread (results/layers/one-thread/rows.csv
-and times.csv beside this file), writes kernels/costs/table.json and prints how well the model then
-chooses. Non-negative least squares on relative errors; outliers weigh less, and so does an algorithm
-where it is far from the fastest.
+``python results/costs/fit.py`` reads what was measured on one thread: layers.csv beside this file are the
+layers of all networks, by ``bash results/layers/run.sh`` at commit bf53b0f; drawn.csv is what
+``collect.py`` wrote. It writes kernels/costs/table.json and prints how well the model then chooses.
+Non-negative least squares on relative errors; outliers weigh less, and so does an algorithm where it is
+far from the fastest.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from kernels.costs.model import seconds_by_term
 
 _HERE = Path(__file__).resolve().parent
 _TABLE = _HERE.parent.parent / "kernels" / "costs" / "table.json"
-_LAYERS = _HERE.parent / "layers" / "one-thread" / "rows.csv"
-_TIMES = _HERE / "times.csv"
+_LAYERS = _HERE / "layers.csv"
+_TIMES = _HERE / "drawn.csv"
 #: Relative error from which on a time counts as an outlier; how much less an algorithm weighs that is slow.
 _OUTLIER, _SLOWER = 0.07, 0.7
 #: In times of the fastest: what competes with it.
@@ -34,13 +35,7 @@ _FEWEST = 6
 
 def measured() -> pd.DataFrame:
     """Seconds by set of problems, problem and algorithm."""
-    rows = pd.read_csv(_LAYERS)
-    ours = rows[(rows["status"] == "ok") & (rows["library"] == "convmark") & (rows["algorithm"] != "auto")]
-    layers = ours.drop_duplicates(["problem", "algorithm"]).rename(columns={"time_s": "seconds"})
-    both = [layers.assign(of="layers")]
-    if _TIMES.exists():
-        both.append(pd.read_csv(_TIMES).assign(of="drawn"))
-    found = pd.concat(both)[["of", "problem", "algorithm", "seconds", "rel_error"]]
+    found = pd.concat([pd.read_csv(path).assign(of=path.stem) for path in (_LAYERS, _TIMES)], ignore_index=True)
     found["slower"] = found["seconds"] / found.groupby(["of", "problem"])["seconds"].transform("min")
     return found
 
