@@ -243,7 +243,11 @@ def test_who_failed_is_tried_again_beside_the_others_whose_rows_stay(convmark: C
 
 def test_a_signal_ends_the_process_with_130(tmp_path: Path) -> None:
     # The first layer is refused at once; the second is sampled until the signal comes.
-    script = "import suite.interleave as i; i._MOST = 10**9; import suite.cli; suite.cli.main()"
+    script = (
+        # Whoever runs the tests in the background may have signals ignored, which processes inherit.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "import suite.interleave as i; i._MOST = 10**9; import suite.cli; suite.cli.main()"
+    )
     asked = ("run", "-p", _TEXT, "-p", "ic3ih6oc4kh3", "-a", "winograd_f2x3", "--seconds", "1e9", "--processes", "1")
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     process = subprocess.Popen(

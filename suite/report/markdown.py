@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from suite.environment import Limits, Machine
+from suite.report.automatic import AUTOMATIC_HEADINGS, automatic_tables
 from suite.report.blocks import BLOCKS_NOTE, block_tables
 from suite.report.choice import CHOICE_HEADINGS, MISSED_HEADINGS, choice_tables
 from suite.report.kinds import kind_tables
@@ -39,6 +40,10 @@ ours: above 1 is ahead. A library counts by its fastest way to be used.
 
 _SCALING = "Geometric means over layers, each shape once, of a contender's time on one thread by its time on several.\n"
 
+_AUTOMATIC = """\
+Geometric means over layers, each shape once, of a library's time by that of auto: above 1 auto is ahead.
+"""
+
 _CHOICE = """\
 Time of the algorithm that is chosen by that of the fastest of ours, each shape once: 1.00x is right, mean is
 geometric. The cost model is that of the kernels that wrote this report, without anything measured, and its
@@ -67,6 +72,8 @@ def markdown(
         parts += [f"## {blocks.title}", BLOCKS_NOTE, table(blocks.headings, blocks.lines)]
     for kinds in kind_tables(frame):
         parts += [f"## {kinds.title}", _KINDS, table(kinds.headings, kinds.lines)]
+    for automatic in automatic_tables(frame):
+        parts += [f"## {automatic.title}", _AUTOMATIC, table(AUTOMATIC_HEADINGS, automatic.lines)]
     for scaling in scaling_tables(frame):
         parts += [f"## {scaling.title}", _SCALING, table(SCALING_HEADINGS, scaling.lines)]
     for choice in choice_tables(frame):
