@@ -43,7 +43,7 @@ aa: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check kernels suite tests examples results
-	$(BIN)/ruff format --check kernels suite tests examples results results
+	$(BIN)/ruff format --check kernels suite tests examples results
 
 types: $(STAMP)
 	$(BIN)/mypy kernels suite examples

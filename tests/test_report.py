@@ -14,6 +14,7 @@ from rich.console import Console
 
 from kernels import Conv2dProblem
 from suite.environment import Limits, this_machine
+from suite.report.automatic import automatic_tables
 from suite.report.choice import choice_tables
 from suite.report.foreign import ForeignError, read_asv, read_pytest_benchmark
 from suite.report.gather import combine, write_report
@@ -28,6 +29,7 @@ from suite.report.units import factor, interval, ratio, size, span
 from suite.rows import COLUMNS, LATER_COLUMNS, Row
 
 _TEXT = "ic64ih56oc64kh3ph1"
+_OTHER = "ic8ih16oc8kh3ph1"
 
 
 def _row(algorithm: str, time_s: float | None, **changes: Any) -> Row:
@@ -465,3 +467,18 @@ def test_what_auto_chose_is_held_against_the_fastest_of_ours(monkeypatch: pytest
     assert [line[0] for line in two.lines] == ["cost model alone"] and two.missed[0][-2:] == ("", "")
     text = markdown(combine(rows), None, None)
     assert "## What auto chose, 2 threads" in text and "| cost model alone | 2 | 1 of 2 | 50.0 % |" in text
+
+
+def test_auto_is_held_against_every_peer_and_the_best_right_one_of_each_layer() -> None:
+    rows = [
+        _row("auto", 0.1, family="auto"), _row("ours", 0.05), _peer("best", 0.2), _peer("other", 0.4),
+        _peer("errs", 0.01, status="wrong"), _row("ours", 0.1, threads=2), _peer("best", 0.1, threads=2),
+        *(_row("auto", 0.4, family="auto", problem=_OTHER), _peer("other", 0.2, problem=_OTHER)),
+    ]  # fmt: skip
+    [table] = automatic_tables(combine(rows))
+    assert table.title == "What auto is worth, 1 thread"
+    assert table.lines == (
+        ("best peer of each layer", "2", "1.00x", "0.50x", _OTHER, "1 of 2"),
+        ("best", "1", "2.00x", "2.00x", _TEXT, "1 of 1"),
+        ("other", "2", "1.41x", "0.50x", _OTHER, "1 of 2"),
+    )

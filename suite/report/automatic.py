@@ -37,8 +37,8 @@ def automatic_tables(frame: pd.DataFrame) -> list[AutomaticTable]:
         for rows in groups(part, ["problem"]):
             right = [row for row in rows if row["status"] == "ok"]
             auto = next((row for row in right if row["family"] == "auto"), None)
-            for row in right if auto else ():
-                if is_peer(row):
+            for row in right:
+                if auto is not None and is_peer(row):
                     # By time: the first of a layer is its best peer.
                     for name in (_BEST, row["algorithm"]):
                         speedups.setdefault(name, {}).setdefault(row["problem"], row["time_s"] / auto["time_s"])
