@@ -55,7 +55,7 @@ def conv2d(
     algorithm : str
         A name from `algorithms`, or ``"auto"``.
     threads : int, optional
-        Defaults to every core that Numba may use.
+        Defaults to every core that Numba may use, or to one where little is to be done.
     max_error : float, optional
         Most relative L2 error against float64 that may be expected on normal values.
     max_workspace : int, optional

@@ -13,7 +13,7 @@ from kernels.machine import threading
 from kernels.machine.workspace import carve
 from kernels.problem import Conv2dProblem
 from kernels.registry import Setup
-from kernels.select import Choice, choose, named
+from kernels.select import Choice, choose_threads, named
 
 __all__ = ["Plan", "aligned_empty", "plan"]
 
@@ -166,7 +166,8 @@ def plan(
     algorithm : str
         A name from `algorithms`, or ``"auto"``.
     threads : int, optional
-        Defaults to every core that Numba may use.
+        Defaults to every core that Numba may use. ``"auto"`` takes one thread where starting others would
+        take longer than they save.
     max_error : float, optional
         Most relative L2 error against float64 that may be expected on normal values.
     max_workspace : int, optional
@@ -187,7 +188,7 @@ def plan(
     """
     count = threading.resolve(threads)
     if algorithm == "auto":
-        choice = choose(problem, count, max_error=max_error, max_workspace=max_workspace)
+        choice, count = choose_threads(problem, count, max_error=max_error, max_workspace=max_workspace)
     else:
         choice = named(algorithm, problem, count, max_error, max_workspace)
     return Plan(problem, choice, weight, bias, count, epilogue)

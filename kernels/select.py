@@ -19,7 +19,7 @@ from kernels.problem import Conv2dProblem, UnsupportedProblem
 from kernels.registry import Algorithm, algorithms, get_algorithm
 from kernels.tuned import recall
 
-__all__ = ["Candidate", "Choice", "choose", "named"]
+__all__ = ["Candidate", "Choice", "choose", "choose_threads", "named"]
 
 
 class Candidate(NamedTuple):
@@ -112,6 +112,25 @@ def choose(
         if timed:
             return Choice(timed[0].algorithm, _why(timed, seconds_of, what), candidates)
     raise UnsupportedProblem(f"no algorithm takes {problem} within the budgets: {_nearest(candidates)}")
+
+
+def choose_threads(
+    problem: Conv2dProblem, most: int, *, max_error: float | None = None, max_workspace: int | None = None
+) -> tuple[Choice, int]:
+    """The choice and on how many threads: ``most``, or one where starting others takes longer than they save."""
+    many = choose(problem, most, max_error=max_error, max_workspace=max_workspace)
+    if most == 1:
+        return many, most
+    one = choose(problem, 1, max_error=max_error, max_workspace=max_workspace)
+    for seconds_of in (_measured, _predicted):
+        alone, together = (seconds_of(_chosen(each)) for each in (one, many))
+        if alone is not None and together is not None:
+            return (one, 1) if alone <= together else (many, most)
+    return many, most
+
+
+def _chosen(choice: Choice) -> Candidate:
+    return next(each for each in choice.candidates if each.algorithm is choice.algorithm)
 
 
 def named(

@@ -110,6 +110,13 @@ def test_an_algorithm_that_was_asked_for_keeps_budgets_or_is_refused() -> None:
     assert plan(PROBLEM, weight, algorithm="direct_naive", threads=1).choice.why == "direct_naive was asked for"
 
 
+def test_a_plan_of_little_work_takes_one_thread_but_where_its_algorithm_was_named() -> None:
+    little, weight = Conv2dProblem.parse("ic4ih8oc6kh3"), np.zeros((6, 4, 3, 3), np.float32)
+    assert plan(little, weight, threads=2).threads == 1
+    assert plan(little, weight, algorithm="direct_naive", threads=2).threads == 2
+    assert plan(PROBLEM, np.zeros(PROBLEM.weight_shape, np.float32), threads=2).threads == 2
+
+
 def test_conv2d_and_the_layer_hand_budgets_on() -> None:
     x = np.ones((1, 4, 8, 8), np.float32)
     with pytest.raises(UnsupportedProblem, match="within the budgets"):

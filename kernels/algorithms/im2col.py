@@ -12,7 +12,7 @@ one output row is copied by masked vectors, which also bring the zeros of the pa
 Without stride and padding the columns of a 1x1 kernel are the source itself and are read from there.
 Tile: MR output channels (broadcast) x NR pixels (vectors), so that its rows are rows of
 NCHW and nothing is transposed. Channels and whole vectors past the edge cost nothing.
-Loops, outside in: image, group, panel of NR pixels, share of the channel blocks (these four
+Loops, outside in: image, group, share of the channel blocks, panel of NR pixels (these four
 number the items that threads take); block of C input channels; block of MR output channels;
 tap. The columns of a block stay in L1 and L2 while every block of channels passes over
 them; the sums of a panel wait in scratch (L2) between blocks of input channels.
@@ -86,11 +86,14 @@ class _Sizes(NamedTuple):
 
 @inner
 def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, residual, columns, sums):
-    """Items ``begin`` to ``end``, numbered over (image, group, panel, share of the blocks)."""
+    """Items ``begin`` to ``end``, numbered over (image, group, share of the blocks, panel).
+
+    Panels within shares: the last panel may be short, and each thread then has its part of it.
+    """
     OHW = z.OH * z.OW
     for item in range(begin, end):
-        share = item % z.SHARES
-        panel = item // z.SHARES % z.PANELS
+        panel = item % z.PANELS
+        share = item // z.PANELS % z.SHARES
         g = item // (z.SHARES * z.PANELS) % z.G
         n = item // (z.SHARES * z.PANELS * z.G)
         count = min(z.NR, OHW - panel * z.NR)
