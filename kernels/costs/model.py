@@ -8,8 +8,8 @@ from kernels.costs.table import cycles
 
 __all__ = ["seconds_by_term"]
 
-#: What starting threads takes, and what each time takes that they wait for each other.
-_START_S, _MEETING_S = 4e-6, 3e-6
+#: What starting threads takes, and each time after the first that they wait for each other.
+_START_S, _MEETING_S = 7e-6, 8e-6
 #: What a further thread adds to the bandwidth of memory, and where that ends.
 _BANDWIDTH_A_THREAD, _MOST_BANDWIDTH = 0.35, 6.0
 
@@ -44,5 +44,5 @@ def seconds_by_term(amounts: Amounts, threads: int = 1, limits: Limits = REFEREN
         else:
             found[name] = count * each / limits.cycles_per_s * share
     if threads > 1:
-        found["threads"] = _START_S + _MEETING_S * amounts.meetings
+        found["threads"] = _START_S + _MEETING_S * (amounts.meetings - 1)
     return dict(sorted(((name, time) for name, time in found.items() if time > 0), key=lambda term: -term[1]))
