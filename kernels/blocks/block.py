@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -29,11 +29,13 @@ _TOGETHER = 8
 #: What torch's batch norm counts in training, and inference has no use for.
 _COUNTER = "num_batches_tracked"
 
+#: An array, or a pair of them.
+Result = TypeVar("Result")
 #: A block bound to a shape of input: ``fused(src)``.
-Fused = Callable[[np.ndarray], Any]
+Fused = Callable[[np.ndarray], Result]
 
 
-class Block:
+class Block(Generic[Result]):
     """Layers that are computed as one.
 
     A subclass makes its layers attributes and says by `_fuse` what a shape of input is bound to.
@@ -50,7 +52,7 @@ class Block:
         self.dtype = np.dtype(dtype)
         self.algorithm, self.threads = algorithm, threads
         self._rng = np.random.default_rng(rng)
-        self._fused: OrderedDict[tuple[int, ...], Fused] = OrderedDict()
+        self._fused: OrderedDict[tuple[int, ...], Fused[Result]] = OrderedDict()
         #: What the plans were made of: arrays are never written to, so it changes where one is another.
         self._made_of: tuple[np.ndarray, ...] = ()
         self._turn = Lock()
@@ -107,13 +109,20 @@ class Block:
 
     # -- calls ------------------------------------------------------------
 
-    def _call(self, input: Any) -> Any:
-        """What the block makes of ``input``."""
+    def __call__(self, input: Any) -> Result:
+        """What the block makes of an input (N, C, H, W), in one go.
+
+        Raises
+        ------
+        ShapeError, DtypeError, ArgumentError
+            As the first of its layers that does not take it.
+        """
         src = self._checked(input)
         if not len(src):
             # Nothing, of the shape that one image's result has.
-            one = self._call(np.zeros((1, *src.shape[1:]), self.dtype))
-            return tuple(each[:0] for each in one) if isinstance(one, tuple) else one[:0]
+            one: Any = self(np.zeros((1, *src.shape[1:]), self.dtype))
+            none: Any = tuple(each[:0] for each in one) if isinstance(one, tuple) else one[:0]
+            return none  # type: ignore[no-any-return]
         with self._turn:
             made_of = tuple(self.state_dict().values())
             if len(made_of) != len(self._made_of) or any(
@@ -130,7 +139,7 @@ class Block:
                 self._fused.move_to_end(src.shape)
             return fused(src)
 
-    def _fuse(self, shape: tuple[int, ...]) -> Fused:
+    def _fuse(self, shape: tuple[int, ...]) -> Fused[Result]:
         """Bind the block to a shape of input (N, C, H, W)."""
         raise NotImplementedError
 

@@ -18,7 +18,7 @@ __all__ = ["DarknetResidual"]
 _SLOPE = 0.1
 
 
-class DarknetResidual(Block):
+class DarknetResidual(Block[np.ndarray]):
     """Half as many channels and back, and the input added: layers ``conv1``, ``bn1``, ``conv2``, ``bn2``.
 
     ``leaky(bn2(conv2(leaky(bn1(conv1(x)))))) + x`` with a 1x1 and a 3x3 convolution. The sum is made where
@@ -56,7 +56,7 @@ class DarknetResidual(Block):
         self.conv2 = self._conv(channels // 2, channels, 3, padding=1)
         self.bn2 = self._norm(channels)
 
-    def _fuse(self, shape: tuple[int, ...]) -> Fused:
+    def _fuse(self, shape: tuple[int, ...]) -> Fused[np.ndarray]:
         first = self._problem(self.conv1, shape)
         _, C, H, W = first.output_shape
         images = images_at_once(first.mb, C * H * W * first.itemsize)
@@ -75,17 +75,6 @@ class DarknetResidual(Block):
             return result
 
         return fused
-
-    def __call__(self, input: Any) -> np.ndarray:
-        """The block's result (N, channels, H, W) of an input of that shape.
-
-        Raises
-        ------
-        ShapeError, DtypeError, ArgumentError
-            As the first of its layers that does not take it.
-        """
-        result: np.ndarray = self._call(input)
-        return result
 
     def unfused(self, input: Any) -> np.ndarray:
         """The same by a pass over memory for each layer."""

@@ -9,12 +9,13 @@ import numpy as np
 from kernels.arguments import Ints
 from kernels.blocks.block import Block, Fused
 from kernels.blocks.experts import PackedExperts, PlaneAverage, fastest_with_experts
-from kernels.blocks.parameters import Parameter, Record, own
+from kernels.blocks.parameters import Parameter, Record
 from kernels.errors import ArgumentError, ShapeError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
 from kernels.machine import threading
 from kernels.plan import plan
+from kernels.state import own_array
 
 __all__ = ["DynamicConv2d", "Routing"]
 
@@ -45,7 +46,7 @@ class Routing(Record):
         return result
 
 
-class DynamicConv2d(Block, Record):
+class DynamicConv2d(Block[np.ndarray], Record):
     """A convolution with weights of its own for every image: a sum of experts, each as much as the image asks for.
 
     With ``r = sigmoid(routing(mean of the image over pixels))`` weights are the sum over k of ``r[k] * weight[k]``,
@@ -117,7 +118,7 @@ class DynamicConv2d(Block, Record):
     def bias(self, value: Any) -> None:
         if "bias" not in self.shapes:
             raise ShapeError("bias is given, expected none: the layer was made without one")
-        self._arrays["bias"] = own("bias", value, self.shapes["bias"], self.dtype)
+        self._arrays["bias"] = own_array("bias", value, self.shapes["bias"], self.dtype)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Weights by name, read-only: ``weight``, ``bias``, ``routing.weight``, ``routing.bias``."""
@@ -126,7 +127,7 @@ class DynamicConv2d(Block, Record):
     def _first(self) -> Conv2d:
         return self._one
 
-    def _fuse(self, shape: tuple[int, ...]) -> Fused:
+    def _fuse(self, shape: tuple[int, ...]) -> Fused[np.ndarray]:
         problem = self._problem(self._one, shape).replace(mb=1)
         zeros = np.zeros(problem.weight_shape, self.dtype)
         algorithm = self.algorithm
@@ -145,17 +146,6 @@ class DynamicConv2d(Block, Record):
             return result
 
         return fused
-
-    def __call__(self, input: Any) -> np.ndarray:
-        """The result (N, out_channels, oH, oW) of an input (N, in_channels, H, W).
-
-        Raises
-        ------
-        ShapeError, DtypeError, ArgumentError
-            As `conv2d`.
-        """
-        result: np.ndarray = self._call(input)
-        return result
 
     def unfused(self, input: Any) -> np.ndarray:
         """The same by a pass over memory for each step: weights are summed and packed image by image."""

@@ -6,25 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arrays import as_array
-from kernels.errors import DtypeError, ShapeError
+from kernels.errors import DtypeError
+from kernels.state import own_array
 
-__all__ = ["Parameter", "Record", "own"]
-
-
-def own(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """A read-only copy of ``value`` in ``dtype``.
-
-    Raises
-    ------
-    ShapeError
-        Its shape is not ``shape``.
-    """
-    array = np.array(as_array(name, value), dtype, order="C")
-    if array.shape != shape:
-        raise ShapeError(f"{name} has shape {array.shape}, expected {shape}")
-    array.flags.writeable = False
-    return array
+__all__ = ["Parameter", "Record"]
 
 
 class Record:
@@ -59,4 +44,4 @@ class Parameter:
         return record._arrays[self._name]
 
     def __set__(self, record: Record, value: Any) -> None:
-        record._arrays[self._name] = own(self._name, value, record.shapes[self._name], record.dtype)
+        record._arrays[self._name] = own_array(self._name, value, record.shapes[self._name], record.dtype)

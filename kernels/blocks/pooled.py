@@ -22,7 +22,7 @@ from kernels.layers import Conv2d
 __all__ = ["ConvBlock", "ResNetStem"]
 
 
-class _PooledBlock(Block):
+class _PooledBlock(Block[np.ndarray]):
     """Convolution, batch norm, ReLU, max-pool."""
 
     #: Kernel, stride and padding of the pool.
@@ -31,7 +31,7 @@ class _PooledBlock(Block):
     def _pair(self) -> tuple[Conv2d, BatchNorm2d]:
         raise NotImplementedError
 
-    def _fuse(self, shape: tuple[int, ...]) -> Fused:
+    def _fuse(self, shape: tuple[int, ...]) -> Fused[np.ndarray]:
         conv, norm = self._pair()
         problem = self._problem(conv, shape)
         epilogue = Epilogue(relu=True)
@@ -50,17 +50,6 @@ class _PooledBlock(Block):
             return result
 
         return fused
-
-    def __call__(self, input: Any) -> np.ndarray:
-        """The block's result (N, out_channels, oH, oW) of an input (N, in_channels, H, W).
-
-        Raises
-        ------
-        ShapeError, DtypeError, ArgumentError
-            As the first of its layers that does not take it.
-        """
-        result: np.ndarray = self._call(input)
-        return result
 
     def unfused(self, input: Any) -> np.ndarray:
         """The same by a pass over memory for each layer."""

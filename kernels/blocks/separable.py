@@ -13,7 +13,7 @@ from kernels.epilogue import Epilogue
 __all__ = ["DepthwiseSeparable"]
 
 
-class DepthwiseSeparable(Block):
+class DepthwiseSeparable(Block[np.ndarray]):
     """A 3x3 convolution of each channel by itself, then a 1x1 of all, each with batch norm and ReLU.
 
     Layers ``conv1``, ``bn1``, ``conv2``, ``bn2``.
@@ -46,7 +46,7 @@ class DepthwiseSeparable(Block):
         self.conv2 = self._conv(in_channels, out_channels, 1)
         self.bn2 = self._norm(out_channels)
 
-    def _fuse(self, shape: tuple[int, ...]) -> Fused:
+    def _fuse(self, shape: tuple[int, ...]) -> Fused[np.ndarray]:
         first = self._problem(self.conv1, shape)
         _, C, H, W = first.output_shape
         images = images_at_once(first.mb, C * H * W * first.itemsize)
@@ -65,17 +65,6 @@ class DepthwiseSeparable(Block):
             return result
 
         return fused
-
-    def __call__(self, input: Any) -> np.ndarray:
-        """The block's result (N, out_channels, oH, oW) of an input (N, in_channels, H, W).
-
-        Raises
-        ------
-        ShapeError, DtypeError, ArgumentError
-            As the first of its layers that does not take it.
-        """
-        result: np.ndarray = self._call(input)
-        return result
 
     def unfused(self, input: Any) -> np.ndarray:
         """The same by a pass over memory for each layer."""

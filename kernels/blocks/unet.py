@@ -14,9 +14,10 @@ from kernels.epilogue import Epilogue
 __all__ = ["UNetDown"]
 
 
-class UNetDown(Block):
+class UNetDown(Block[tuple[np.ndarray, np.ndarray]]):
     """Two 3x3 convolutions with batch norm and ReLU, and what a 2x2 max-pool makes of their result.
 
+    A call gives both: ``skip`` (N, out_channels, H, W) and ``pooled`` (N, out_channels, H // 2, W // 2).
     Layers ``conv1``, ``bn1``, ``conv2``, ``bn2``. One image at a time passes through all of them.
 
     Source: Ronneberger et al., "U-Net: Convolutional Networks for Biomedical Image Segmentation" (2015),
@@ -45,7 +46,7 @@ class UNetDown(Block):
         self.conv2 = self._conv(out_channels, out_channels, 3, padding=1)
         self.bn2 = self._norm(out_channels)
 
-    def _fuse(self, shape: tuple[int, ...]) -> Fused:
+    def _fuse(self, shape: tuple[int, ...]) -> Fused[tuple[np.ndarray, np.ndarray]]:
         one = self._problem(self.conv1, shape).replace(mb=1)
         _, C, H, W = one.output_shape
         first = self._folded(self.conv1, self.bn1, one, Epilogue(relu=True))
@@ -62,17 +63,6 @@ class UNetDown(Block):
             return skip, pooled
 
         return fused
-
-    def __call__(self, input: Any) -> tuple[np.ndarray, np.ndarray]:
-        """``skip`` (N, out_channels, H, W) and ``pooled`` (N, out_channels, H // 2, W // 2) of an input (N, C, H, W).
-
-        Raises
-        ------
-        ShapeError, DtypeError, ArgumentError
-            As the first of its layers that does not take it.
-        """
-        result: tuple[np.ndarray, np.ndarray] = self._call(input)
-        return result
 
     def unfused(self, input: Any) -> tuple[np.ndarray, np.ndarray]:
         """The same by a pass over memory for each layer."""
