@@ -19,7 +19,7 @@ from kernels.errors import TunedError
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["VARIABLE", "database", "rows", "writing"]
+__all__ = ["VARIABLE", "database", "remove", "rows", "writing"]
 
 VARIABLE = "CONVMARK_TUNED"
 
@@ -68,6 +68,21 @@ def rows(query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         if "no such table" not in str(error):
             warnings.warn(f"{_sentence('read', path, error)}; nothing measured is used", RuntimeWarning, stacklevel=2)
         return []
+
+
+def remove(table: str, cpu: str) -> int:
+    """Remove a CPU's rows of a table; how many there were.
+
+    Raises
+    ------
+    TunedError
+        The database cannot be written.
+    """
+    if not os.path.exists(database()):
+        return 0
+    with writing() as connection:
+        known = connection.execute("SELECT name FROM sqlite_master WHERE name = ?", (table,)).fetchall()
+        return connection.execute(f"DELETE FROM {table} WHERE cpu = ?", (cpu,)).rowcount if known else 0
 
 
 @contextmanager

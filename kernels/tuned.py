@@ -20,7 +20,7 @@ from threading import Lock
 from types import MappingProxyType
 
 from kernels.costs.limits import forget_limits
-from kernels.database import VARIABLE, database, rows, writing
+from kernels.database import VARIABLE, database, remove, rows, writing
 from kernels.machine.blocking import vector_bytes
 from kernels.machine.cpu import cpu_model
 from kernels.machine.jit import source_digest
@@ -109,11 +109,7 @@ def forget() -> int:
     TunedError
         The database cannot be written.
     """
-    count = 0
-    if os.path.exists(database()):
-        with writing() as connection:
-            connection.execute(_SCHEMA)
-            count = connection.execute("DELETE FROM measured WHERE cpu = ?", (cpu_model(),)).rowcount
+    count = remove("measured", cpu_model())
     _known().clear()
     return count + forget_limits()
 

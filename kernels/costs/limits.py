@@ -9,7 +9,7 @@ import functools
 import os
 from typing import NamedTuple
 
-from kernels.database import VARIABLE, database, rows, writing
+from kernels.database import VARIABLE, remove, rows, writing
 from kernels.machine.blocking import vector_bytes
 from kernels.machine.cpu import cpu_model
 
@@ -86,11 +86,7 @@ def forget_limits() -> int:
     TunedError
         The database cannot be written.
     """
-    count = 0
-    if os.path.exists(database()):
-        with writing() as connection:
-            connection.execute(_SCHEMA)
-            count = connection.execute("DELETE FROM limits WHERE cpu = ?", (cpu_model(),)).rowcount
+    count = remove("limits", cpu_model())
     _measured.cache_clear()
     return count
 
