@@ -8,9 +8,20 @@ from typing import NamedTuple
 from kernels.machine.blocking import cache_bytes
 from kernels.problem import Conv2dProblem
 
-__all__ = ["LINE_BYTES", "Amounts", "ceil_div", "lines_beyond_l2", "lines_of_layer", "longest_share", "no_amounts"]
+__all__ = [
+    "LINE_BYTES",
+    "Amounts",
+    "ceil_div",
+    "idle_slots",
+    "lines_beyond_l2",
+    "lines_of_layer",
+    "longest_share",
+    "no_amounts",
+]
 
 LINE_BYTES = 64
+#: Multiply-adds that must be in flight to hide their latency.
+_IN_FLIGHT = 8.0
 #: What is used again within a layer stays in the last cache up to so many bytes: half of what cores share.
 _LAST_CACHE_BYTES = 16 * 2**20
 
@@ -47,6 +58,14 @@ class _Lines(NamedTuple):
 def no_amounts(problem: Conv2dProblem, threads: int) -> Amounts | None:
     """Of an algorithm that nobody has counted for; it is never chosen unmeasured."""
     return None
+
+
+def idle_slots(MR: int, NV: int) -> float:
+    """Multiply-adds that a tile could do a step and does not.
+
+    It waits where it has too few to hide their latency, or fewer than it has loads: two broadcasts a cycle, one vector.
+    """
+    return max(0.0, max(_IN_FLIGHT, MR / 2 + NV) - MR * NV)
 
 
 def longest_share(items: int, threads: int) -> float:

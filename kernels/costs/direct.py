@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, lines_beyond_l2, lines_of_layer, longest_share
+from kernels.costs.amounts import (
+    LINE_BYTES,
+    Amounts,
+    ceil_div,
+    idle_slots,
+    lines_beyond_l2,
+    lines_of_layer,
+    longest_share,
+)
 from kernels.machine.blocking import TileShape, lanes_of
 from kernels.problem import Conv2dProblem
 
@@ -17,15 +25,13 @@ def tiled_amounts(p: Conv2dProblem, q: Conv2dProblem, z: Any, shape: TileShape, 
     tiles = p.mb * z.G * z.OH * z.ACROSS * z.BLOCKS
     NV = min(shape.NV, vectors)
     inside = p.macs_useful / max(1, p.macs_nominal)
-    # A tile waits where its multiply-adds are too few to hide their latency, or fewer than its loads.
-    wait = max(8.0, shape.MR / 2 + NV) - shape.MR * NV
     weights = z.G * z.BLOCKS * z.NR * z.ICG * z.KH * z.KW * p.itemsize
     passes = p.mb * z.STRIPS
     read = lines_beyond_l2(weights, weights + p.mb * p.ic * p.ih * p.iw * p.itemsize, passes)
     blocks = ceil_div(z.ICG, z.KC)
     counts = {
         "multiply-adds": p.macs_useful / max(1, p.oc) * z.G * vectors,
-        "waits": tiles * z.ICG * z.KH * z.KW * inside * max(0.0, wait),
+        "waits": tiles * z.ICG * z.KH * z.KW * inside * idle_slots(shape.MR, NV),
         "tiles": float(tiles * blocks),
         "runs of taps": float(tiles * z.KW * blocks),
         "result vectors": float(p.mb * p.oh * p.ow * z.G * vectors),

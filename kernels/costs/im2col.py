@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, lines_beyond_l2, lines_of_layer, longest_share
+from kernels.costs.amounts import (
+    LINE_BYTES,
+    Amounts,
+    ceil_div,
+    idle_slots,
+    lines_beyond_l2,
+    lines_of_layer,
+    longest_share,
+)
 from kernels.machine.blocking import TileShape
 from kernels.problem import Conv2dProblem
 
@@ -18,7 +26,6 @@ def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Am
     panels = p.mb * z.G * z.PANELS
     blocks = ceil_div(z.ICG, z.KC)
     NV = min(shape.NV, vectors)
-    wait = max(8.0, NV + shape.MR / 2) - shape.MR * NV
     # A panel is cut into runs at the ends of rows, each run into vectors.
     runs = p.mb * z.G * (z.PANELS + p.oh) if p.ow % z.NR else p.mb * z.G * z.PANELS
     copied = p.mb * z.G * (p.oh * ceil_div(p.ow, shape.lanes) + z.PANELS) if z.COPIED else 0
@@ -26,7 +33,7 @@ def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Am
     read = lines_beyond_l2(weights, weights, p.mb * z.PANELS)
     counts = {
         "multiply-adds": float(p.mb * z.G * z.OCG * vectors * K),
-        "waits": panels * z.BLOCKS * K * max(0.0, wait),
+        "waits": panels * z.BLOCKS * K * idle_slots(shape.MR, NV),
         "columns copied": float(copied * K) if p.sw == 1 else 0.0,
         "columns picked": float(copied * K) if p.sw > 1 else 0.0,
         "runs of columns": float(runs * p.kh * p.kw * blocks) if z.COPIED else 0.0,
