@@ -8,7 +8,8 @@ fastest on this machine (`kernels.tuned`); where nothing was measured, the one t
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -57,15 +58,24 @@ class Choice(NamedTuple):
     Attributes
     ----------
     algorithm : Algorithm
-    why : str
-        One sentence.
     candidates : tuple of Candidate
         Every algorithm, in order of registration; none where the user named the algorithm.
     """
 
     algorithm: Algorithm
-    why: str
     candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """One sentence."""
+        if not self.candidates:
+            return f"{self.algorithm.name} was asked for"
+        return _why(*_timed(self.candidates))
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The candidate that was chosen; None where the user named the algorithm."""
+        return next((each for each in self.candidates if each.algorithm is self.algorithm), None)
 
 
 def choose(
@@ -106,12 +116,10 @@ def choose(
     if max_error is not None or max_workspace is not None:
         budgets = max_error, max_workspace
         candidates = tuple(each._replace(refused=each.refused or _broken(each, *budgets)) for each in candidates)
-    able = [each for each in candidates if not each.refused]
-    for seconds_of, what in ((_measured, "measured"), (_predicted, "predicted")):
-        timed = sorted((each for each in able if seconds_of(each) is not None), key=seconds_of)  # type: ignore[arg-type]
-        if timed:
-            return Choice(timed[0].algorithm, _why(timed, seconds_of, what), candidates)
-    raise UnsupportedProblem(f"no algorithm takes {problem} within the budgets: {_nearest(candidates)}")
+    timed, seconds_of = _timed(candidates)
+    if not timed:
+        raise UnsupportedProblem(f"no algorithm takes {problem} within the budgets: {_nearest(candidates)}")
+    return Choice(min(timed, key=seconds_of).algorithm, candidates)
 
 
 def choose_threads(
@@ -122,15 +130,11 @@ def choose_threads(
     if most == 1:
         return many, most
     one = choose(problem, 1, max_error=max_error, max_workspace=max_workspace)
-    for seconds_of in (_measured, _predicted):
-        alone, together = (seconds_of(_chosen(each)) for each in (one, many))
+    for seconds_of in _SECONDS:
+        alone, together = (seconds_of(each.chosen) for each in (one, many))
         if alone is not None and together is not None:
             return (one, 1) if alone <= together else (many, most)
     return many, most
-
-
-def _chosen(choice: Choice) -> Candidate:
-    return next(each for each in choice.candidates if each.algorithm is choice.algorithm)
 
 
 def named(
@@ -151,15 +155,20 @@ def named(
         broken = _broken(_candidate(algorithm, problem, threads, REFERENCE), max_error, max_workspace)
         if broken:
             raise UnsupportedProblem(f"{name} does not suit {problem}: {broken}")
-    return Choice(algorithm, f"{name} was asked for")
+    return Choice(algorithm)
 
 
-def _measured(each: Candidate) -> float | None:
-    return each.measured_s
+#: What a choice goes by: times that were measured, before those that are predicted.
+_SECONDS = _MEASURED, _PREDICTED = attrgetter("measured_s"), attrgetter("seconds")
 
 
-def _predicted(each: Candidate) -> float | None:
-    return each.seconds
+def _timed(candidates: Iterable[Candidate]) -> tuple[list[Candidate], attrgetter[float]]:
+    """Those that may be chosen and have a time of the kind that decides, and which kind that is."""
+    able = [each for each in candidates if not each.refused]
+    measured = [each for each in able if each.measured_s is not None]
+    if measured:
+        return measured, _MEASURED
+    return [each for each in able if each.seconds is not None], _PREDICTED
 
 
 @functools.lru_cache(maxsize=1024)
@@ -194,19 +203,19 @@ def _broken(each: Candidate, max_error: float | None, max_workspace: int | None)
     return ""
 
 
-def _why(timed: list[Candidate], seconds_of: Callable[[Candidate], float | None], what: str) -> str:
-    """Why the first of ``timed`` is the one."""
-    first = timed[0]
-    name, seconds = first.algorithm.name, seconds_of(first)
-    assert seconds is not None
-    if len(timed) == 1:
-        return f"{name} is the only one: {what} to take {1e6 * seconds:.0f} us"
-    second = seconds_of(timed[1])
-    assert second is not None
-    beside = f"{timed[1].algorithm.name} {second / seconds:.2f} times as long"
-    mostly = next(iter(first.terms), "")
-    of_that = f", {first.terms[mostly] / sum(first.terms.values()):.0%} of it for {mostly}" if mostly else ""
-    return f"{name} is {what} to take {1e6 * seconds:.0f} us{of_that if what == 'predicted' else ''}, and {beside}"
+def _why(timed: list[Candidate], seconds_of: attrgetter[float]) -> str:
+    """Why the fastest of ``timed`` is the one."""
+    first, *others = sorted(timed, key=seconds_of)
+    seconds, of_that = seconds_of(first), ""
+    what = "measured" if seconds_of is _MEASURED else "predicted"
+    said = f"{what} to take {1e6 * seconds:.0f} us"
+    if not others:
+        return f"{first.algorithm.name} is the only one: {said}"
+    if what == "predicted":
+        mostly, longest = next(iter(first.terms.items()))
+        of_that = f", {longest / seconds:.0%} of it for {mostly}"
+    beside = f"{others[0].algorithm.name} {seconds_of(others[0]) / seconds:.2f} times as long"
+    return f"{first.algorithm.name} is {said}{of_that}, and {beside}"
 
 
 def _nearest(candidates: tuple[Candidate, ...]) -> str:
