@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import gmean
 
 from suite.report.groups import circumstances, groups, is_peer, single_convolutions
 from suite.report.units import factor
@@ -51,7 +52,7 @@ def automatic_tables(frame: pd.DataFrame) -> list[AutomaticTable]:
 
 def _line(name: str, by_problem: dict[str, float]) -> tuple[str, ...]:
     speedups = np.array(list(by_problem.values()))
-    mean = factor(float(np.exp(np.mean(np.log(speedups)))))
+    mean = factor(float(gmean(speedups)))
     worst = min(by_problem, key=lambda problem: by_problem[problem])
     ahead = f"{int((speedups > 1).sum())} of {speedups.size}"
     return name, str(speedups.size), mean, factor(by_problem[worst]), worst, ahead

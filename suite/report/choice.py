@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import gmean
 
 from kernels import Conv2dProblem, choose
 from suite.report.groups import circumstances, groups, is_peer, single_convolutions
@@ -56,7 +57,7 @@ def choice_tables(frame: pd.DataFrame) -> list[ChoiceTable]:
     """A table for each number of threads, warm caches, where several algorithms were timed.
 
     A problem that several networks have counts once; nothing is chosen among ways to compute a block.
-    The cost model is that of the kernels that are installed now, without anything measured; ``auto`` is
+    The cost model is that of the kernels that are installed now, without measured times; ``auto`` is
     what ran.
     """
     tables = []
@@ -101,7 +102,7 @@ def _line(name: str, pick: Callable[[_Judged], _Pick | None], judged: Sequence[_
     worst, chosen = found[int(np.argmax(behind))]
     return (
         name, str(len(found)), f"{good} of {len(found)}", f"{100 * good / len(found):.1f} %",
-        factor(float(np.exp(np.mean(np.log(behind))))), factor(chosen.behind), worst.problem, chosen.name,
+        factor(float(gmean(behind))), factor(chosen.behind), worst.problem, chosen.name,
         worst.fastest,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import gmean
 
 from kernels import Conv2dProblem
 from suite.report.groups import circumstances, groups, is_peer, single_convolutions
@@ -121,4 +122,4 @@ def _line(kind: str, met: list[_Met], libraries: list[str]) -> tuple[str, ...]:
 
 def _mean(values: list[float]) -> float | None:
     """Geometric: of ratios, twice as fast and half as fast come to the same."""
-    return float(np.exp(np.mean(np.log(values)))) if values else None
+    return float(gmean(values)) if values else None

@@ -46,8 +46,8 @@ Geometric means over layers, each shape once, of a library's time by that of aut
 
 _CHOICE = """\
 Time of the algorithm that is chosen by that of the fastest of ours, each shape once: 1.00x is right, mean is
-geometric. The cost model is that of the kernels that wrote this report, without anything measured, and its
-choice has the time of that algorithm's own row; auto is what ran, with measured choices where there were any.
+geometric. The cost model is that of the kernels that wrote this report, without measured times of choices, and
+its choice has the time of that algorithm's own row; auto is what ran, with measured choices where there were any.
 """
 
 _MISSED = "Shapes on which either is more than 10 % from the fastest:"

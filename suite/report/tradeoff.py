@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import gmean
 
 from suite.report.groups import circumstances, groups, is_peer, name_of
 from suite.report.units import factor, scientific
@@ -140,9 +141,9 @@ def _points(layers: list[tuple[list[Row], float]]) -> list[Point]:
                 name,
                 is_peer(own[0][0]),
                 len(own),
-                float(np.exp(np.mean(np.log(np.maximum(errors, _NO_ERROR))))),
+                float(gmean(np.maximum(errors, _NO_ERROR))),
                 float(errors.max()),
-                float(np.exp(np.mean(np.log(speeds)))),
+                float(gmean(speeds)),
             )
         )
     return sorted(points, key=lambda point: -point.speed)
