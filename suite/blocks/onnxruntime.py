@@ -16,6 +16,7 @@ from suite.blocks.onnx_model import block_model
 from suite.blocks.peer import BlockPeer
 from suite.blocks.problem import Block
 from suite.contenders.base import Prepared
+from suite.contenders.onnxruntime import open_session
 
 __all__ = ["CONTENDERS", "GRAPH"]
 
@@ -29,15 +30,8 @@ class _OnnxRuntime(BlockPeer):
         import onnxruntime  # noqa: F401  (a session is given its threads when it is made)
 
     def prepare(self, problem: Block, inputs: BlockInputs, threads: int) -> Prepared:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         graph = problem.graph
-        model = block_model(graph, inputs)
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = open_session(block_model(graph, inputs), threads)
         outputs = [np.full(graph.shapes[name], np.nan, np.float32) for name in graph.outputs]
         binding = session.io_binding()
         src = inputs.src

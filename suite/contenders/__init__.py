@@ -9,7 +9,7 @@ import difflib
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from suite.contenders import ours
 from suite.contenders.base import PEER_LIMIT, Contender, Peer, Prepared
@@ -25,6 +25,9 @@ __all__ = [
     "get_contender",
     "select_contenders",
 ]
+
+
+_UNKNOWN = "unknown contender {!r}"
 
 
 class UnknownContender(ValueError):
@@ -52,27 +55,43 @@ def get_contender(name: str) -> Contender:
     UnknownContender
         There is none; the message suggests near matches.
     """
-    known = {each.name: each for each in contenders()}
+    return _named(name, contenders(), _UNKNOWN)
+
+
+def _named(name: str, everybody: Iterable[Contender], fault: str) -> Contender:
+    known = {each.name: each for each in everybody}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"expected all, ours, peers, {', '.join(known)}"
-        raise UnknownContender(f"unknown contender {name!r}, {hint}")
+        raise UnknownContender(f"{fault.format(name)}, {hint}")
     return known[name]
 
 
-def select_contenders(names: Iterable[str]) -> tuple[Contender, ...]:
+def select_contenders(
+    names: Iterable[str], among: Sequence[Contender] | None = None, fault: str = _UNKNOWN
+) -> tuple[Contender, ...]:
     """Contenders by name, where ``all``, ``ours`` and ``peers`` stand for several; nobody twice.
+
+    Parameters
+    ----------
+    names : iterable of str
+    among : sequence of Contender, optional
+        Defaults to all on single convolutions.
+    fault : str
+        What is said, before a hint, of a name that nobody has.
 
     Raises
     ------
     UnknownContender
+        There is no such contender; the message suggests near matches.
     """
+    everybody = contenders() if among is None else among
     found: dict[str, Contender] = {}
     for name in names:
         if name in ("all", "ours", "peers"):
-            group = [each for each in contenders() if name == "all" or each.is_peer == (name == "peers")]
+            group = [each for each in everybody if name == "all" or each.is_peer == (name == "peers")]
         else:
-            group = [get_contender(name)]
+            group = [_named(name, everybody, fault)]
         found.update((each.name, each) for each in group)
     return tuple(found.values())
 
