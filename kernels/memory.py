@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.machine import threading
+from kernels.machine import threads as threading
 from kernels.problem import Conv2dProblem
 from kernels.registry import get_algorithm
 

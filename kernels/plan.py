@@ -9,7 +9,7 @@ import numpy as np
 
 from kernels.arrays import check_out
 from kernels.epilogue import NO_EPILOGUE, Epilogue
-from kernels.machine import threading
+from kernels.machine import threads as threading
 from kernels.machine.workspace import carve
 from kernels.problem import Conv2dProblem
 from kernels.registry import Setup

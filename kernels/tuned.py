@@ -21,8 +21,7 @@ from types import MappingProxyType
 
 from kernels.costs.limits import forget_limits
 from kernels.database import VARIABLE, database, remove, rows, writing
-from kernels.machine.blocking import vector_bytes
-from kernels.machine.cpu import cpu_model
+from kernels.machine.cpu import cpu_model, vector_bytes
 from kernels.machine.jit import source_digest
 from kernels.problem import Conv2dProblem
 

@@ -17,9 +17,9 @@ import numba
 import numpy as np
 from numba import prange
 
-from kernels.machine import blocking, cpu, simd, tile_memory
+from kernels.machine import cpu, register_tile, tile_memory, tile_shape
 from kernels.machine.static import static
-from kernels.machine.threading import limited_to, resolve
+from kernels.machine.threads import limited_to, resolve
 from kernels.problem import Conv2dProblem
 from kernels.transform_profile import Phase, profile
 
@@ -50,10 +50,10 @@ Clock = Callable[[], float]
 @numba.njit(error_model="numpy", nogil=True)
 def _fma_loop(shape, MR, NR, a, b, c, start, DEPTH, repeats):  # type: ignore[no-untyped-def]
     """Products over operands that stay in L1; the tile stays in registers from first to last."""
-    tile = simd.tile_rows(shape, c, start)
+    tile = register_tile.tile_rows(shape, c, start)
     for _ in range(repeats):
         for k in range(DEPTH):
-            tile = simd.tile_rank1(tile, a, k * MR, 1, b, k * NR)
+            tile = register_tile.tile_rank1(tile, a, k * MR, 1, b, k * NR)
     tile_memory.tile_store(tile, c, start, NR)
 
 
@@ -97,7 +97,7 @@ def cpu_model() -> str:
 
 def vector_bytes() -> int:
     """Bytes of the vectors that the kernels use."""
-    return blocking.vector_bytes()
+    return cpu.vector_bytes()
 
 
 def resolve_threads(threads: int | None) -> int:
@@ -123,8 +123,8 @@ def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S, clock: Cloc
     clock : callable
         Tells seconds; ``time.thread_time`` leaves out what others take of the core of one thread.
     """
-    MR, NV = (14, 2) if blocking.vector_bytes() == 64 else (6, 2)
-    shape = blocking.TileShape(MR, NV, blocking.lanes_of(dtype))
+    MR, NV = (14, 2) if cpu.vector_bytes() == 64 else (6, 2)
+    shape = tile_shape.TileShape(MR, NV, cpu.lanes_of(dtype))
     # So small that no sum overflows, and far from denormals.
     a, b = (np.full(_DEPTH * width, 1e-3, dtype) for width in (MR, shape.NR))
     c = np.zeros(threads * MR * shape.NR, dtype)

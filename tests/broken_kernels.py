@@ -12,9 +12,10 @@ import numba
 import numpy as np
 
 from kernels import Conv2dProblem, Setup, algorithm, get_algorithm
-from kernels.machine.blocking import TileShape, lanes_of
+from kernels.machine.cpu import lanes_of
 from kernels.machine.static import static
 from kernels.machine.tile_memory import tile_load, tile_store
+from kernels.machine.tile_shape import TileShape
 
 
 @numba.njit

@@ -22,7 +22,7 @@ import numpy as np
 from conftest import integers
 
 from kernels import Conv2dProblem, Epilogue, Setup, conv2d_reference, get_algorithm
-from kernels.machine import threading
+from kernels.machine import threads as threading
 from kernels.machine.workspace import carve
 
 __all__ = ["PLACEMENTS", "Case", "Guard", "main"]

@@ -23,7 +23,7 @@ from kernels import (
 )
 from kernels.blocks.batch_norm import BatchNorm2d, fold
 from kernels.blocks.block import images_at_once
-from kernels.machine.blocking import cache_bytes
+from kernels.machine.cpu import cache_bytes
 
 each_block = pytest.mark.parametrize("name", BLOCKS)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kernels.machine import blocking
+from kernels.machine import cpu, tile_shape
 from kernels.machine.static import static
 from suite import environment, probes
 from suite.environment import Limits, Machine, this_machine
@@ -51,7 +51,7 @@ def test_a_command_that_is_missing_or_fails_says_nothing(tmp_path: Path) -> None
 def test_the_fma_probe_multiplies_as_often_as_it_counts(dtype: str) -> None:
 
     MR, NV, depth, repeats = 4, 2, 8, 5
-    shape = blocking.TileShape(MR, NV, blocking.lanes_of(dtype))
+    shape = tile_shape.TileShape(MR, NV, cpu.lanes_of(dtype))
     a, b = np.ones(depth * MR, dtype), np.full(depth * shape.NR, 2, dtype)
     c = np.zeros(2 * MR * shape.NR, dtype)
     probes._fma_loop(static(shape), MR, shape.NR, a, b, c, MR * shape.NR, depth, repeats)

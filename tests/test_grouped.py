@@ -14,7 +14,7 @@ import pytest
 import kernels
 from kernels.algorithms import grouped, grouped_winograd
 from kernels.machine import jit
-from kernels.machine.blocking import vector_bytes
+from kernels.machine.cpu import vector_bytes
 
 _ROOT = Path(kernels.__file__).parent.parent
 

@@ -12,7 +12,7 @@ from guarded_runs import run_cases
 from memory_problems import NARROW, matrix, sample, spread
 
 from kernels import Conv2dProblem, algorithms, get_algorithm
-from kernels.machine.blocking import vector_bytes
+from kernels.machine.cpu import vector_bytes
 
 #: ``make test-memory``: hundreds of problems an algorithm, not a sample.
 FULL = os.environ.get("CONVMARK_TEST_MEMORY") == "full"

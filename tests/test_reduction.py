@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kernels import Conv2dProblem, conv2d_reference, plan
-from kernels.machine.blocking import TileShape
 from kernels.machine.reduction import clip_table
+from kernels.machine.tile_shape import TileShape
 
 
 @pytest.mark.parametrize(

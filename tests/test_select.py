@@ -20,7 +20,7 @@ CLEAR = (
     ("ic192ih17oc192kh1kw7ph0pw3", ("winograd_f4x7", "winograd_f6x7")),
     ("ic64ih64oc64kh31ph15", ("fft_tile64",)),
     ("ic3ih224oc64kh3ph1", ("grouped_winograd",)),
-    ("ic512ih14oc512kh3sh2ph1", ("direct_tiled", "im2col_gemm")),
+    ("ic512ih14oc512kh5sh3ph2", ("direct_tiled", "im2col_gemm")),
     ("ic64ih16oc64kh5sh2ph2", ("winograd_f4x5",)),
 )
 PROBLEM = Conv2dProblem.parse("ic64ih56oc64kh3ph1")

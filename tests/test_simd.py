@@ -15,13 +15,13 @@ import pytest
 import kernels
 from kernels.algorithms import direct, im2col
 from kernels.machine import jit
-from kernels.machine.blocking import vector_bytes
+from kernels.machine.cpu import vector_bytes
 
 _ROOT = Path(kernels.__file__).parent.parent
 
 _VERIFY = """
 import numpy as np, kernels
-from kernels.machine.blocking import vector_bytes
+from kernels.machine.cpu import vector_bytes
 rng = np.random.default_rng(1)
 for text in ("ic5ih9iw19oc37kh3ph1b1", "g2ic6ih7oc20kh2sh2dh2ph1f64", "ic4ih6iw3oc9kh1"):
     p = kernels.Conv2dProblem.parse(text)

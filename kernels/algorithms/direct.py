@@ -27,14 +27,15 @@ from numba import prange
 from kernels.costs.amounts import Amounts
 from kernels.costs.direct import tiled_amounts
 from kernels.epilogue import Epilogue
-from kernels.machine.blocking import TileShape, cache_bytes, lanes_of, pixel_tile, strip_blocks
+from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.launch import Launch
 from kernels.machine.packing import fill_bias, pack_weight_blocks, pad_source
 from kernels.machine.reduction import Clip, clip_table, tile_sum
-from kernels.machine.simd import tile_rows
+from kernels.machine.register_tile import tile_rows
 from kernels.machine.static import static
 from kernels.machine.tile_memory import tile_load, tile_store, tile_store_transposed
+from kernels.machine.tile_shape import TileShape, pixel_tile, strip_blocks
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 

@@ -31,7 +31,7 @@ from numba import prange
 from kernels.costs.amounts import Amounts
 from kernels.costs.stencil import stencil_amounts
 from kernels.epilogue import Epilogue
-from kernels.machine.blocking import lanes_of
+from kernels.machine.cpu import lanes_of
 from kernels.machine.jit import kernel, parallel_kernel, share_of
 from kernels.machine.launch import Launch
 from kernels.machine.packing import pack_weight_blocks, pad_source

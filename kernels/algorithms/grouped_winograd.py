@@ -32,7 +32,7 @@ from kernels.algorithms.cook_toom import transform_matrices
 from kernels.costs.amounts import Amounts
 from kernels.costs.stencil import filter_amounts
 from kernels.epilogue import NO_EPILOGUE, Epilogue
-from kernels.machine.blocking import lanes_of, vector_bytes
+from kernels.machine.cpu import lanes_of, vector_bytes
 from kernels.machine.height_filter import HeightFilter
 from kernels.machine.height_tile import filter_product, filter_rows, filter_store, filter_zeros
 from kernels.machine.jit import kernel, parallel_kernel, share_of

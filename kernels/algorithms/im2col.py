@@ -29,14 +29,15 @@ from numba import prange
 from kernels.costs.amounts import Amounts
 from kernels.costs.im2col import gemm_amounts
 from kernels.epilogue import Epilogue
-from kernels.machine.blocking import TileShape, channel_tile, column_blocks, lanes_of
+from kernels.machine.cpu import lanes_of
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.launch import Launch
 from kernels.machine.packing import fill_bias, pack_columns, pack_weight_blocks
 from kernels.machine.reduction import Clip, tile_sum
-from kernels.machine.simd import tile_rank1, tile_rows
+from kernels.machine.register_tile import tile_rank1, tile_rows
 from kernels.machine.static import static
 from kernels.machine.tile_memory import tile_load, tile_store, tile_store_partial
+from kernels.machine.tile_shape import TileShape, channel_tile, column_blocks
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 

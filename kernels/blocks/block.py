@@ -15,7 +15,7 @@ from kernels.blocks.parameters import Record
 from kernels.epilogue import Epilogue
 from kernels.errors import ShapeError
 from kernels.layers import Conv2d
-from kernels.machine.blocking import cache_bytes
+from kernels.machine.cpu import cache_bytes
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem
 from kernels.state import IncompatibleKeys, read_state

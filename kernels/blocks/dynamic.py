@@ -13,7 +13,7 @@ from kernels.blocks.parameters import Parameter, Record
 from kernels.errors import ArgumentError, ShapeError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
-from kernels.machine import threading
+from kernels.machine import threads as threading
 from kernels.plan import plan
 from kernels.state import own_array
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from kernels.machine import threading
+from kernels.machine import threads as threading
 from kernels.machine.blend import average_parallel, average_serial, blend_parallel, blend_serial
-from kernels.machine.blocking import TileShape, lanes_of
+from kernels.machine.cpu import lanes_of
 from kernels.machine.launch import Launch
 from kernels.machine.static import static
+from kernels.machine.tile_shape import TileShape
 from kernels.plan import Plan
 from kernels.problem import Conv2dProblem
 from kernels.select import choose

@@ -6,12 +6,13 @@ import numpy as np
 
 from kernels.epilogue import NO_EPILOGUE
 from kernels.errors import ShapeError
-from kernels.machine import threading
-from kernels.machine.blocking import TileShape, lanes_of
+from kernels.machine import threads as threading
+from kernels.machine.cpu import lanes_of
 from kernels.machine.launch import Launch
 from kernels.machine.maximum import Window
 from kernels.machine.pool import PoolCodes, PoolSizes, pool_parallel, pool_serial
 from kernels.machine.static import static
+from kernels.machine.tile_shape import TileShape
 
 __all__ = ["MaxPool"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.blocks.pooling import MaxPool
-from kernels.machine import threading
+from kernels.machine import threads as threading
 
 __all__ = ["max_pool", "relu"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kernels.machine.blocking import cache_bytes
+from kernels.machine.cpu import cache_bytes
 from kernels.problem import Conv2dProblem
 
 __all__ = [

@@ -13,7 +13,8 @@ from kernels.costs.amounts import (
     lines_of_layer,
     longest_share,
 )
-from kernels.machine.blocking import TileShape, lanes_of
+from kernels.machine.cpu import lanes_of
+from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
 __all__ = ["naive_amounts", "tiled_amounts"]

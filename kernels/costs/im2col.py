@@ -13,7 +13,7 @@ from kernels.costs.amounts import (
     lines_of_layer,
     longest_share,
 )
-from kernels.machine.blocking import TileShape
+from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
 __all__ = ["gemm_amounts"]

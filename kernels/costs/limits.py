@@ -10,8 +10,7 @@ import os
 from typing import NamedTuple
 
 from kernels.database import VARIABLE, remove, rows, writing
-from kernels.machine.blocking import vector_bytes
-from kernels.machine.cpu import cpu_model
+from kernels.machine.cpu import cpu_model, vector_bytes
 
 __all__ = ["REFERENCE", "Limits", "forget_limits", "measured_limits", "remember_limits"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, lines_beyond_l2, lines_of_layer, longest_share
-from kernels.machine.blocking import cache_bytes
+from kernels.machine.cpu import cache_bytes
 from kernels.machine.stencil import Stencil
 from kernels.problem import Conv2dProblem
 

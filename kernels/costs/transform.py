@@ -7,8 +7,8 @@ import math
 from collections import Counter
 
 from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, lines_beyond_l2, lines_of_layer, longest_share
-from kernels.machine.blocking import cache_bytes
 from kernels.machine.codelets import Codelet, FftCodelet
+from kernels.machine.cpu import cache_bytes
 from kernels.machine.matrix_codelet import PhasedCodelet
 from kernels.machine.transform_blocks import Sizes, block_of, tiles_at
 from kernels.machine.transform_sizes import Transform, sizes_of

@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
-from kernels.machine.simd import tile_rank1, tile_rows
+from kernels.machine.register_tile import tile_rank1, tile_rows
 from kernels.machine.tile_memory import tile_store
 
 __all__ = ["average_parallel", "average_serial", "blend_parallel", "blend_serial"]

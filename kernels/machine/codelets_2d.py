@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from kernels.machine.emit import data_pointer, index_value, load_vector, scalar_type, store_vector
+from kernels.machine.ir import data_pointer, index_value, load_vector, scalar_type, store_vector
 from kernels.machine.static import StaticType
 
 __all__ = ["apply_codelets"]

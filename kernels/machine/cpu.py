@@ -1,14 +1,23 @@
-"""What the CPU calls itself."""
+"""The one description of the CPU: its name, vectors, registers and caches."""
 
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["cpu_model"]
+import llvmlite.binding as llvm
+import numpy as np
+
+__all__ = ["IN_FLIGHT", "LINE_BYTES", "cache_bytes", "cpu_model", "lanes_of", "vector_bytes", "vector_registers"]
+
+#: Multiply-adds that must be in flight to hide their latency: 4 cycles, two started a cycle.
+IN_FLIGHT = 8
+#: Bytes of a cache line.
+LINE_BYTES = 64
 
 
 @functools.cache
@@ -34,3 +43,46 @@ def _of_macos() -> str:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+@functools.cache
+def vector_bytes() -> int:
+    """Bytes of the vectors in use: the CPU's widest, or ``CONVMARK_VECTOR_BYTES``.
+
+    Raises
+    ------
+    ValueError
+        The variable is not 16, 32 or 64.
+    """
+    forced = os.environ.get("CONVMARK_VECTOR_BYTES")
+    if forced is not None:
+        if forced not in ("16", "32", "64"):
+            raise ValueError(f"CONVMARK_VECTOR_BYTES is {forced!r}, expected 16, 32 or 64")
+        return int(forced)
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 64
+    return 32 if features.get("avx2") and features.get("fma") else 16
+
+
+def lanes_of(dtype: str) -> int:
+    """Elements of ``dtype`` in one vector."""
+    return vector_bytes() // np.dtype(dtype).itemsize
+
+
+def vector_registers() -> int:
+    """Vector registers of the instruction set that vectors of this width are of."""
+    return 32 if vector_bytes() == 64 else 16
+
+
+@functools.cache
+def cache_bytes(level: int) -> int:
+    """Bytes of the data cache of that level, 1 or 2, of one core; a common size where the system does not tell."""
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            kind, size = (folder / "type").read_text().strip(), (folder / "size").read_text().strip()
+            if kind != "Instruction" and int((folder / "level").read_text()) == level:
+                return int(size.removesuffix("K")) * 1024
+        except (OSError, ValueError):
+            continue
+    return {1: 32, 2: 512}[level] * 1024

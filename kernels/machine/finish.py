@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from kernels.epilogue import Epilogue
-from kernels.machine.emit import load_vector, masked_load, masked_store, store_vector
+from kernels.machine.ir import load_vector, masked_load, masked_store, store_vector
 
 __all__ = ["store_finished"]
 

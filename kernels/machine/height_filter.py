@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kernels.machine.blocking import TileShape
 from kernels.machine.matrix_codelet import MatrixCodelet
+from kernels.machine.tile_shape import TileShape
 
 __all__ = ["HeightFilter"]
 

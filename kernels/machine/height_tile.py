@@ -8,7 +8,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from kernels.machine.emit import (
+from kernels.machine.finish import store_finished
+from kernels.machine.height_filter import HeightFilter
+from kernels.machine.ir import (
     data_pointer,
     first_lanes,
     fma,
@@ -19,9 +21,7 @@ from kernels.machine.emit import (
     splat,
     store_vector,
 )
-from kernels.machine.finish import store_finished
-from kernels.machine.height_filter import HeightFilter
-from kernels.machine.simd import TileType
+from kernels.machine.register_tile import TileType
 from kernels.machine.static import StaticType
 
 __all__ = ["filter_product", "filter_rows", "filter_store", "filter_zeros"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from kernels.machine.emit import fma
+from kernels.machine.ir import fma
 
 __all__ = ["MatrixCodelet", "PhasedCodelet", "constant"]
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from kernels.machine.blocking import TileShape
-from kernels.machine.emit import data_pointer, every, index_value, load_vector
-from kernels.machine.simd import TileType
+from kernels.machine.ir import data_pointer, every, index_value, load_vector
+from kernels.machine.register_tile import TileType
 from kernels.machine.static import StaticType
+from kernels.machine.tile_shape import TileShape
 
 __all__ = ["Window", "tile_maximum", "tile_window"]
 

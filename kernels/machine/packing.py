@@ -7,10 +7,11 @@ import functools
 import numpy as np
 from numba import prange
 
-from kernels.machine.blocking import TileShape, lanes_of
+from kernels.machine.cpu import lanes_of
 from kernels.machine.jit import inner, kernel, parallel_kernel
 from kernels.machine.static import Static, static
 from kernels.machine.tile_memory import tile_load, tile_load_strided, tile_store
+from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
 __all__ = [

@@ -15,11 +15,11 @@ import numpy as np
 from numba import prange
 
 from kernels.epilogue import Epilogue
-from kernels.machine.blocking import TileShape
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
 from kernels.machine.maximum import Window, tile_maximum, tile_window
 from kernels.machine.static import number
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store, tile_store_partial
+from kernels.machine.tile_shape import TileShape
 
 __all__ = ["PoolCodes", "PoolSizes", "pool_parallel", "pool_serial"]
 

@@ -1,6 +1,6 @@
 """The register tile of products in a transform's domain, where rows are few and differ from point to point.
 
-As in `kernels.machine.blocking`: MR x NV accumulators, MR broadcasts and NV vectors a step. The
+As in `kernels.machine.tile_shape`: MR x NV accumulators, MR broadcasts and NV vectors a step. The
 products read their panel of weights once a tile of MR rows, the first time from wherever the
 weights of a whole layer fit, then from L2: the higher the tile, the less is read. Chosen is
 what takes least time over all points of a block.
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kernels.machine.blocking import TileShape, pick_tile, vector_bytes
+from kernels.machine.cpu import vector_registers
+from kernels.machine.tile_shape import TileShape, pick_tile
 
 __all__ = ["pick_product_tile"]
 
@@ -66,5 +67,5 @@ def pick_product_tile(
         wait = first * NV * len(counts)
         return -(-columns // (NV * lanes)) * max(panels * max(step, _AGAIN * NV) + _SHOWN * wait, wait)
 
-    MR, NV = min(_TILES[32 if vector_bytes() == 64 else 16], key=cycles)
+    MR, NV = min(_TILES[vector_registers()], key=cycles)
     return TileShape(MR, NV, lanes)

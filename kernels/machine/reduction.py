@@ -14,9 +14,9 @@ import numpy as np
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kernels.machine.blocking import TileShape
-from kernels.machine.emit import data_pointer, element_bytes, fma, index_value, load_vector, prefetch, splat
+from kernels.machine.ir import data_pointer, element_bytes, fma, index_value, load_vector, prefetch, splat
 from kernels.machine.static import StaticType
+from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
 __all__ = ["Clip", "clip_table", "tile_sum"]

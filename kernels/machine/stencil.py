@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kernels.machine.blocking import TileShape, vector_bytes
+from kernels.machine.cpu import vector_bytes, vector_registers
+from kernels.machine.tile_shape import TileShape
 
 __all__ = ["Stencil", "pick_stencil"]
 
@@ -67,7 +68,7 @@ class Stencil:
     @property
     def held(self) -> bool:
         """Whether the weights of one input channel stay in registers; they are broadcast from L1 otherwise."""
-        return self.registers + self.OCB * self.KH * self.KW <= _registers()
+        return self.registers + self.OCB * self.KH * self.KW <= vector_registers()
 
     @property
     def registers(self) -> int:
@@ -123,10 +124,6 @@ class Stencil:
         return [n * self.SW + kw * self.DW if n < self.U else None for n in numbers]
 
 
-def _registers() -> int:
-    return 32 if vector_bytes() == 64 else 16
-
-
 def pick_stencil(
     OCG: int, OH: int, OW: int, kernel: tuple[int, int, int, int, int, int], lanes: int, plane_bytes: int
 ) -> tuple[Stencil, Stencil, int]:
@@ -160,7 +157,7 @@ def pick_stencil(
     found = []
     for OCB, R, NV in sorted(shapes):
         s = Stencil(OCB, R, NV, lanes, min(OW, NV * lanes), *kernel, masked, plane_bytes > _NEAR_BYTES)
-        if s.registers <= _registers() and (s.work <= _LONGEST or R * NV == 1):
+        if s.registers <= vector_registers() and (s.work <= _LONGEST or R * NV == 1):
             tiles = -(-OCG // OCB) * -(-OH // R)
             # Fewer columns than a vector has lanes are less than a vector's work only where half a vector covers them.
             left = OW % s.NR

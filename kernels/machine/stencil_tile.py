@@ -14,7 +14,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from kernels.machine.emit import (
+from kernels.machine.finish import store_finished
+from kernels.machine.ir import (
     data_pointer,
     first_lanes,
     fma,
@@ -24,8 +25,7 @@ from kernels.machine.emit import (
     named,
     splat,
 )
-from kernels.machine.finish import store_finished
-from kernels.machine.simd import TileType
+from kernels.machine.register_tile import TileType
 from kernels.machine.static import StaticType
 from kernels.machine.stencil import Stencil
 

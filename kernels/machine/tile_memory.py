@@ -13,8 +13,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from kernels.machine.blocking import TileShape
-from kernels.machine.emit import (
+from kernels.machine.finish import store_finished
+from kernels.machine.ir import (
     data_pointer,
     every,
     first_lanes,
@@ -24,9 +24,9 @@ from kernels.machine.emit import (
     store_vector,
     transpose,
 )
-from kernels.machine.finish import store_finished
-from kernels.machine.simd import TileType
+from kernels.machine.register_tile import TileType
 from kernels.machine.static import StaticType
+from kernels.machine.tile_shape import TileShape
 
 __all__ = [
     "tile_load",

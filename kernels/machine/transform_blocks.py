@@ -24,9 +24,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kernels.epilogue import Epilogue
-from kernels.machine.blocking import TileShape
 from kernels.machine.codelets import Codelet
 from kernels.machine.jit import inner
+from kernels.machine.tile_shape import TileShape
 
 __all__ = ["Block", "Codes", "Sizes", "block_of", "points_of", "tile_number", "tile_start", "tiles_at"]
 

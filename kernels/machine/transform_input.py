@@ -9,7 +9,7 @@ from __future__ import annotations
 from kernels.machine.codelets import apply_codelet
 from kernels.machine.codelets_2d import apply_codelets
 from kernels.machine.jit import inner
-from kernels.machine.simd import tile_transposed
+from kernels.machine.register_tile import tile_transposed
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store
 from kernels.machine.transform_blocks import tile_number, tile_start
 

@@ -29,7 +29,7 @@ from numba import prange
 from kernels.machine.codelets import apply_codelet
 from kernels.machine.codelets_2d import apply_codelets
 from kernels.machine.jit import inner, kernel, parallel_kernel, share_of
-from kernels.machine.simd import tile_multiply, tile_rank1, tile_rows, tile_transposed
+from kernels.machine.register_tile import tile_multiply, tile_rank1, tile_rows, tile_transposed
 from kernels.machine.static import number
 from kernels.machine.tile_memory import tile_load, tile_store, tile_store_partial
 from kernels.machine.transform_blocks import block_of, points_of, tile_number, tile_start, tiles_at

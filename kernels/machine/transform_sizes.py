@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernels.epilogue import NO_EPILOGUE
-from kernels.machine.blocking import TileShape, lanes_of
 from kernels.machine.codelets import Codelet
+from kernels.machine.cpu import lanes_of
 from kernels.machine.product_tiles import pick_product_tile
+from kernels.machine.tile_shape import TileShape
 from kernels.machine.transform_blocks import Codes, Sizes
 from kernels.problem import Conv2dProblem
 

@@ -16,9 +16,9 @@ from numba import types
 from numba.core.datamodel.models import PrimitiveModel
 from numba.extending import intrinsic, register_model
 
-from kernels.machine.blocking import TileShape
-from kernels.machine.emit import data_pointer, fma, index_value, load_vector, scalar_type, splat, transpose
+from kernels.machine.ir import data_pointer, fma, index_value, load_vector, scalar_type, splat, transpose
 from kernels.machine.static import StaticType
+from kernels.machine.tile_shape import TileShape
 
 __all__ = ["TileType", "tile_multiply", "tile_rank1", "tile_rows", "tile_transposed"]
 

@@ -10,25 +10,18 @@ rows and columns past the edge; equal ones are in the order of the table.
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
-import llvmlite.binding as llvm
-import numpy as np
-
+from kernels.machine.cpu import IN_FLIGHT, cache_bytes, vector_registers
 from kernels.problem import Conv2dProblem
 
 __all__ = [
     "TileShape",
-    "cache_bytes",
     "channel_tile",
     "column_blocks",
-    "lanes_of",
     "pick_tile",
     "pixel_tile",
     "strip_blocks",
-    "vector_bytes",
 ]
 
 #: (MR, NV) by number of vector registers.
@@ -39,33 +32,6 @@ _TILES = {
 #: The same for complex numbers, whose real and imaginary vectors come in pairs and whose
 #: broadcasts are two.
 _COMPLEX_TILES = {32: ((12, 2), (6, 4), (4, 4), (1, 8)), 16: ((5, 2), (3, 2), (1, 6))}
-#: Multiply-adds that must be in flight to hide their latency.
-_IN_FLIGHT = 8
-
-
-@functools.cache
-def vector_bytes() -> int:
-    """Bytes of the vectors in use: the CPU's widest, or ``CONVMARK_VECTOR_BYTES``.
-
-    Raises
-    ------
-    ValueError
-        The variable is not 16, 32 or 64.
-    """
-    forced = os.environ.get("CONVMARK_VECTOR_BYTES")
-    if forced is not None:
-        if forced not in ("16", "32", "64"):
-            raise ValueError(f"CONVMARK_VECTOR_BYTES is {forced!r}, expected 16, 32 or 64")
-        return int(forced)
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64
-    return 32 if features.get("avx2") and features.get("fma") else 16
-
-
-def lanes_of(dtype: str) -> int:
-    """Elements of ``dtype`` in one vector."""
-    return vector_bytes() // np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -99,28 +65,15 @@ def pick_tile(rows: int, columns: int, lanes: int, *, complex_numbers: bool = Fa
     -------
     TileShape
     """
-    registers = 32 if vector_bytes() == 64 else 16
+    registers = vector_registers()
 
     def slots(tile: tuple[int, int]) -> int:
         MR, NV = tile
         steps = -(-rows // MR) * -(-columns // (NV * lanes))
-        return steps * max(MR * NV, MR + NV, _IN_FLIGHT)
+        return steps * max(MR * NV, MR + NV, IN_FLIGHT)
 
     MR, NV = min((_COMPLEX_TILES if complex_numbers else _TILES)[registers], key=slots)
     return TileShape(MR, NV, lanes)
-
-
-@functools.cache
-def cache_bytes(level: int) -> int:
-    """Bytes of the data cache of that level, 1 or 2, of one core; a common size where the system does not tell."""
-    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        try:
-            kind, size = (folder / "type").read_text().strip(), (folder / "size").read_text().strip()
-            if kind != "Instruction" and int((folder / "level").read_text()) == level:
-                return int(size.removesuffix("K")) * 1024
-        except (OSError, ValueError):
-            continue
-    return {1: 32, 2: 512}[level] * 1024
 
 
 def pixel_tile(pixels: int, channels: int, lanes: int) -> TileShape:
@@ -129,7 +82,7 @@ def pixel_tile(pixels: int, channels: int, lanes: int) -> TileShape:
     Rows and vectors past the edge cost nothing (`kernels.machine.reduction`), so all that
     counts is that the tiles of a row are equally long and fill the registers.
     """
-    registers = 32 if vector_bytes() == 64 else 16
+    registers = vector_registers()
     vectors = -(-channels // lanes)
     # Accumulators, vectors of weights and one broadcast; two vectors a row, where there are two.
     most = (registers - 1) // min(2, vectors) - 1
@@ -142,7 +95,7 @@ def channel_tile(channels: int, pixels: int, lanes: int) -> TileShape:
 
     Channels and whole vectors past the edge cost nothing, as for `pixel_tile`.
     """
-    registers = 32 if vector_bytes() == 64 else 16
+    registers = vector_registers()
     NV = min(3 if registers == 32 else 2, -(-pixels // lanes))
     most = (registers - 1) // NV - 1
     MR = -(-channels // -(-channels // min(most, channels)))

@@ -33,6 +33,8 @@ def scalar_type(dtype: types.Type) -> ir.Type:
 
 
 def data_pointer(context: Any, builder: ir.IRBuilder, typ: types.Array, value: ir.Value) -> ir.Value:
+    if isinstance(typ, types.CPointer):
+        return value
     return context.make_array(typ)(context, builder, value).data
 
 
