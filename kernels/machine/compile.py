@@ -143,8 +143,8 @@ def source_digest(module: str) -> str:
 def _environment() -> str:
     """What code depends on beside its source."""
     # As Numba sees the CPU: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES may say otherwise than the machine.
-    name = config.CPU_NAME or llvm.get_host_cpu_name()
-    features = config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()
+    name = getattr(config, "CPU_NAME", None) or llvm.get_host_cpu_name()
+    features = getattr(config, "CPU_FEATURES", None) or llvm.get_host_cpu_features().flatten()
     settings = [f"{each}={getattr(config, each, None)!r}" for each in _SETTINGS]
     versions = numba.__version__, llvmlite.__version__, sys.version, sys.byteorder
     return "\n".join((*versions, name, features, *settings))
@@ -270,7 +270,8 @@ class CompileCounter:
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only other compiled code calls."""
-    return numba.njit(error_model="numpy", boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    options: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": True}
+    return numba.njit(**options, no_cfunc_wrapper=True)(function)
 
 
 #: Code that is loaded lives as long as the process; pieces are few, since no extent is in a key.
