@@ -7,8 +7,7 @@ from kernels.costs.limits import measured_limits, remember_limits
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError, TunedError
 from kernels.functional import conv2d
-from kernels.layers import Conv2d
-from kernels.lazy import LazyConv2d
+from kernels.layers import Conv2d, LazyConv2d
 from kernels.memory import Memory, memory_of
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem

@@ -270,8 +270,13 @@ class CompileCounter:
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only other compiled code calls."""
-    options: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": True}
-    return numba.njit(**options, no_cfunc_wrapper=True)(function)
+    options: dict[str, Any] = {
+        "error_model": "numpy",
+        "boundscheck": False,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
+    return numba.njit(**options)(function)
 
 
 #: Code that is loaded lives as long as the process; pieces are few, since no extent is in a key.
