@@ -8,6 +8,7 @@ from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError, TunedError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d, LazyConv2d
+from kernels.machine.compile import CompileCounts, cache_folder, compile_counts, prune_cache
 from kernels.memory import Memory, memory_of
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
@@ -20,6 +21,7 @@ __all__ = [
     "ArgumentError",
     "Candidate",
     "Choice",
+    "CompileCounts",
     "Conv2d",
     "Conv2dProblem",
     "ConvBlock",
@@ -42,13 +44,16 @@ __all__ = [
     "UnsupportedProblem",
     "algorithm",
     "algorithms",
+    "cache_folder",
     "choose",
+    "compile_counts",
     "conv2d",
     "conv2d_reference",
     "get_algorithm",
     "measured_limits",
     "memory_of",
     "plan",
+    "prune_cache",
     "remember_limits",
     "tuned",
 ]

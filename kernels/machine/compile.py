@@ -28,7 +28,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -41,7 +41,9 @@ from numba.core.registry import cpu_target
 
 __all__ = [
     "CompileCounter",
+    "CompileCounts",
     "cache_folder",
+    "compile_counts",
     "compiled",
     "inner",
     "load_piece",
@@ -266,6 +268,27 @@ class CompileCounter:
     pieces = 0
     loaded = 0
     seconds = 0.0
+
+
+class CompileCounts(NamedTuple):
+    """What was compiled so far.
+
+    Attributes
+    ----------
+    pieces, loaded : int
+        Pieces of code that this process compiled, and that it took from the cache.
+    seconds : float
+        What compiling took.
+    """
+
+    pieces: int
+    loaded: int
+    seconds: float
+
+
+def compile_counts() -> CompileCounts:
+    """What this process compiled so far."""
+    return CompileCounts(CompileCounter.pieces, CompileCounter.loaded, CompileCounter.seconds)
 
 
 def inner(function: Callable[..., Any]) -> Any:
