@@ -156,6 +156,19 @@ def store_word(typingctx: Any, address: Any, place: Any, value: Any) -> Any:
     return types.void(types.intp, types.intp, types.intp), codegen
 
 
+@intrinsic
+def word(typingctx: Any, address: Any, index: Any) -> Any:
+    """``word(address, index)``: an integer of a table at ``address`` that nobody writes to meanwhile."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        at = builder.inttoptr(values[0], context.get_value_type(types.intp).as_pointer())
+        loaded = builder.load(builder.gep(at, [values[1]]))
+        loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return loaded
+
+    return types.intp(types.intp, types.intp), codegen
+
+
 class Macrokernel:
     """A loop nest ``(record, step, part, parts)``; made by `macrokernel`."""
 

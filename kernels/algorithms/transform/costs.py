@@ -66,7 +66,7 @@ def transform_amounts(p: Conv2dProblem, t: Transform, threads: int) -> Amounts:
 
 def product_rows(z: Sizes) -> tuple[int, int, int]:
     """Rows of all products, rows times the points that each is summed over, and panels; rows are whole panels."""
-    blocks = Counter(block_of.py_func(z, item)._replace(image=0, group=0, first=0) for item in range(z.ITEMS))
+    blocks = Counter(block_of(z, item)._replace(image=0, group=0, first=0) for item in range(z.ITEMS))
     # Sums down a column, and along a row, that are alike: of short tiles or not, of one point or two.
     down = Counter((i < z.SHORT_SUMS_H, 1 + (i < z.TWICE_H)) for i in range(z.SUMS // z.SUMS_C))
     across = Counter((i < z.SHORT_SUMS_W, 1 + (i < z.TWICE_W)) for i in range(z.SUMS_C))
@@ -75,7 +75,7 @@ def product_rows(z: Sizes) -> tuple[int, int, int]:
         for (short_h, points_h), count_h in down.items():
             for (short_w, points_w), count_w in across.items():
                 first = (0 if short_h else z.SHORT_SUMS_H) * z.SUMS_C + (0 if short_w else z.SHORT_SUMS_W)
-                here = times * count_h * count_w * ceil_div(tiles_at.py_func(z, block, first), z.MR)
+                here = times * count_h * count_w * ceil_div(tiles_at(z, block, first), z.MR)
                 panels += here
                 rows += here * z.MR
                 point_rows += here * z.MR * points_h * points_w

@@ -5,15 +5,13 @@ The loops, with layout and caches, are in `kernels.algorithms.transform.loops`.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
-from kernels.algorithms.transform.codelets.apply import Codelet
 from kernels.algorithms.transform.geometry import Sizes, points_of
 from kernels.algorithms.transform.loops import loops
 from kernels.algorithms.transform.phases import GatherSpec, LinesSpec, ScatterSpec, gather, lines, scatter
 from kernels.algorithms.transform.products import ProductSpec, products
+from kernels.algorithms.transform.program import Kernels, programs, sums, tables
 from kernels.algorithms.transform.tiling import Code, Side, Transform, sizes_of, spread_extent
 from kernels.machine.packing import fill_bias_blocks
 from kernels.machine.parallel import Launch, address_of
@@ -37,7 +35,7 @@ def _points_in_order(z: Sizes) -> list[int]:
     """Points as the products take them: those of the first sum, then those of the next."""
     order = []
     for f in range(z.SUMS):
-        row, rows, column, columns = points_of.py_func(z, f)
+        row, rows, column, columns = points_of(z, f)
         order += [(row + i) * z.C + column + j for i in range(rows) for j in range(columns)]
     return order
 
@@ -77,45 +75,21 @@ def scratch(p: Conv2dProblem, threads: int, t: Transform) -> Scratch:
     """What a run writes to beside its result."""
     z, _ = sizes_of(p, t, threads)
     return {
-        "local": (threads, z.PIXELS + z.MID + z.MH * z.WR * z.LANES),
+        "local": (threads, _local(z)),
         "V": (threads if z.PHASES == 1 else 1, z.F * z.VSTEP),
         "M": (z.OCB if z.PHASES == 3 else threads, z.SUMS * z.MSTEP),
     }
 
 
-def _tables(z: Sizes) -> dict[str, np.ndarray]:
-    """Tables of distances, in elements, that `loops.FIELDS` lists."""
-    column, tile = np.arange(z.TW), np.arange(z.IMAGES * z.R * z.TW)
-    panel = z.PIECES_H * z.PIECES_W * z.ICP * z.MR * z.W
-    sets, grid = np.divmod(column, z.GRIDS_W)
-    return {
-        "zero": np.zeros(1, np.intp),
-        "corners": (sets * z.STEP_W + grid) * z.LANES,
-        "edges": (sets * z.MW * z.DW + grid) * z.LANES,
-        "points": column * (z.C * z.LANES),
-        "sums": column * (z.SUMS_C * z.LANES),
-        "places": tile // z.MR * panel + tile % z.MR * z.LANES,
-        "places_out": tile * z.NR,
-    }
+def _kernels(dtype: str, code: Code) -> Kernels:
+    """The codelets of a transform."""
+    found = (getattr(code, name) for name in Kernels._fields)
+    return Kernels(*(0 if each is None else lines.address(LinesSpec(dtype, code.lanes, each)) for each in found))
 
 
-def _addresses(dtype: str, code: Code) -> dict[str, int]:
-    """Microkernels by the field of the record that holds their address, but for the one with the epilogue."""
-
-    def of_lines(codelet: Codelet | None) -> int:
-        return 0 if codelet is None else lines.address(LinesSpec(dtype, code.lanes, codelet))
-
-    names = ("down_in", "across_in", "down_out", "across_out")
-    return {
-        "gather": gather.address(GatherSpec(dtype, _square(code.lanes))),
-        "products": products.address(ProductSpec(dtype, code.shape, code.lanes, code.width, code.single)),
-        **{name: of_lines(getattr(code, name)) for each in names for name in (each, f"short_{each}")},
-    }
-
-
-@functools.cache
-def _square(lanes: int) -> TileShape:
-    return TileShape(lanes, 1, lanes)
+def _local(z: Sizes) -> int:
+    """Elements of a thread's scratch."""
+    return z.PIXELS + z.MID + z.MH * z.WR * z.LANES
 
 
 class TransformRun:
@@ -127,17 +101,26 @@ class TransformRun:
         z = self.sizes
         bias, slope = np.empty((z.G, z.OCB * z.CHANNELS), p.dtype), np.full(1, setup.epilogue.slope, p.dtype)
         fill_bias_blocks(setup.bia, bias)
-        arrays = {"U": U, "bias": bias, "slope": slope, **_tables(z), **setup.scratch}
-        steps = 1 if z.PHASES == 1 else z.ITEMS * z.PHASES
+        distances = tables(z)
+        written = programs(z, _kernels(p.dtype, code), distances, p.itemsize)
+        arrays = {"U": U, "bias": bias, "slope": slope, "sums": sums(z, p.itemsize), **written, **setup.scratch}
+        square = TileShape(code.lanes, 1, code.lanes)
         self._record = loops.record(
             **z._asdict(),
             ITEM=p.itemsize,
             CALLED=_ALL_PHASES,
-            scatter=scatter.address(ScatterSpec(p.dtype, _square(code.lanes), setup.epilogue.kind)),
-            **_addresses(p.dtype, code),
+            LOCAL=_local(z) * p.itemsize,
+            V_BYTES=z.F * z.VSTEP * p.itemsize,
+            M_BYTES=z.SUMS * z.MSTEP * p.itemsize,
+            ROWS_AT=(z.PIXELS + z.MID) * p.itemsize,
+            gather=gather.address(GatherSpec(p.dtype, square)),
+            products=products.address(ProductSpec(p.dtype, code.shape, code.lanes, code.width, code.single)),
+            scatter=scatter.address(ScatterSpec(p.dtype, square, setup.epilogue.kind)),
+            **{name.replace("program", "calls").upper(): len(program) for name, program in written.items()},
             **{name: address_of(array) for name, array in arrays.items()},
         )
-        self._launch = Launch(loops, self._record, threads, steps, keep=(setup, *arrays.values()))
+        steps = 1 if z.PHASES == 1 else z.ITEMS * z.PHASES
+        self._launch = Launch(loops, self._record, threads, steps, keep=(setup, distances, arrays))
 
     def __call__(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
         self._launch(src, dst, residual)

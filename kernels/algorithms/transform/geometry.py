@@ -23,9 +23,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kernels.machine.compile import inner
-
-__all__ = ["Block", "Sizes", "block_of", "points_of", "tile_start", "tiles_at"]
+__all__ = ["Block", "Sizes", "block_of", "points_of", "tiles_at"]
 
 
 class Sizes(NamedTuple):
@@ -111,8 +109,7 @@ class Block(NamedTuple):
     tiles: int
 
 
-@inner
-def block_of(z, item):
+def block_of(z: Sizes, item: int) -> Block:
     """The block number ``item``."""
     image, group, number = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS
     first = number * z.TH // z.BLOCKS
@@ -124,22 +121,14 @@ def block_of(z, item):
     return Block(image, images, group, first, rows, full_rows, whole, across, down, tiles)
 
 
-@inner
-def tile_start(tile, GRIDS, STEP):
-    """The first row of tile row ``tile``, or column of tile column."""
-    return tile // GRIDS * STEP + tile % GRIDS
-
-
-@inner
-def tiles_at(z, block, f):
+def tiles_at(z: Sizes, block: Block, f: int) -> int:
     """How many tiles have sum ``f``."""
     if f // z.SUMS_C < z.SHORT_SUMS_H:
         return block.tiles if f % z.SUMS_C < z.SHORT_SUMS_W else block.whole + block.down
     return block.whole + block.across if f % z.SUMS_C < z.SHORT_SUMS_W else block.whole
 
 
-@inner
-def points_of(z, f):
+def points_of(z: Sizes, f: int) -> tuple[int, int, int, int]:
     """Points of sum ``f``: the first down a column and how many, the first along a row and how many."""
     down, across = f // z.SUMS_C, f % z.SUMS_C
     row, column = down + min(down, z.TWICE_H), across + min(across, z.TWICE_W)
