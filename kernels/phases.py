@@ -73,7 +73,7 @@ def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
     end = time.perf_counter() + _PATIENCE_S
     while time.perf_counter() < end:
         for phase in range(len(_NAMES)):
-            run.only(phase)
+            run.only(1 << phase)
             start = time.thread_time()
             run(src, dst, dst)
             least[phase] = min(least[phase], time.thread_time() - start)

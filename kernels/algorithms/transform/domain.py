@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.algorithms.transform.geometry import Sizes, points_of
-from kernels.algorithms.transform.loops import loops
+from kernels.algorithms.transform.loops import INPUT, OUTPUT, PRODUCTS, loops
 from kernels.algorithms.transform.phases import GatherSpec, LinesSpec, ScatterSpec, gather, lines, scatter
 from kernels.algorithms.transform.products import ProductSpec, products
-from kernels.algorithms.transform.program import Kernels, programs, sums, tables
+from kernels.algorithms.transform.program import Kernels, distances, programs, tables
 from kernels.algorithms.transform.tiling import Code, Side, Transform, sizes_of, spread_extent
 from kernels.machine.packing import fill_bias_blocks
 from kernels.machine.parallel import Launch, address_of
@@ -21,8 +21,7 @@ from kernels.registry import Packed, Scratch, Setup
 
 __all__ = ["Side", "Transform", "TransformRun", "prepare", "scratch", "weight_bytes"]
 
-#: `loops.CALLED` of all phases.
-_ALL_PHASES = 0b111
+_ALL_PHASES = INPUT | PRODUCTS | OUTPUT
 
 
 def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
@@ -92,6 +91,25 @@ def _local(z: Sizes) -> int:
     return z.PIXELS + z.MID + z.MH * z.WR * z.LANES
 
 
+def _extents(z: Sizes, itemsize: int) -> dict[str, int]:
+    """Fields of `loops.FIELDS` that are no addresses."""
+    same = ("PHASES", "ITEMS", "LANES", "ICG", "OCG", "IH", "IW", "PW", "WP", "OW", "SW", "MR", "SUMS", "OCB", "FULL_TW",
+            "GRIDS_H", "DH")  # fmt: skip
+    K, vector = z.PIECES_H * z.PIECES_W * z.ICP, z.LANES * itemsize
+    return {
+        **{name: getattr(z, name) for name in same},
+        "CALLED": _ALL_PHASES, "SHORT_TW": z.TW - z.FULL_TW, "OHW": z.OH * z.OW, "K": K,
+        "PIECES": z.PIECES_H * z.PIECES_W, "IN_VECTORS": z.ICP // z.LANES, "OUT_VECTORS": z.CHANNELS // z.LANES,
+        "ROW_STEP": z.SH * z.WR * z.LANES, "DST_STEP": z.DH * z.OW,
+        "POINT_DOWN": z.C * z.VSTEP, "POINT_ACROSS": z.VSTEP,
+        "LOCAL": _local(z) * itemsize, "V_BYTES": z.F * z.VSTEP * itemsize, "M_BYTES": z.SUMS * z.MSTEP * itemsize,
+        "U_BYTES": z.F * K * z.NR * itemsize,
+        "SRC_VECTOR": z.IH * z.IW * vector, "SRC_IMAGE": z.G * z.ICG * z.IH * z.IW * itemsize,
+        "DST_VECTOR": z.OH * z.OW * vector, "DST_IMAGE": z.G * z.OCG * z.OH * z.OW * itemsize,
+        "V_VECTOR": z.MR * z.W * vector, "M_VECTOR": vector, "BIAS_VECTOR": vector,
+    }  # fmt: skip
+
+
 class TransformRun:
     """A convolution by transform, bound: see `Algorithm.bind`."""
 
@@ -101,30 +119,26 @@ class TransformRun:
         z = self.sizes
         bias, slope = np.empty((z.G, z.OCB * z.CHANNELS), p.dtype), np.full(1, setup.epilogue.slope, p.dtype)
         fill_bias_blocks(setup.bia, bias)
-        distances = tables(z)
-        written = programs(z, _kernels(p.dtype, code), distances, p.itemsize)
-        arrays = {"U": U, "bias": bias, "slope": slope, "sums": sums(z, p.itemsize), **written, **setup.scratch}
+        apart = distances(z)
+        written = programs(z, _kernels(p.dtype, code), apart, p.itemsize)
+        listed = np.array([word for each in written for word in (address_of(each), len(each))], np.intp)
+        arrays = {
+            "U": U, "bias": bias, "slope": slope, "programs": listed, **tables(z, p.itemsize), **setup.scratch,
+        }  # fmt: skip
         square = TileShape(code.lanes, 1, code.lanes)
         self._record = loops.record(
-            **z._asdict(),
-            ITEM=p.itemsize,
-            CALLED=_ALL_PHASES,
-            LOCAL=_local(z) * p.itemsize,
-            V_BYTES=z.F * z.VSTEP * p.itemsize,
-            M_BYTES=z.SUMS * z.MSTEP * p.itemsize,
-            ROWS_AT=(z.PIXELS + z.MID) * p.itemsize,
+            **_extents(z, p.itemsize),
             gather=gather.address(GatherSpec(p.dtype, square)),
             products=products.address(ProductSpec(p.dtype, code.shape, code.lanes, code.width, code.single)),
             scatter=scatter.address(ScatterSpec(p.dtype, square, setup.epilogue.kind)),
-            **{name.replace("program", "calls").upper(): len(program) for name, program in written.items()},
             **{name: address_of(array) for name, array in arrays.items()},
         )
         steps = 1 if z.PHASES == 1 else z.ITEMS * z.PHASES
-        self._launch = Launch(loops, self._record, threads, steps, keep=(setup, distances, arrays))
+        self._launch = Launch(loops, self._record, threads, steps, keep=(setup, apart, written, arrays))
 
     def __call__(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
         self._launch(src, dst, residual)
 
     def only(self, phase: int | None) -> None:
-        """Do one phase alone in calls to come: input transform, products, output transform; all where it is None."""
-        self._record[loops.fields.index("CALLED")] = _ALL_PHASES if phase is None else 1 << phase
+        """Do one phase of `loops` alone in calls to come, all where it is None."""
+        self._record[loops.fields.index("CALLED")] = _ALL_PHASES if phase is None else phase

@@ -1,8 +1,9 @@
 """Convolution by transform, elementwise products summed over channels, inverse transform: the macrokernel.
 
 One loop nest for Winograd and for FFT: they differ in their one-dimensional codelets, which are microkernels, and in
-the calls that transform a row of tiles. Those are a *program*, a table of calls that `kernels.algorithms.transform.program`
-writes when a convolution is bound: a dozen at most for Winograd, two a tile for an FFT.
+the calls that transform a row of tiles. Those are a *program*, a table that `kernels.algorithms.transform.program`
+writes when a convolution is bound: a dozen calls at most for Winograd, two a tile for an FFT. What else follows from a
+problem's sizes, of blocks, rows of tiles, pieces and sums, are tables too: so the loops are short, and soon compiled.
 
 Layout (vectors run over channels, f numbers the points of the transform, row by row)
     pixels  [row][column][lanes]: the rows under a block of tiles, one vector of channels, padded
@@ -27,30 +28,69 @@ same steps, so the bits do not depend on the number of threads.
 
 from __future__ import annotations
 
-from kernels.algorithms.transform.geometry import Sizes
 from kernels.machine.compile import inner
 from kernels.machine.microkernel import call, macrokernel, word
 from kernels.machine.parallel import share_of
 
-__all__ = ["CALL_FIELDS", "FIELDS", "SUM_FIELDS", "loops"]
+__all__ = [
+    "BLOCK_FIELDS",
+    "CALL_FIELDS",
+    "FIELDS",
+    "INPUT",
+    "OUTPUT",
+    "PIECE_FIELDS",
+    "PRODUCTS",
+    "ROW_FIELDS",
+    "SUM_FIELDS",
+    "loops",
+]
 
-#: Fields of the record beside the extents: addresses of microkernels, of arrays and of tables.
+#: Phases, a bit each.
+INPUT, PRODUCTS, OUTPUT = 1, 2, 4
+
+#: Fields of the record; distances are in bytes where no other unit is said.
 FIELDS = (
-    "ITEM",  # bytes of an element
-    "CALLED",  # the phases that are done, a bit each: all but in a profile
-    "LOCAL",  # bytes of a thread's scratch, of V and of M
-    "V_BYTES",
-    "M_BYTES",
-    "ROWS_AT",  # byte of a thread's scratch where its rows begin
-    "CALLS_IN",  # calls for a row of tiles
-    "SHORT_CALLS_IN",  # the same where tiles are short down
-    "CALLS_OUT",
-    "SHORT_CALLS_OUT",
-    "gather", "products", "scatter",
-    "U", "bias", "slope", "local", "V", "M",
-    "program_in", "short_program_in", "program_out", "short_program_out",
-    "sums",  # what of V, U and M belongs to a sum
+    "PHASES",  # steps a block, see `geometry.Sizes`
+    "ITEMS",  # blocks of all images and groups
+    "CALLED",  # the phases that are done: all but in a profile
+    "LANES", "ICG", "OCG", "IH", "IW", "PW", "WP", "OW", "OHW", "SW", "MR", "SUMS", "OCB",
+    "FULL_TW",  # tiles of a row that are not short
+    "SHORT_TW",  # those that are
+    "GRIDS_H", "DH",  # as in `geometry.Sizes`
+    "K",  # input channels, of all pieces
+    "PIECES",
+    "IN_VECTORS",  # vectors of input channels
+    "OUT_VECTORS",  # of output channels a block of them
+    "ROW_STEP",  # elements from a stored row to the next, in ``rows`` and in dst
+    "DST_STEP",
+    "POINT_DOWN",  # elements from a point to the next in V
+    "POINT_ACROSS",
+    "LOCAL", "V_BYTES", "M_BYTES", "U_BYTES",  # of a thread, and of weights of a block of output channels
+    "SRC_VECTOR", "SRC_IMAGE", "DST_VECTOR", "DST_IMAGE",  # from a vector of channels, or an image, to the next
+    "V_VECTOR",
+    "M_VECTOR",
+    "BIAS_VECTOR",
+    "gather", "products", "scatter",  # addresses of microkernels
+    "U", "bias", "slope", "local", "V", "M",  # of arrays
+    "masks",  # of tables: the phases of a step
+    "blocks", "rows", "pieces", "sums",
+    "programs",  # address of a program and calls in it: for input, for short rows of it, for output, for short rows of it
 )  # fmt: skip
+
+#: What is known of a block: see `geometry.Block`; where its arrays begin, and which rows of the source are under it.
+BLOCK_FIELDS = (
+    "src", "dst", "bias", "U", "images", "first", "rows", "full_rows", "whole", "across", "down", "both",
+    "source_row", "source_rows", "pixels",
+)  # fmt: skip
+_BLOCK_BYTES = 8 * len(BLOCK_FIELDS)
+
+#: What is known of a row of tiles: where it begins in ``pixels`` of a block at the top, and of what is stored of it the
+#: first line in a thread's scratch, the place in a plane of dst, and how many lines.
+ROW_FIELDS = ("pixels", "line", "dst", "count")
+_ROW_BYTES = 8 * len(ROW_FIELDS)
+
+#: Where a piece begins in ``pixels``, and in V.
+PIECE_FIELDS = ("pixels", "V")
 
 #: What a call of a program is: what it reads from is the byte ``a`` + ``a_local`` times the address of a thread's scratch
 #: + ``a_far`` times that of V or M + ``a_row`` times the bytes to a row of tiles, and what it writes to likewise; tables
@@ -60,32 +100,57 @@ CALL_FIELDS = (
     "kernel", "a", "a_local", "a_far", "a_row", "corners", "a_whole", "a_short", "a_across", "a_next", "a_step", "a_part",
     "c", "c_local", "c_far", "places", "c_whole", "c_short", "c_across", "c_next", "c_step", "c_part", "tiles", "count",
 )  # fmt: skip
-_CALL_WORDS = len(CALL_FIELDS)
+_CALL_BYTES = 8 * len(CALL_FIELDS)
 
 #: What is known of a sum: bytes to its points in V, its weights in a block of U, and in M, how many points down and across,
 #: and whether tiles that are short across, and down, have it.
 SUM_FIELDS = ("V", "U", "M", "ROWS", "COLUMNS", "short_across", "short_down")
-_SUM_WORDS = len(SUM_FIELDS)
-
-_INPUT, _PRODUCTS, _OUTPUT = 0, 1, 2
+_SUM_BYTES = 8 * len(SUM_FIELDS)
 
 
 @inner
-def _perform(program, calls, local, far, row, whole, short, across):
-    """The calls of a program for one row of tiles."""
-    for number in range(calls):
-        e = program + 8 * _CALL_WORDS * number
-        call(word(e, 0), (
-            word(e, 1) + word(e, 2) * local + word(e, 3) * far + word(e, 4) * row,
-            word(e, 5) + word(e, 6) * whole + word(e, 7) * short + word(e, 8) * across,
-            word(e, 9), word(e, 10), word(e, 11),
-            word(e, 12) + word(e, 13) * local + word(e, 14) * far,
-            word(e, 15) + word(e, 16) * whole + word(e, 17) * short + word(e, 18) * across,
-            word(e, 19), word(e, 20), word(e, 21), word(e, 22), word(e, 23),
-        ))  # fmt: skip
+def _transform(z, b, is_output, begin, end, channels, local, far):
+    """Rows of tiles of block ``b``, for vectors ``begin`` to ``end`` of ``channels``: into V, or out of M."""
+    images, top, rows, full_rows = word(b, 4), word(b, 5), word(b, 6), word(b, 7)
+    whole, across, down = word(b, 8), word(b, 9), word(b, 10)
+    pieces = 1 if is_output else z.PIECES
+    for item in range(begin * images, end * images):
+        vector, image = item // images, item % images
+        live = min(z.LANES, channels - vector * z.LANES)
+        if not is_output:
+            source = z.src + word(b, 0) + vector * z.SRC_VECTOR + image * z.SRC_IMAGE
+            call(z.gather, (source, z.IH, z.IW, word(b, 12), word(b, 13), z.PW, live, local, z.WP,
+                            z.DH, z.GRIDS_H, top, rows))  # fmt: skip
+        to = word(b, 1) + vector * z.DST_VECTOR + image * z.DST_IMAGE
+        bias = z.bias + word(b, 2) + vector * z.BIAS_VECTOR
+        at = far + (vector - begin) * z.M_VECTOR if is_output else far + vector * z.V_VECTOR
+        for row in range(rows):
+            e, line = z.programs + 32 * is_output, z.rows + (top + row) * _ROW_BYTES
+            r, first, first_short = image * full_rows + row, 0, whole
+            if row >= full_rows:
+                e += 16
+                r, first, first_short = image * (rows - full_rows) + row - full_rows, whole + across, whole + across + down
+            first, first_short = first + r * z.FULL_TW, first_short + r * z.SHORT_TW
+            for piece in range(pieces):
+                p = z.pieces + 16 * piece
+                pixels, place = word(line, 0) + word(p, 0) - word(b, 14), at + word(p, 1)
+                for number in range(word(e, 1)):
+                    c = word(e, 0) + _CALL_BYTES * number
+                    call(word(c, 0), (
+                        word(c, 1) + word(c, 2) * local + word(c, 3) * place + word(c, 4) * pixels,
+                        word(c, 5) + word(c, 6) * first + word(c, 7) * first_short + word(c, 8) * across,
+                        word(c, 9), word(c, 10), word(c, 11),
+                        word(c, 12) + word(c, 13) * local + word(c, 14) * place,
+                        word(c, 15) + word(c, 16) * first + word(c, 17) * first_short + word(c, 18) * across,
+                        word(c, 19), word(c, 20), word(c, 21), word(c, 22), word(c, 23),
+                    ))  # fmt: skip
+            if is_output:
+                plane = to + word(line, 2)
+                call(z.scatter, (local + word(line, 1), z.ROW_STEP, z.SW, word(line, 3), bias, z.dst + plane,
+                                 z.residual + plane, z.DST_STEP, z.OW, z.OHW, live, z.slope))  # fmt: skip
 
 
-@macrokernel((*Sizes._fields, *FIELDS))
+@macrokernel(FIELDS)
 def loops(z, step, part, parts):
     """What one of ``parts`` threads does in one step.
 
@@ -93,123 +158,41 @@ def loops(z, step, part, parts):
     phase of one block: its share of the input, then for channel blocks of its own products
     and outputs, one block of channels after another in an M of its own; or, where there are
     too few of those too, its share of the products, then of the outputs, and M holds all of
-    them. Each phase stands here once for all ways.
+    them.
     """
-    LANES, ITEM = z.LANES, z.ITEM
-    VECTOR = LANES * ITEM
-    begin, end = share_of(z.ITEMS, part, parts)
+    phases = z.CALLED & word(z.masks, step % z.PHASES)
+    local, V, M = z.local + part * z.LOCAL, z.V, z.M + part * z.M_BYTES
+    items, end_item = share_of(z.ITEMS, part, parts)
+    vectors, end_vector = share_of(z.IN_VECTORS, part, parts)
     first, last = share_of(z.OCB, part, parts)
     if z.PHASES == 1:
-        first, last = 0, z.OCB
-    lead, stages = 1, 1 + 2 * (last - first)
-    if z.PHASES > 1:
-        begin, end = step // z.PHASES, step // z.PHASES + 1
-        lead, stages = 0, 2 * (last - first) if z.PHASES == 2 and step % 2 == 1 else 1
-    own_M, slot = z.PHASES < 3, part if z.PHASES == 1 else 0
-    local, V = z.local + part * z.LOCAL, z.V + slot * z.V_BYTES
-    for item in range(begin, end):
-        # The block, see `geometry.block_of`.
-        image, group, number = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS
-        top = number * z.TH // z.BLOCKS
-        images, rows = min(z.IMAGES, z.MB - image), (number + 1) * z.TH // z.BLOCKS - top
-        full_rows = max(0, min(z.FULL_TH - top, rows))
-        short_rows, SHORT_TW = rows - full_rows, z.TW - z.FULL_TW
-        whole, across, down = images * full_rows * z.FULL_TW, images * full_rows * SHORT_TW, images * short_rows * z.FULL_TW
-        both = images * short_rows * SHORT_TW
-        for stage in range(stages):
-            phase, own = step % z.PHASES, first + (stage - lead) // 2
-            if z.PHASES == 1 and stage > 0:
-                phase = _PRODUCTS + (stage - 1) % 2
-            elif z.PHASES == 2 and phase > 0:
-                phase = _PRODUCTS + stage % 2
-            if z.CALLED >> phase & 1 == 0:
-                continue
-            if phase == _PRODUCTS:
+        V += part * z.V_BYTES
+        vectors, end_vector, first, last = 0, z.IN_VECTORS, 0, z.OCB
+    else:
+        items = step // z.PHASES
+        end_item = items + 1
+    # Sums of all blocks of channels.
+    begin, end = first * z.SUMS, last * z.SUMS
+    if z.PHASES == 3 and phases == PRODUCTS:
+        begin, end = share_of(z.OCB * z.SUMS, part, parts)
+    for item in range(items, end_item):
+        b = z.blocks + item * _BLOCK_BYTES
+        if phases & INPUT != 0:
+            _transform(z, b, 0, vectors, end_vector, z.ICG, local, V)
+        for q in range(begin, end):
+            oc, f = q // z.SUMS, q % z.SUMS
+            if z.PHASES == 3:
+                M = z.M + oc * z.M_BYTES
+            if phases & PRODUCTS != 0:
                 # Whole panels: what fills the last one is multiplied and not read.
-                K = z.PIECES_H * z.PIECES_W * z.ICP
-                low, high = share_of(z.OCB * z.SUMS, part, parts)
-                if own_M:
-                    low, high = own * z.SUMS, (own + 1) * z.SUMS
-                for q in range(low, high):
-                    oc, e = q // z.SUMS, z.sums + 8 * _SUM_WORDS * (q % z.SUMS)
-                    is_across, is_down = word(e, 5), word(e, 6)
-                    tiles = whole + is_across * across + is_down * down + is_across * is_down * both
-                    weights = z.U + (group * z.OCB + oc) * z.F * K * z.NR * ITEM + word(e, 1)
-                    M = z.M + (part if own_M else oc) * z.M_BYTES + word(e, 2)
-                    call(
-                        z.products,
-                        (V + word(e, 0), weights, M, (tiles + z.MR - 1) // z.MR, K, word(e, 3), word(e, 4),
-                         z.C * z.VSTEP, z.VSTEP),
-                    )  # fmt: skip
-                continue
-            # Vectors of input channels, or of output channels of some blocks, of every image.
-            CHANNELS, vectors = z.ICG, z.ICP // LANES
-            low, high = share_of(vectors, part, parts)
-            if z.PHASES == 1:
-                low, high = 0, vectors
-            if phase == _OUTPUT:
-                CHANNELS, vectors = z.OCG, z.CHANNELS // LANES
-                low, high = first * vectors, last * vectors
-                if own_M:
-                    low, high = own * vectors, (own + 1) * vectors
-                high = min(high, (z.OCG + LANES - 1) // LANES)
-            for vector in range(low * images, high * images):
-                channel, i = vector // images * LANES, vector % images
-                live = min(LANES, CHANNELS - channel)
-                plane = ((image + i) * z.G + group) * CHANNELS + channel
-                if phase == _INPUT:
-                    # Rows under the block; where it has some of the sub-grids only, one at a time.
-                    set_ = top // z.GRIDS_H
-                    source_rows = (
-                        ((top + rows - 1) // z.GRIDS_H - set_) * z.STEP_H + (z.NH - 1) * z.DH + z.GRIDS_H
-                        + (z.PIECES_H - 1) * z.TAP_H
-                    )  # fmt: skip
-                    together = source_rows if rows >= z.GRIDS_H else 1
-                    source = z.src + plane * z.IH * z.IW * ITEM
-                    for row in range(0, source_rows, together):
-                        if together > 1 or (row % z.DH - top) % z.GRIDS_H < rows:
-                            begin_row, pixels = set_ * z.STEP_H + row - z.PH, local + row * z.WP * VECTOR
-                            call(z.gather, (source, z.IH, z.IW, begin_row, together, z.PW, live, pixels, z.WP))
-                    for piece in range(z.PIECES_H * z.PIECES_W):
-                        shift = piece // z.PIECES_W * z.TAP_H * z.WP + piece % z.PIECES_W * z.TAP_W
-                        to = V + (piece * z.ICP + channel) * z.MR * z.W * ITEM
-                        for row in range(rows):
-                            grid = top + row
-                            pixel_row = (grid // z.GRIDS_H - set_) * z.STEP_H + grid % z.GRIDS_H
-                            at = (pixel_row * z.WP + shift) * VECTOR
-                            if row < full_rows:
-                                r = i * full_rows + row
-                                _perform(z.program_in, z.CALLS_IN, local, to, at,
-                                         r * z.FULL_TW, whole + r * SHORT_TW, across)  # fmt: skip
-                            else:
-                                r = i * short_rows + row - full_rows
-                                _perform(z.short_program_in, z.SHORT_CALLS_IN, local, to, at, whole + across + r * z.FULL_TW,
-                                         whole + across + down + r * SHORT_TW, across)  # fmt: skip
-                    continue
-                oc, lane = channel // z.CHANNELS, channel % z.CHANNELS
-                sums = z.M + (part if own_M else oc) * z.M_BYTES + lane * ITEM
-                bias = z.bias + (group * z.OCB * z.CHANNELS + channel) * ITEM
-                for row in range(rows):
-                    if row < full_rows:
-                        r, lines = i * full_rows + row, z.MH
-                        _perform(z.program_out, z.CALLS_OUT, local, sums, 0, r * z.FULL_TW, whole + r * SHORT_TW, across)
-                    else:
-                        r, lines = i * short_rows + row - full_rows, z.SHORT_MH
-                        _perform(z.short_program_out, z.SHORT_CALLS_OUT, local, sums, 0, whole + across + r * z.FULL_TW,
-                                 whole + across + down + r * SHORT_TW, across)  # fmt: skip
-                    grid = top + row
-                    start = grid // z.GRIDS_H * z.MH * z.DH + grid % z.GRIDS_H
-                    # Outputs that a stride leaves out lie between the lines that are stored: one at a time.
-                    together = 1
-                    if z.SH == 1:
-                        lines = together = min(lines, (z.OH - start + z.DH - 1) // z.DH)
-                    for line in range(0, lines, max(1, together)):
-                        oh = (start + line * z.DH) // z.SH
-                        if (start + line * z.DH) % z.SH == 0 and oh < z.OH:
-                            to = (plane * z.OH + oh) * z.OW * ITEM
-                            at = local + z.ROWS_AT + line * z.WR * VECTOR
-                            call(
-                                z.scatter,
-                                (at, z.WR * LANES, z.SW, together, bias, z.dst + to, z.residual + to, z.DH * z.OW, z.OW,
-                                 z.OH * z.OW, live, z.slope),
-                            )  # fmt: skip
+                e = z.sums + f * _SUM_BYTES
+                tiles = (
+                    word(b, 8) + word(e, 5) * word(b, 9) + word(e, 6) * word(b, 10)
+                    + word(e, 5) * word(e, 6) * word(b, 11) + z.MR - 1
+                )  # fmt: skip
+                weights = z.U + word(b, 3) + oc * z.U_BYTES + word(e, 1)
+                call(z.products, (V + word(e, 0), weights, M + word(e, 2), tiles // z.MR, z.K, word(e, 3), word(e, 4),
+                                  z.POINT_DOWN, z.POINT_ACROSS))  # fmt: skip
+            if phases & OUTPUT != 0 and f == z.SUMS - 1:
+                vector, all_ = oc * z.OUT_VECTORS, (z.OCG + z.LANES - 1) // z.LANES
+                _transform(z, b, 1, vector, min(vector + z.OUT_VECTORS, all_), z.OCG, local, M)

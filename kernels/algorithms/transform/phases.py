@@ -51,15 +51,31 @@ class ScatterSpec(NamedTuple):
 
 @microkernel
 def gather(
-    spec, src: Elements, IH: int, IW: int, first: int, rows: int, PW: int, channels: int, pixels: Elements, WP: int
+    spec,
+    src: Elements,
+    IH: int,
+    IW: int,
+    first: int,
+    rows: int,
+    PW: int,
+    channels: int,
+    pixels: Elements,
+    WP: int,
+    DH: int,
+    GRIDS: int,
+    top: int,
+    taken: int,
 ) -> None:
     """One vector of channels of ``rows`` rows from row ``first``, zeros where the padding is.
 
     ``src`` is the first channel's plane of IH x IW; ``pixels`` has WP columns, whole vectors, PW of them before the
-    source's first.
+    source's first. Of rows in GRIDS sub-grids, of which one has a row each DH, those of ``taken`` from ``top`` on are
+    all that is read.
     """
     LANES = number(spec.square.MR)
     for row in range(rows):
+        if taken < GRIDS and (row % DH - top) % GRIDS >= taken:
+            continue
         ih = first + row
         out = row * WP * LANES
         if ih < 0 or ih >= IH:

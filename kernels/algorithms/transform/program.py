@@ -1,4 +1,6 @@
-"""Programs of `kernels.algorithms.transform.loops`: the calls that transform a row of tiles, and what a sum is.
+"""Tables that `kernels.algorithms.transform.loops` runs by: programs, and what blocks, rows, pieces and sums are.
+
+A program is the calls that transform a row of tiles.
 
 A row of tiles is transformed a side at a time, over a scratch between. Into points, columns come first: those that
 neighbouring tiles share are transformed once. In a row of short tiles rows come first, where tiles are short across as
@@ -14,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.algorithms.transform.geometry import Sizes, points_of
-from kernels.algorithms.transform.loops import CALL_FIELDS, SUM_FIELDS
+from kernels.algorithms.transform.loops import BLOCK_FIELDS, CALL_FIELDS, INPUT, OUTPUT, PRODUCTS, SUM_FIELDS
 from kernels.machine.parallel import address_of
 
-__all__ = ["Kernels", "programs", "sums", "tables"]
+__all__ = ["Kernels", "distances", "programs", "tables"]
 
 
 class Kernels(NamedTuple):
@@ -33,7 +35,7 @@ class Kernels(NamedTuple):
     short_across_out: int
 
 
-def tables(z: Sizes) -> dict[str, np.ndarray]:
+def distances(z: Sizes) -> dict[str, np.ndarray]:
     """Tables of distances, in elements: of tile columns in ``pixels``, ``rows`` and the scratch, of tiles in V and M."""
     column, tile = np.arange(z.TW), np.arange(z.IMAGES * z.R * z.TW)
     panel = z.PIECES_H * z.PIECES_W * z.ICP * z.MR * z.W
@@ -49,7 +51,7 @@ def tables(z: Sizes) -> dict[str, np.ndarray]:
     }
 
 
-def sums(z: Sizes, itemsize: int) -> np.ndarray:
+def _sums(z: Sizes, itemsize: int) -> np.ndarray:
     """What `loops.SUM_FIELDS` says of every sum."""
     K = z.PIECES_H * z.PIECES_W * z.ICP
     found = np.empty((z.SUMS, len(SUM_FIELDS)), np.intp)
@@ -61,6 +63,64 @@ def sums(z: Sizes, itemsize: int) -> np.ndarray:
             f // z.SUMS_C < z.SHORT_SUMS_H,
         )  # fmt: skip
     return found
+
+
+def _blocks(z: Sizes, itemsize: int) -> np.ndarray:
+    """What `loops.BLOCK_FIELDS` says of every block; see `geometry.block_of`."""
+    item = np.arange(z.ITEMS)
+    image, group, number = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS
+    first = number * z.TH // z.BLOCKS
+    images, rows = np.minimum(z.IMAGES, z.MB - image), (number + 1) * z.TH // z.BLOCKS - first
+    full_rows = np.clip(z.FULL_TH - first, 0, rows)
+    full, short = images * full_rows, images * (rows - full_rows)
+    K, plane = z.PIECES_H * z.PIECES_W * z.ICP, image * z.G + group
+    top = first // z.GRIDS_H
+    sets = (first + rows - 1) // z.GRIDS_H - top
+    values = {
+        "src": plane * (z.ICG * z.IH * z.IW * itemsize), "dst": plane * (z.OCG * z.OH * z.OW * itemsize),
+        "bias": group * (z.OCB * z.CHANNELS * itemsize), "U": group * (z.OCB * z.F * K * z.NR * itemsize),
+        "images": images, "first": first, "rows": rows, "full_rows": full_rows,
+        "whole": full * z.FULL_TW, "across": full * (z.TW - z.FULL_TW),
+        "down": short * z.FULL_TW, "both": short * (z.TW - z.FULL_TW),
+        "source_row": top * z.STEP_H - z.PH,
+        "source_rows": sets * z.STEP_H + (z.NH - 1) * z.DH + z.GRIDS_H + (z.PIECES_H - 1) * z.TAP_H,
+        "pixels": top * (z.STEP_H * z.WP * z.LANES * itemsize),
+    }  # fmt: skip
+    return np.stack([values[name] for name in BLOCK_FIELDS], 1)
+
+
+def _rows(z: Sizes, itemsize: int) -> np.ndarray:
+    """What `loops.ROW_FIELDS` says of every row of tiles."""
+    sets, grid = np.divmod(np.arange(z.TH), z.GRIDS_H)
+    start = sets * (z.MH * z.DH) + grid
+    lines = np.where(np.arange(z.TH) < z.FULL_TH, z.MH, z.SHORT_MH)
+    # The first line that a stride does not leave out; only where nothing is dilated there is a stride.
+    first = -start % z.SH
+    oh = (start + first) // z.SH
+    count = np.minimum(-(-(lines - first) // z.SH), -(-(z.OH - oh) // z.DH))
+    at = z.PIXELS + z.MID + first * (z.WR * z.LANES)
+    pixels = (sets * z.STEP_H + grid) * (z.WP * z.LANES)
+    return np.stack([pixels * itemsize, at * itemsize, oh * (z.OW * itemsize), np.maximum(count, 0)], 1)
+
+
+def _pieces(z: Sizes, itemsize: int) -> np.ndarray:
+    """What `loops.PIECE_FIELDS` says of every piece."""
+    piece = np.arange(z.PIECES_H * z.PIECES_W)
+    down, across = np.divmod(piece, z.PIECES_W)
+    shift = (down * (z.TAP_H * z.WP) + across * z.TAP_W) * (z.LANES * itemsize)
+    return np.stack([shift, piece * (z.ICP * z.MR * z.W * itemsize)], 1)
+
+
+#: Phases of the steps of a block, by how many there are.
+_STEPS = {1: (INPUT | PRODUCTS | OUTPUT,), 2: (INPUT, PRODUCTS | OUTPUT), 3: (INPUT, PRODUCTS, OUTPUT)}
+
+
+def tables(z: Sizes, itemsize: int) -> dict[str, np.ndarray]:
+    """Tables by the names of `loops.FIELDS`, but for the programs."""
+    return {
+        "masks": np.array(_STEPS[z.PHASES], np.intp), "blocks": _blocks(z, itemsize), "rows": _rows(z, itemsize),
+        "pieces": _pieces(z, itemsize), "sums": _sums(z, itemsize),
+    }  # fmt: skip
 
 
 class _Side(NamedTuple):
@@ -122,37 +182,24 @@ class _Writer:
         self.calls.append([fields[name] for name in CALL_FIELDS])
 
 
-def programs(z: Sizes, kernels: Kernels, distances: Mapping[str, np.ndarray], itemsize: int) -> dict[str, np.ndarray]:
-    """The programs by the names of `loops.FIELDS`; ``distances`` are `tables`."""
+def programs(z: Sizes, kernels: Kernels, distances: Mapping[str, np.ndarray], itemsize: int) -> list[np.ndarray]:
+    """Programs for input, for short rows of it, for output and for short rows of that."""
     at = {name: address_of(table) for name, table in distances.items()}
-    found = {}
-    for prefix, is_short in (("", False), ("short_", True)):
-        if is_short and z.FULL_TH == z.TH:
-            continue
-        into, out = _Writer(z, itemsize), _Writer(z, itemsize)
-        if z.STEPS:
-            _steps(z, kernels, at, into, out)
-        else:
-            _into(z, kernels, at, into, is_short)
-            _out(z, kernels, at, out, is_short)
-        found[f"{prefix}program_in"] = np.array(into.calls, np.intp)
-        found[f"{prefix}program_out"] = np.array(out.calls, np.intp)
+    found = []
+    for write in (_into, _out):
+        for is_short in (False, True):
+            writer = _Writer(z, itemsize)
+            if not is_short or z.FULL_TH < z.TH:
+                write(z, kernels, at, writer, is_short)
+            found.append(np.array(writer.calls, np.intp))
     return found
 
 
-def _steps(z: Sizes, k: Kernels, at: Mapping[str, int], into: _Writer, out: _Writer) -> None:
-    """A tile at a time."""
+def _steps(z: Sizes, at: Mapping[str, int]) -> tuple[_Side, _Side]:
+    """The scratch of one tile, by rows and by columns."""
     LANES, W = z.LANES, z.W * z.LANES
     rows, columns = (_Side(z.PIXELS, True, at["zero"], *steps, LANES) for steps in ((z.C * W, W), (W, z.C * W)))
-    for tile in range(z.TW):
-        pixels = _Side(0, True, at["corners"] + 8 * tile, z.WP * LANES, LANES, is_row=True)
-        V = _Side(0, False, at["places"] + 8 * tile, z.VSTEP, z.C * z.VSTEP, z.MR * LANES, is_numbered=True)
-        into.once(k.across_in, pixels, rows, z.NH)
-        into.once(k.down_in, columns, V, z.C)
-        M = _Side(0, False, at["places_out"] + 8 * tile, z.MSTEP, z.C * z.MSTEP, z.CHANNELS, is_numbered=True)
-        to = _Side(z.PIXELS + z.MID, True, at["edges"] + 8 * tile, z.WR * LANES, LANES)
-        out.once(k.down_out, M, columns, z.C)
-        out.once(k.across_out, rows, to, z.MH)
+    return rows, columns
 
 
 def _into(z: Sizes, k: Kernels, at: Mapping[str, int], writer: _Writer, is_short: bool) -> None:
@@ -163,6 +210,14 @@ def _into(z: Sizes, k: Kernels, at: Mapping[str, int], writer: _Writer, is_short
     pixels = _Side(0, True, at["corners"], row, column, short_begin=full, is_row=True)
     V = _Side(0, False, at["places"], V_row, z.VSTEP, is_numbered=True)
     all_ = (0, z.TW)
+    if z.STEPS:
+        by_rows, by_columns = _steps(z, at)
+        for tile in range(z.TW):
+            corner = pixels._replace(table=pixels.table + 8 * tile)
+            to = V._replace(next=z.VSTEP, step=V_row, part=z.MR * LANES, table=V.table + 8 * tile)
+            writer.once(k.across_in, corner, by_rows, z.NH)
+            writer.once(k.down_in, by_columns, to, z.C)
+        return
     if z.NH == 1:
         writer.tiles(k.across_in, k.short_across_in, pixels, V, all_, 1)
         return
@@ -199,6 +254,13 @@ def _out(z: Sizes, k: Kernels, at: Mapping[str, int], writer: _Writer, is_short:
     M = _Side(0, False, at["places_out"], z.MSTEP, z.SUMS_C * z.MSTEP, is_numbered=True)
     rows = _Side(z.PIXELS + z.MID, True, at["edges"], z.WR * LANES, z.DW * LANES, short_begin=full)
     all_ = (0, z.TW)
+    if z.STEPS:
+        by_rows, by_columns = _steps(z, at)
+        for tile in range(z.TW):
+            place = M._replace(part=z.CHANNELS, table=M.table + 8 * tile)
+            writer.once(k.down_out, place, by_columns, z.C)
+            writer.once(k.across_out, by_rows, rows._replace(table=rows.table + 8 * tile), z.MH)
+        return
     if z.NH == 1:
         writer.tiles(k.across_out, k.short_across_out, M._replace(next=M.step, step=M.next), rows, all_, 1)
         return
