@@ -28,7 +28,12 @@ same steps, so the bits do not depend on the number of threads.
 
 from __future__ import annotations
 
-from kernels.machine.compile import inner
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
 from kernels.machine.microkernel import call, macrokernel, word
 from kernels.machine.parallel import share_of
 
@@ -43,6 +48,7 @@ __all__ = [
     "ROW_FIELDS",
     "SUM_FIELDS",
     "loops",
+    "perform",
 ]
 
 #: Phases, a bit each.
@@ -102,52 +108,48 @@ CALL_FIELDS = (
 )  # fmt: skip
 _CALL_BYTES = 8 * len(CALL_FIELDS)
 
+#: Words of a call that are added to one another word, each times one of the numbers of `perform`.
+_SUMMED = {
+    "a": ("a_local", "a_far", "a_row"), "corners": ("a_whole", "a_short", "a_across"),
+    "c": ("c_local", "c_far"), "places": ("c_whole", "c_short", "c_across"),
+}  # fmt: skip
+_NUMBERS = ("local", "far", "row", "whole", "short", "across")
+
 #: What is known of a sum: bytes to its points in V, its weights in a block of U, and in M, how many points down and across,
 #: and whether tiles that are short across, and down, have it.
 SUM_FIELDS = ("V", "U", "M", "ROWS", "COLUMNS", "short_across", "short_down")
 _SUM_BYTES = 8 * len(SUM_FIELDS)
 
 
-@inner
-def _transform(z, b, is_output, begin, end, channels, local, far):
-    """Rows of tiles of block ``b``, for vectors ``begin`` to ``end`` of ``channels``: into V, or out of M."""
-    images, top, rows, full_rows = word(b, 4), word(b, 5), word(b, 6), word(b, 7)
-    whole, across, down = word(b, 8), word(b, 9), word(b, 10)
-    pieces = 1 if is_output else z.PIECES
-    for item in range(begin * images, end * images):
-        vector, image = item // images, item % images
-        live = min(z.LANES, channels - vector * z.LANES)
-        if not is_output:
-            source = z.src + word(b, 0) + vector * z.SRC_VECTOR + image * z.SRC_IMAGE
-            call(z.gather, (source, z.IH, z.IW, word(b, 12), word(b, 13), z.PW, live, local, z.WP,
-                            z.DH, z.GRIDS_H, top, rows))  # fmt: skip
-        to = word(b, 1) + vector * z.DST_VECTOR + image * z.DST_IMAGE
-        bias = z.bias + word(b, 2) + vector * z.BIAS_VECTOR
-        at = far + (vector - begin) * z.M_VECTOR if is_output else far + vector * z.V_VECTOR
-        for row in range(rows):
-            e, line = z.programs + 32 * is_output, z.rows + (top + row) * _ROW_BYTES
-            r, first, first_short = image * full_rows + row, 0, whole
-            if row >= full_rows:
-                e += 16
-                r, first, first_short = image * (rows - full_rows) + row - full_rows, whole + across, whole + across + down
-            first, first_short = first + r * z.FULL_TW, first_short + r * z.SHORT_TW
-            for piece in range(pieces):
-                p = z.pieces + 16 * piece
-                pixels, place = word(line, 0) + word(p, 0) - word(b, 14), at + word(p, 1)
-                for number in range(word(e, 1)):
-                    c = word(e, 0) + _CALL_BYTES * number
-                    call(word(c, 0), (
-                        word(c, 1) + word(c, 2) * local + word(c, 3) * place + word(c, 4) * pixels,
-                        word(c, 5) + word(c, 6) * first + word(c, 7) * first_short + word(c, 8) * across,
-                        word(c, 9), word(c, 10), word(c, 11),
-                        word(c, 12) + word(c, 13) * local + word(c, 14) * place,
-                        word(c, 15) + word(c, 16) * first + word(c, 17) * first_short + word(c, 18) * across,
-                        word(c, 19), word(c, 20), word(c, 21), word(c, 22), word(c, 23),
-                    ))  # fmt: skip
-            if is_output:
-                plane = to + word(line, 2)
-                call(z.scatter, (local + word(line, 1), z.ROW_STEP, z.SW, word(line, 3), bias, z.dst + plane,
-                                 z.residual + plane, z.DST_STEP, z.OW, z.OHW, live, z.slope))  # fmt: skip
+@intrinsic
+def perform(
+    typingctx: Any, entry: Any, local: Any, far: Any, row: Any, whole: Any, short: Any, across: Any
+) -> Any:
+    """Make the call of a program whose words, as in `CALL_FIELDS`, stand at address ``entry``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        integer = context.get_value_type(types.intp)
+        words = builder.inttoptr(values[0], integer.as_pointer())
+        numbers = dict(zip(_NUMBERS, values[1:], strict=True))
+
+        def read(name: str) -> Any:
+            loaded = builder.load(builder.gep(words, [integer(CALL_FIELDS.index(name))]))
+            loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+            return loaded
+
+        summed = [name for names in _SUMMED.values() for name in names]
+        passed = []
+        for name in CALL_FIELDS[1:]:
+            if name not in summed:
+                total = read(name)
+                for each in _SUMMED.get(name, ()):
+                    total = builder.add(total, builder.mul(read(each), numbers[each[2:]]))
+                passed.append(total)
+        target = ir.FunctionType(ir.VoidType(), [integer] * len(passed)).as_pointer()
+        builder.call(builder.inttoptr(read("kernel"), target), passed)
+        return context.get_dummy_value()
+
+    return types.void(*(types.intp,) * 7), codegen
 
 
 @macrokernel(FIELDS)
@@ -161,7 +163,7 @@ def loops(z, step, part, parts):
     them.
     """
     phases = z.CALLED & word(z.masks, step % z.PHASES)
-    local, V, M = z.local + part * z.LOCAL, z.V, z.M + part * z.M_BYTES
+    local, V, M = z.local + part * z.LOCAL, z.V, z.M
     items, end_item = share_of(z.ITEMS, part, parts)
     vectors, end_vector = share_of(z.IN_VECTORS, part, parts)
     first, last = share_of(z.OCB, part, parts)
@@ -171,28 +173,61 @@ def loops(z, step, part, parts):
     else:
         items = step // z.PHASES
         end_item = items + 1
+    if z.PHASES < 3:
+        M += part * z.M_BYTES
     # Sums of all blocks of channels.
     begin, end = first * z.SUMS, last * z.SUMS
     if z.PHASES == 3 and phases == PRODUCTS:
         begin, end = share_of(z.OCB * z.SUMS, part, parts)
     for item in range(items, end_item):
         b = z.blocks + item * _BLOCK_BYTES
-        if phases & INPUT != 0:
-            _transform(z, b, 0, vectors, end_vector, z.ICG, local, V)
-        for q in range(begin, end):
-            oc, f = q // z.SUMS, q % z.SUMS
-            if z.PHASES == 3:
-                M = z.M + oc * z.M_BYTES
-            if phases & PRODUCTS != 0:
-                # Whole panels: what fills the last one is multiplied and not read.
-                e = z.sums + f * _SUM_BYTES
-                tiles = (
-                    word(b, 8) + word(e, 5) * word(b, 9) + word(e, 6) * word(b, 10)
-                    + word(e, 5) * word(e, 6) * word(b, 11) + z.MR - 1
-                )  # fmt: skip
-                weights = z.U + word(b, 3) + oc * z.U_BYTES + word(e, 1)
-                call(z.products, (V + word(e, 0), weights, M + word(e, 2), tiles // z.MR, z.K, word(e, 3), word(e, 4),
-                                  z.POINT_DOWN, z.POINT_ACROSS))  # fmt: skip
-            if phases & OUTPUT != 0 and f == z.SUMS - 1:
-                vector, all_ = oc * z.OUT_VECTORS, (z.OCG + z.LANES - 1) // z.LANES
-                _transform(z, b, 1, vector, min(vector + z.OUT_VECTORS, all_), z.OCG, local, M)
+        images, top, rows, full_rows = word(b, 4), word(b, 5), word(b, 6), word(b, 7)
+        whole, across, down = word(b, 8), word(b, 9), word(b, 10)
+        # The input comes before the first sum, and the output of a block of channels behind its last.
+        for q in range(begin - 1, end):
+            is_output = q >= begin
+            low, high, channels, far = vectors, end_vector, z.ICG, V
+            if is_output:
+                oc, f = q // z.SUMS, q % z.SUMS
+                far = M + oc * z.M_BYTES if z.PHASES == 3 else M
+                if phases & PRODUCTS != 0:
+                    # Whole panels: what fills the last one is multiplied and not read.
+                    e = z.sums + f * _SUM_BYTES
+                    tiles = whole + word(e, 5) * across + word(e, 6) * (down + word(e, 5) * word(b, 11)) + z.MR - 1
+                    weights = z.U + word(b, 3) + oc * z.U_BYTES + word(e, 1)
+                    call(z.products, (V + word(e, 0), weights, far + word(e, 2), tiles // z.MR, z.K, word(e, 3),
+                                      word(e, 4), z.POINT_DOWN, z.POINT_ACROSS))  # fmt: skip
+                if phases & OUTPUT == 0 or f < z.SUMS - 1:
+                    continue
+                low, channels = oc * z.OUT_VECTORS, z.OCG
+                high = min(low + z.OUT_VECTORS, (channels + z.LANES - 1) // z.LANES)
+            elif phases & INPUT == 0:
+                continue
+            pieces = 1 if is_output else z.PIECES
+            for of in range(low * images, high * images):
+                vector, image = of // images, of % images
+                live = min(z.LANES, channels - vector * z.LANES)
+                if not is_output:
+                    source = z.src + word(b, 0) + vector * z.SRC_VECTOR + image * z.SRC_IMAGE
+                    call(z.gather, (source, z.IH, z.IW, word(b, 12), word(b, 13), z.PW, live, local, z.WP,
+                                    z.DH, z.GRIDS_H, top, rows))  # fmt: skip
+                to = word(b, 1) + vector * z.DST_VECTOR + image * z.DST_IMAGE
+                bias = z.bias + word(b, 2) + vector * z.BIAS_VECTOR
+                at = far + (vector - low) * z.M_VECTOR if is_output else far + vector * z.V_VECTOR
+                for row in range(rows):
+                    e, line = z.programs + 32 * is_output, z.rows + (top + row) * _ROW_BYTES
+                    r, first, first_short = image * full_rows + row, 0, whole
+                    if row >= full_rows:
+                        e += 16
+                        r, first, first_short = image * (rows - full_rows) + row - full_rows, whole + across, whole + across + down
+                    first, first_short = first + r * z.FULL_TW, first_short + r * z.SHORT_TW
+                    for piece in range(pieces):
+                        p = z.pieces + 16 * piece
+                        pixels, place = word(line, 0) + word(p, 0) - word(b, 14), at + word(p, 1)
+                        for number in range(word(e, 1)):
+                            entry = word(e, 0) + _CALL_BYTES * number
+                            perform(entry, local, place, pixels, first, first_short, across)
+                    if is_output:
+                        plane = to + word(line, 2)
+                        call(z.scatter, (local + word(line, 1), z.ROW_STEP, z.SW, word(line, 3), bias, z.dst + plane,
+                                         z.residual + plane, z.DST_STEP, z.OW, z.OHW, live, z.slope))  # fmt: skip
