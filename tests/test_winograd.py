@@ -9,6 +9,7 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, algorithms, conv2d_reference, get_algorithm, plan
 from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
+from kernels.machine.compile import CompileCounter
 from kernels.phases import profile
 
 _HALF = Fraction(1, 2)
@@ -161,12 +162,20 @@ def test_stride_2_is_kept_where_it_won() -> None:
     }  # fmt: skip
 
 
-def test_a_dilated_problem_needs_no_code_but_that_of_its_dense_one() -> None:
-    dense, dilated = (
-        plan(p, np.zeros(p.weight_shape, np.float32), algorithm="winograd_f4x3", threads=1)
-        for p in (Conv2dProblem.parse("ic16ih16oc16kh3ph1"), Conv2dProblem.parse("ic16ih32oc16kh3ph2dh2"))
-    )
-    assert repr(dense._run.codes.value) == repr(dilated._run.codes.value)
+def _pieces_for(text: str, algorithm: str) -> int:
+    """Pieces that a problem needs and that no plan before it did."""
+    p = Conv2dProblem.parse(text)
+    before = CompileCounter.pieces + CompileCounter.loaded
+    plan(p, np.zeros(p.weight_shape, p.dtype), algorithm=algorithm, threads=1)
+    return CompileCounter.pieces + CompileCounter.loaded - before
+
+
+def test_no_extent_that_a_user_can_vary_is_compiled_for() -> None:
+    for residue in range(4):
+        _pieces_for(f"ic16ih{20 + residue}oc16kh3ph1", "winograd_f4x3")
+    again = ("ic16ih32oc16kh3ph2dh2", "mb3ic24ih21iw28oc16kh3ph1", "g2ic32ih19oc32kh3", "ic16ih75iw50oc16kh3ph12dh12dw9")
+    assert [_pieces_for(text, "winograd_f4x3") for text in again] == [0, 0, 0, 0]
+    assert [_pieces_for(f"ic16ih{ih}oc16kh3ph1", "winograd_f4x3") for ih in range(24, 64)] == [0] * 40
 
 
 @each_winograd

@@ -46,7 +46,7 @@ def _transform(T: int, tap: tuple[int, int]) -> domain.Transform:
         return (down @ rows) / (T * T)
 
     return domain.Transform(
-        down=domain.Side(T, T - tap[0] + 1, FftCodelet(T, "c2c"), FftCodelet(T, "c2c_inverse")),
+        down=domain.Side(T, T - tap[0] + 1, FftCodelet(T, "c2c"), FftCodelet(T, "c2c")),
         across=domain.Side(T, T - tap[1] + 1, FftCodelet(T, "r2c"), FftCodelet(T, "c2r")),
         tap=tap,
         width=2,

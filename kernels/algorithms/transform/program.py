@@ -141,6 +141,10 @@ class _Side(NamedTuple):
     is_row: bool = False
     is_moved: bool = False  # behind tiles that are short across only
 
+    def swapped(self) -> _Side:
+        """With real and imaginary parts in each other's place, where a transform is its own inverse."""
+        return self._replace(at=self.at + self.part, part=-self.part)
+
     def words(self, itemsize: int, *, is_short: bool, first: int) -> dict[str, int]:
         """Fields of a call, by name without ``a_`` or ``c_``, for tiles from number ``first`` on."""
         begin = self.short_begin if is_short else self.begin
@@ -258,7 +262,7 @@ def _out(z: Sizes, k: Kernels, at: Mapping[str, int], writer: _Writer, is_short:
         by_rows, by_columns = _steps(z, at)
         for tile in range(z.TW):
             place = M._replace(part=z.CHANNELS, table=M.table + 8 * tile)
-            writer.once(k.down_out, place, by_columns, z.C)
+            writer.once(k.down_out, place.swapped(), by_columns.swapped(), z.C)
             writer.once(k.across_out, by_rows, rows._replace(table=rows.table + 8 * tile), z.MH)
         return
     if z.NH == 1:

@@ -37,7 +37,8 @@ _WORTH_SHORT = 0.95
 class Side:
     """One dimension of a transform: tiles of ``n`` pixels to ``m`` outputs.
 
-    ``into`` takes pixels to points, ``out`` sums to outputs. Where there are fewer sums than points,
+    ``into`` takes pixels to points, ``out`` sums to outputs; down a tile in steps, ``out`` has real and imaginary parts
+    swapped. Where there are fewer sums than points,
     each of the first ones is of the products of two points that follow one another. ``stride`` and
     ``dilation`` are what the side takes care of: pixels from one output to the next, and pixels
     from one of the tile to the next.

@@ -28,8 +28,8 @@ Complex = tuple[Value, Value]
 class FftCodelet:
     """A Fourier transform of ``n`` points, n a power of two, without the factor 1 / n.
 
-    ``kind`` is ``"r2c"`` (n real -> n / 2 + 1 complex), ``"c2r"`` (its inverse),
-    ``"c2c"`` or ``"c2c_inverse"``.
+    ``kind`` is ``"r2c"`` (n real -> n / 2 + 1 complex), ``"c2r"`` (its inverse) or ``"c2c"``, whose inverse is itself
+    where real and imaginary parts are swapped before and after.
     """
 
     n: int
@@ -57,8 +57,7 @@ class FftCodelet:
         pairs = list(zip(values[::2], values[1::2], strict=True))
         if self.kind == "c2r":
             return _real_inverse(builder, pairs)
-        sign = 1 if self.kind == "c2c_inverse" else -1
-        return [part for pair in _complex(builder, pairs, sign) for part in pair]
+        return [part for pair in _complex(builder, pairs) for part in pair]
 
 
 def _twiddle(builder: Any, value: Complex, turn: float) -> Complex:
@@ -91,13 +90,13 @@ def _conjugate(builder: Any, a: Complex) -> Complex:
     return a[0], builder.fneg(a[1])
 
 
-def _complex(builder: Any, values: list[Complex], sign: int) -> list[Complex]:
+def _complex(builder: Any, values: list[Complex]) -> list[Complex]:
     """X[k] = E[k] + w^k O[k], X[k + n/2] = E[k] - w^k O[k]."""
     n = len(values)
     if n == 1:
         return values
-    even, odd = _complex(builder, values[::2], sign), _complex(builder, values[1::2], sign)
-    turned = [_twiddle(builder, odd[k], sign * k / n) for k in range(n // 2)]
+    even, odd = _complex(builder, values[::2]), _complex(builder, values[1::2])
+    turned = [_twiddle(builder, odd[k], -k / n) for k in range(n // 2)]
     return [_add(builder, e, o) for e, o in zip(even, turned, strict=True)] + [
         _subtract(builder, e, o) for e, o in zip(even, turned, strict=True)
     ]
