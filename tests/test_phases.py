@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kernels import Conv2dProblem, get_algorithm
-from kernels.transform_profile import Phase
+from kernels.phases import Phase
 from suite import cli, phases, probes
 from suite.phases import MEMORY, Ceilings, Profile, profile_phases
 from suite.report.phases import PHASE_HEADINGS, phase_lines

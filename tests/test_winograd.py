@@ -9,7 +9,7 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, algorithms, conv2d_reference, get_algorithm, plan
 from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
-from kernels.transform_profile import profile
+from kernels.phases import profile
 
 _HALF = Fraction(1, 2)
 _CASES = [(2, 3, (0, 1, -1)), (4, 3, (0, 1, -1, 2, -2)), (6, 3, (0, 1, -1, 2, -2, _HALF, -_HALF))]

@@ -2,7 +2,7 @@
 
 Source: Mathieu, Henaff and LeCun, "Fast Training of Convolutional Networks through FFTs"
 (2013), over tiles as in Oppenheim and Schafer, "Discrete-Time Signal Processing", section
-8.7.3. Layout and loops are those of `kernels.machine.transform_kernels`: two-dimensional
+8.7.3. Layout and loops are those of `kernels.algorithms.transform.loops`: two-dimensional
 transforms of real tiles keep half the points, products are complex. A kernel of more than
 half a tile is cut into pieces that share the inverse transform.
 
@@ -19,10 +19,10 @@ import functools
 
 import numpy as np
 
+from kernels.algorithms.transform import domain
+from kernels.algorithms.transform.codelets.fourier import FftCodelet
+from kernels.algorithms.transform.costs import transform_amounts
 from kernels.costs.amounts import Amounts
-from kernels.costs.transform import transform_amounts
-from kernels.machine import transform_domain
-from kernels.machine.codelets import FftCodelet
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
@@ -33,7 +33,7 @@ _MOST_WEIGHT_BYTES = 2**30
 
 
 @functools.cache
-def _transform(T: int, tap: tuple[int, int]) -> transform_domain.Transform:
+def _transform(T: int, tap: tuple[int, int]) -> domain.Transform:
     """Tiles of T x T for kernels, or pieces of kernels, of ``tap``."""
 
     # Conjugated: a correlation, so that outputs 0 to T - tap are free of wrap-around. As two
@@ -45,9 +45,9 @@ def _transform(T: int, tap: tuple[int, int]) -> transform_domain.Transform:
         rows = taps @ along[: T // 2 + 1].T
         return (down @ rows) / (T * T)
 
-    return transform_domain.Transform(
-        down=transform_domain.Side(T, T - tap[0] + 1, FftCodelet(T, "c2c"), FftCodelet(T, "c2c_inverse")),
-        across=transform_domain.Side(T, T - tap[1] + 1, FftCodelet(T, "r2c"), FftCodelet(T, "c2r")),
+    return domain.Transform(
+        down=domain.Side(T, T - tap[0] + 1, FftCodelet(T, "c2c"), FftCodelet(T, "c2c_inverse")),
+        across=domain.Side(T, T - tap[1] + 1, FftCodelet(T, "r2c"), FftCodelet(T, "c2r")),
         tap=tap,
         width=2,
         block_tiles=_BLOCK_TILES[T],
@@ -56,7 +56,7 @@ def _transform(T: int, tap: tuple[int, int]) -> transform_domain.Transform:
     )
 
 
-def _transform_of(T: int, p: Conv2dProblem) -> transform_domain.Transform:
+def _transform_of(T: int, p: Conv2dProblem) -> domain.Transform:
     """The transform for a problem: its kernel whole, or in equal pieces of at most T / 2 + 1 taps."""
     extents = p.kernel_extent
     taps = [-(-extent // -(-extent // (T // 2 + 1))) for extent in extents]
@@ -68,18 +68,18 @@ def _unsupported(T: int, p: Conv2dProblem) -> str | None:
         return "the kernel is 1x1, expected more than one tap: a transform only adds to it"
     if p.g > 1 and p.ic // p.g < 4:
         return f"a group has {p.ic // p.g} input channels, expected at least 4: a vector would be mostly empty"
-    size = transform_domain.weight_bytes(p, _transform_of(T, p))
+    size = domain.weight_bytes(p, _transform_of(T, p))
     if size > _MOST_WEIGHT_BYTES:
         return f"transformed weights take {size / 2**30:.1f} GiB, expected at most {_MOST_WEIGHT_BYTES / 2**30:.0f} GiB"
     return None
 
 
 def _prepare(T: int, problem: Conv2dProblem, wei: np.ndarray) -> Packed:
-    return transform_domain.prepare(problem, wei, _transform_of(T, problem))
+    return domain.prepare(problem, wei, _transform_of(T, problem))
 
 
 def _scratch(T: int, problem: Conv2dProblem, threads: int) -> Scratch:
-    return transform_domain.scratch(problem, threads, _transform_of(T, problem))
+    return domain.scratch(problem, threads, _transform_of(T, problem))
 
 
 def _amounts(T: int, problem: Conv2dProblem, threads: int) -> Amounts:
@@ -88,7 +88,7 @@ def _amounts(T: int, problem: Conv2dProblem, threads: int) -> Amounts:
 
 def _register(T: int) -> None:
     def bind(setup: Setup) -> Run:
-        return transform_domain.TransformRun(setup, _transform_of(T, setup.problem))
+        return domain.TransformRun(setup, _transform_of(T, setup.problem))
 
     bind.__doc__ = f"Overlap-save over {T} x {T} tiles, real-data transforms, complex products."
     algorithm(

@@ -1,7 +1,7 @@
 """Winograd's minimal filtering: fewer multiplications than the sum has.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015). Layout
-and loops are those of `kernels.machine.transform_kernels`. A dimension in which the kernel has
+and loops are those of `kernels.algorithms.transform.loops`. A dimension in which the kernel has
 one tap is left as it is: 1x7 is filtered along rows only. A dilated kernel is a dense one on every
 sub-grid of the source, whatever the version.
 
@@ -36,10 +36,11 @@ from fractions import Fraction
 import numpy as np
 
 from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
+from kernels.algorithms.transform import domain
+from kernels.algorithms.transform.codelets.phased import PhasedCodelet
+from kernels.algorithms.transform.costs import transform_amounts
 from kernels.costs.amounts import Amounts
-from kernels.costs.transform import transform_amounts
-from kernels.machine import transform_domain
-from kernels.machine.matrix_codelet import MatrixCodelet, PhasedCodelet
+from kernels.machine.matrix_codelet import MatrixCodelet
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
@@ -64,13 +65,13 @@ def _codelet(matrix: Matrix) -> MatrixCodelet:
 _ONE_TAP = MatrixCodelet(((1.0,),))
 
 
-def _side(m: int, r: int, points: Points, stride: int, dilation: int, outputs: int) -> transform_domain.Side:
+def _side(m: int, r: int, points: Points, stride: int, dilation: int, outputs: int) -> domain.Side:
     """``outputs`` outputs, up to m, of tiles of F(m, r)."""
     if r == 1:
-        return transform_domain.Side(1, 1, _ONE_TAP, _ONE_TAP)
+        return domain.Side(1, 1, _ONE_TAP, _ONE_TAP)
     if stride == 1:
         at, bt = shortened(m, outputs, r, points)
-        return transform_domain.Side(outputs + r - 1, outputs, _codelet(bt), _codelet(at), 1, dilation)
+        return domain.Side(outputs + r - 1, outputs, _codelet(bt), _codelet(at), 1, dilation)
     even, odd = _phases(m, r, points)
     at, bt = shortened(m, outputs, even[0], even[1])
     _, bt_odd = shortened(m, outputs, odd[0], odd[1])
@@ -78,7 +79,7 @@ def _side(m: int, r: int, points: Points, stride: int, dilation: int, outputs: i
     if outputs < m:
         bt_odd += ((Fraction(0),) * len(bt_odd),)
     into = PhasedCodelet(_codelet(bt), _codelet(bt_odd))
-    return transform_domain.Side(2 * (outputs - 1) + r, outputs, into, _codelet(at), 2)
+    return domain.Side(2 * (outputs - 1) + r, outputs, into, _codelet(at), 2)
 
 
 def _phases(m: int, r: int, points: Points) -> tuple[tuple[int, Points], tuple[int, Points]]:
@@ -102,10 +103,10 @@ def _taps_to_points(m: int, r: int, points: Points, stride: int) -> np.ndarray:
 @functools.cache
 def _transform(
     m: int, points: tuple[Points, Points], taps: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]
-) -> transform_domain.Transform:
+) -> domain.Transform:
     """F(m, r) in every dimension that has more than one tap, over the points for its stride."""
 
-    def short(outputs: int, is_across: bool) -> transform_domain.Side:
+    def short(outputs: int, is_across: bool) -> domain.Side:
         i = int(is_across)
         return _side(m, taps[i], points[strides[i] - 1], strides[i], dilations[i], outputs)
 
@@ -115,7 +116,7 @@ def _transform(
         return down @ values @ across.T
 
     tiles = min(_MOST_TILES, round(_BLOCK_POINTS / (len(down) * len(across))))
-    return transform_domain.Transform(
+    return domain.Transform(
         short(m, False), short(m, True), taps, width=1, block_tiles=tiles, weights=weights, short=short
     )
 
@@ -147,22 +148,22 @@ def _register(
 ) -> None:
     """``points`` are those of stride 1, ``strided`` those of stride 2."""
 
-    def transform(p: Conv2dProblem) -> transform_domain.Transform:
+    def transform(p: Conv2dProblem) -> domain.Transform:
         # One row of taps has no neighbours to be dilated from.
         dilations = (p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1)
         return _transform(m, (points, strided or points), (p.kh, p.kw), (p.sh, p.sw), dilations)
 
     def prepare(problem: Conv2dProblem, wei: np.ndarray) -> Packed:
-        return transform_domain.prepare(problem, wei, transform(problem))
+        return domain.prepare(problem, wei, transform(problem))
 
     def scratch(problem: Conv2dProblem, threads: int) -> Scratch:
-        return transform_domain.scratch(problem, threads, transform(problem))
+        return domain.scratch(problem, threads, transform(problem))
 
     def amounts(problem: Conv2dProblem, threads: int) -> Amounts:
         return transform_amounts(problem, transform(problem), threads)
 
     def bind(setup: Setup) -> Run:
-        return transform_domain.TransformRun(setup, transform(setup.problem))
+        return domain.TransformRun(setup, transform(setup.problem))
 
     bind.__doc__ = summary
     algorithm(

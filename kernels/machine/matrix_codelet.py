@@ -10,7 +10,7 @@ from llvmlite import ir
 
 from kernels.machine.ir import fma
 
-__all__ = ["MatrixCodelet", "PhasedCodelet", "constant"]
+__all__ = ["MatrixCodelet", "constant"]
 
 Value = Any  # an llvmlite value of vector type
 
@@ -86,35 +86,6 @@ class MatrixCodelet:
 
 def _mirrored(numbers: Sequence[float]) -> tuple[float, ...]:
     return tuple(-x if i % 2 else x for i, x in enumerate(numbers))
-
-
-@dataclass(frozen=True)
-class PhasedCodelet:
-    """One matrix for even samples and one for odd ones, for a filter of stride 2.
-
-    Results of the two alternate; of odd ones there may be fewer: then the last are even ones.
-    """
-
-    even: MatrixCodelet
-    odd: MatrixCodelet
-    #: Vectors a bundle, in and out.
-    widths = (1, 1)
-
-    @property
-    def inputs(self) -> int:
-        """Bundles read."""
-        return self.even.inputs + self.odd.inputs
-
-    @property
-    def outputs(self) -> int:
-        """Bundles written."""
-        return self.even.outputs + self.odd.outputs
-
-    def emit(self, builder: ir.IRBuilder, values: Sequence[Value]) -> list[Value]:
-        """Emit the transform of ``values``."""
-        even, odd = self.even.emit(builder, values[::2]), self.odd.emit(builder, values[1::2])
-        pairs = [each for pair in zip(even, odd, strict=False) for each in pair]
-        return pairs + even[len(odd) :]
 
 
 def _dot(builder: Any, row: Sequence[float], values: Sequence[Value]) -> Value:

@@ -20,7 +20,7 @@ from kernels.machine.ir import data_pointer, fma, index_value, load_vector, scal
 from kernels.machine.static import StaticType
 from kernels.machine.tile_shape import TileShape
 
-__all__ = ["TileType", "tile_multiply", "tile_rank1", "tile_rows", "tile_transposed", "tile_zeros"]
+__all__ = ["TileType", "tile_multiply", "tile_plus", "tile_rank1", "tile_rows", "tile_transposed", "tile_zeros"]
 
 
 class TileType(types.Type):
@@ -160,3 +160,22 @@ def tile_transposed(typingctx: Any, tile: Any) -> Any:
         return result
 
     return tile(tile), codegen
+
+
+@intrinsic
+def tile_plus(typingctx: Any, tile: Any, row: Any, at: Any) -> Any:
+    """``tile_plus(tile, row, at)``: add ``row[at : at + NR]`` to every row."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size, result = tile.shape, arguments[0]
+        data = data_pointer(context, builder, row, arguments[1])
+        start = index_value(context, builder, at, arguments[2])
+        for v in range(size.NV):
+            place = builder.add(start, start.type(v * size.lanes))
+            added = load_vector(builder, data, place, context.get_value_type(tile).elements[0])
+            for slot in range(v, size.MR * size.NV, size.NV):
+                total = builder.fadd(builder.extract_value(result, slot), added)
+                result = builder.insert_value(result, total, slot)
+        return result
+
+    return tile(tile, row, at), codegen

@@ -6,18 +6,18 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from kernels.epilogue import NO_EPILOGUE
-from kernels.machine.codelets import Codelet
-from kernels.machine.cpu import lanes_of
-from kernels.machine.product_tiles import pick_product_tile
+from kernels.algorithms.transform.codelets.apply import Codelet
+from kernels.algorithms.transform.geometry import Sizes
+from kernels.algorithms.transform.product_tile import pick_product_tile
+from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.tile_shape import TileShape
-from kernels.machine.transform_blocks import Codes, Sizes
 from kernels.problem import Conv2dProblem
 
-__all__ = ["Side", "Transform", "sizes_of", "spread_extent"]
+__all__ = ["Code", "Side", "Transform", "sizes_of", "spread_extent"]
 
 #: Work is shared out as a whole where the longest share is at most so many times as long as an equal one.
 _EVEN = 1.08
@@ -27,6 +27,8 @@ _LAST_CACHE_BYTES = 12 * 2**20
 _NEAR_BYTES, _LEAST_TILES = 640 * 2**10, 16
 #: Tiles of a block that hide that its weights come from the last cache.
 _TILES_WORTH_WEIGHTS = 32
+#: What the scratch between the sides of a transform may take of L1.
+_MIDDLE = 0.5
 #: Short tiles are used where they leave at most this share of the points.
 _WORTH_SHORT = 0.95
 
@@ -57,8 +59,8 @@ class Transform:
     rows of a tile, ``down.into`` down each of its results; the inverses in the opposite order.
     ``tap`` is how many taps a kernel piece has a side; ``weights`` maps float64 taps (...,
     tap[0], tap[1]) to points (..., R, C), which are complex where ``width`` is 2.
-    ``block_tiles`` is how many tiles a block aims at. ``steps``: whether a tile is too much
-    for one piece of straight-line code, else the order of its sides is free. ``short`` makes, of a number of outputs
+    ``block_tiles`` is how many tiles a block aims at. ``steps``: whether one tile fills the scratch between its
+    sides, else a row of tiles shares it and the order of sides is free. ``short`` makes, of a number of outputs
     and of whether it is across, the side of tiles of so many outputs over the first of the same points.
     """
 
@@ -70,6 +72,23 @@ class Transform:
     weights: Callable[[np.ndarray], np.ndarray]
     steps: bool = False
     short: Callable[[int, bool], Side] | None = None
+
+
+class Code(NamedTuple):
+    """What is compiled for a problem, beside its epilogue; short codelets are None where no tile is short."""
+
+    shape: TileShape
+    lanes: int
+    width: int
+    single: int  # 1 where every sum is of one point
+    down_in: Codelet
+    across_in: Codelet
+    down_out: Codelet
+    across_out: Codelet
+    short_down_in: Codelet | None
+    short_across_in: Codelet | None
+    short_down_out: Codelet | None
+    short_across_out: Codelet | None
 
 
 @dataclass(frozen=True)
@@ -132,8 +151,8 @@ def _share_out(
 
 
 @functools.lru_cache(maxsize=1024)
-def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes]:
-    """Extents for the kernels, and what they are specialised by, but for the epilogue."""
+def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Code]:
+    """Extents for the loops, and what is compiled."""
     lanes = lanes_of(p.dtype)
     down, across = t.down, t.across
     # Outputs between those that a stride keeps are computed and not stored, where the transform leaves it to us.
@@ -177,12 +196,15 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
     ]
     WP = -(-under[1] // lanes) * lanes
     WR = max(TW // grids[1] * across.m * across.dilation + across.n, -(-p.ow // lanes) * lanes * SW)
+    CHUNK, MID_W, MID = _middle(t, TW, grids[1], STEP_W, lanes, p.itemsize)
     sizes = Sizes(
         STEPS=t.steps, PHASES=PHASES, MB=p.mb, IMAGES=IMAGES, ITEMS=repeats * BLOCKS, G=p.g, ICG=p.ic // p.g, OCG=OCG,
         ICP=ICP, OCB=OCB,
-        TH=TH, TW=TW, FULL_TH=FULL_TH, FULL_TW=FULL_TW, R=R, BLOCKS=BLOCKS, NH=down.n, MH=down.m, MW=across.m,
+        TH=TH, TW=TW, FULL_TH=FULL_TH, FULL_TW=FULL_TW, R=R, BLOCKS=BLOCKS, NH=down.n, NW=across.n,
+        SHORT_NH=short_down.n, MH=down.m, MW=across.m,
         SHORT_MH=short_down.m, GRIDS_H=grids[0], GRIDS_W=grids[1], DH=down.dilation, DW=across.dilation,
-        STEP_H=STEP_H, STEP_W=STEP_W, C=C, F=F, SUMS=SUMS, SUMS_C=SUMS_C, TWICE_H=down.into.outputs - down.out.inputs,
+        STEP_H=STEP_H, STEP_W=STEP_W, C=C, SHORT_C=short_points[1], F=F, SHORT_R=short_points[0],
+        SUMS=SUMS, SUMS_C=SUMS_C, TWICE_H=down.into.outputs - down.out.inputs,
         TWICE_W=C - SUMS_C, SHORT_SUMS_H=short_down.out.inputs, SHORT_SUMS_W=short_across.out.inputs, W=t.width,
         PIECES_H=pieces[0], PIECES_W=pieces[1], TAP_H=t.tap[0], TAP_W=t.tap[1],
         IH=p.ih, IW=p.iw, PH=p.ph, PW=p.pw, WP=WP, WR=WR,
@@ -190,21 +212,32 @@ def sizes_of(p: Conv2dProblem, t: Transform, threads: int) -> tuple[Sizes, Codes
         VSTEP=tiles * pieces[0] * pieces[1] * ICP * t.width + lanes, MSTEP=tiles * shape.NR + lanes,
         LANES=lanes, MR=shape.MR, NR=shape.NR, CHANNELS=channels, OH=p.oh, OW=p.ow, SH=SH, SW=SW,
         PIXELS=under[0] * WP * lanes,
-        ONE=max(down.n, down.out.outputs) * C * t.width * lanes,
+        CHUNK=CHUNK, MID_W=MID_W, MID=MID,
     )  # fmt: skip
-    whole = (down.into, across.into, down.out, across.out)
-    short = tuple(
-        None if side is None else code
-        for side, code in (
-            (shorts.down, short_down.into), (shorts.across, short_across.into),
-            (shorts.down, short_down.out), (shorts.across, short_across.out),
-        )
-    )  # fmt: skip
-    none = (None,) * 4
-    codelets = (*none, *none, across.into, down.into, down.out, across.out) if t.steps else (*whole, *short, *none)
-    splits = short_points[1], short_across.out.inputs
-    codes = Codes(shape, TileShape(lanes, 1, lanes), lanes, t.width, int(SUMS == F), *splits, NO_EPILOGUE, *codelets)
-    return sizes, codes
+    codelets = [side.into if into else side.out for into in (True, False) for side in (down, across)]
+    short = [
+        None if side is None else side.into if into else side.out
+        for into in (True, False) for side in (shorts.down, shorts.across)
+    ]  # fmt: skip
+    return sizes, Code(shape, lanes, t.width, int(SUMS == F), *codelets, *short)
+
+
+def _middle(t: Transform, TW: int, grids: int, step: int, lanes: int, itemsize: int) -> tuple[int, int, int]:
+    """`Sizes.CHUNK`, `Sizes.MID_W` and `Sizes.MID`."""
+    down, across = t.down, t.across
+    if t.steps:
+        return TW, 0, max(down.n, down.out.outputs) * across.into.outputs * t.width * lanes
+    sets = TW // grids
+    most = int(_MIDDLE * cache_bytes(1)) // (down.into.outputs * step * lanes * itemsize)
+    sets = -(-sets // -(-sets // max(1, most)))
+    # One column more, so that rows do not all fall into one set of the cache.
+    columns = (sets - 1) * step + grids + (across.n - 1) * across.dilation + 1
+    between = max(
+        down.into.outputs * columns,
+        down.n * sets * grids * across.into.outputs,
+        down.out.outputs * sets * grids * across.out.inputs,
+    )
+    return sets * grids, columns, between * lanes
 
 
 def spread_extent(p: Conv2dProblem, t: Transform) -> tuple[int, int]:

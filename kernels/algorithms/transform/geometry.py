@@ -23,45 +23,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kernels.epilogue import Epilogue
-from kernels.machine.codelets import Codelet
-from kernels.machine.jit import inner
-from kernels.machine.tile_shape import TileShape
+from kernels.machine.compile import inner
 
-__all__ = ["Block", "Codes", "Sizes", "block_of", "points_of", "tile_number", "tile_start", "tiles_at"]
-
-
-class Codes(NamedTuple):
-    """What the kernels are specialised by.
-
-    A tile is transformed in one piece, or in steps over a scratch: rows, then columns, and back.
-    The codelets of the other way are None, as are short ones where no tile is short.
-    """
-
-    shape: TileShape
-    square: TileShape
-    lanes: int
-    width: int
-    single: int  # 1 where every sum is of one point
-    split_in: int  # the first point along a row that short rows lack
-    split_out: int  # the first sum along a row that short rows lack
-    epilogue: Epilogue
-    down_in: Codelet | None
-    across_in: Codelet | None
-    down_out: Codelet | None
-    across_out: Codelet | None
-    short_down_in: Codelet | None
-    short_across_in: Codelet | None
-    short_down_out: Codelet | None
-    short_across_out: Codelet | None
-    step_rows_in: Codelet | None
-    step_columns_in: Codelet | None
-    step_columns_out: Codelet | None
-    step_rows_out: Codelet | None
+__all__ = ["Block", "Sizes", "block_of", "points_of", "tile_start", "tiles_at"]
 
 
 class Sizes(NamedTuple):
-    """Every extent that the kernels need, in elements unless said."""
+    """Every extent that the loops need, in elements unless said."""
 
     STEPS: bool  # whether tiles are transformed in steps
     PHASES: int  # what threads share out: blocks (1), of each the input and the channel blocks (2), or every phase (3)
@@ -80,6 +48,8 @@ class Sizes(NamedTuple):
     R: int  # tile rows a block at most
     BLOCKS: int  # blocks an image and group
     NH: int  # source rows a tile
+    NW: int
+    SHORT_NH: int  # source rows of a short tile
     MH: int  # output rows a tile
     MW: int
     SHORT_MH: int  # output rows of a short tile
@@ -90,7 +60,9 @@ class Sizes(NamedTuple):
     STEP_H: int  # source rows from one tile of a sub-grid to its next
     STEP_W: int
     C: int  # points along a row
+    SHORT_C: int  # the same of a short tile
     F: int  # points of a tile
+    SHORT_R: int  # points down a column of a short tile
     SUMS: int  # sums of a tile
     SUMS_C: int  # sums along a row
     TWICE_H: int  # sums down a column, the first ones, that have two points
@@ -119,7 +91,9 @@ class Sizes(NamedTuple):
     SH: int
     SW: int
     PIXELS: int  # size of ``pixels``
-    ONE: int  # size of the scratch of one tile
+    CHUNK: int  # tiles of a row that are transformed at a time, whole sets of sub-grids
+    MID_W: int  # columns of the scratch between the sides of a transform
+    MID: int  # size of it
 
 
 class Block(NamedTuple):
@@ -154,19 +128,6 @@ def block_of(z, item):
 def tile_start(tile, GRIDS, STEP):
     """The first row of tile row ``tile``, or column of tile column."""
     return tile // GRIDS * STEP + tile % GRIDS
-
-
-@inner
-def tile_number(z, block, image, row, column):
-    """Place of a tile among those of its block."""
-    if row < block.full_rows:
-        if column < z.FULL_TW:
-            return (image * block.full_rows + row) * z.FULL_TW + column
-        return block.whole + (image * block.full_rows + row) * (z.TW - z.FULL_TW) + column - z.FULL_TW
-    row += image * (block.rows - block.full_rows) - block.full_rows
-    if column < z.FULL_TW:
-        return block.whole + block.across + row * z.FULL_TW + column
-    return block.whole + block.across + block.down + row * (z.TW - z.FULL_TW) + column - z.FULL_TW
 
 
 @inner

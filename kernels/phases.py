@@ -1,6 +1,6 @@
 """Where the time of a convolution by transform goes: its three phases, each run by itself.
 
-``python -m kernels.transform_profile winograd_f4x3 ic64ih56oc64kh3ph1 ...`` prints for each
+``python -m kernels.phases winograd_f4x3 ic64ih56oc64kh3ph1 ...`` prints for each
 phase the processor time, its share, the rate, and the bytes that it moves at least. Multiply-adds
 of the products are counted as they are done, empty rows and channels included; the limits to
 hold the rates against are what ``convmark machine`` measures.
@@ -14,12 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.costs.transform import product_rows
-from kernels.machine import transform_domain
-from kernels.machine.jit import kernel
-from kernels.machine.transform_blocks import Sizes, block_of, tiles_at
-from kernels.machine.transform_input import input_transform
-from kernels.machine.transform_kernels import output_transform, products
+from kernels.algorithms.transform.costs import product_rows
+from kernels.algorithms.transform.domain import TransformRun
+from kernels.algorithms.transform.geometry import Sizes
 from kernels.plan import plan
 from kernels.problem import Conv2dProblem
 
@@ -50,20 +47,6 @@ class Phase(NamedTuple):
     nbytes: float
 
 
-@kernel
-def _phase(codes, z, phase, src, U, bias, ones, zeros, dst, residual, local, V, M):  # type: ignore[no-untyped-def]
-    for item in range(z.ITEMS):
-        block = block_of(z, item)
-        if phase == 0:
-            input_transform(codes, z, src, block, 0, z.ICP // z.LANES, local[0], V[0])
-        for oc in range(z.OCB):
-            if phase == 1:
-                for f in range(z.SUMS):
-                    products(codes, z, V[0], U, block.group, oc, tiles_at(z, block, f), f, zeros, M[0])
-            if phase == 2:
-                output_transform(codes, z, M[0], bias, ones, dst, residual, block, oc, local[0])
-
-
 def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
     """Time the phases of one algorithm on one thread, on normal values.
 
@@ -84,17 +67,15 @@ def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
     # One whole run: every phase then finds what the one before it leaves.
     dst = bound(src)
     run = bound.algorithm.bind(bound.setup)
-    if not isinstance(run, transform_domain.TransformRun):
+    if not isinstance(run, TransformRun):
         raise ValueError(f"algorithm is {algorithm!r}, expected one of family winograd or fft")
-    arguments = run.arguments(src, dst, dst)
     least = [float("inf")] * len(_NAMES)
-    for phase in range(len(_NAMES)):
-        _phase(run.codes, run.sizes, phase, *arguments)
     end = time.perf_counter() + _PATIENCE_S
     while time.perf_counter() < end:
         for phase in range(len(_NAMES)):
+            run.only(phase)
             start = time.thread_time()
-            _phase(run.codes, run.sizes, phase, *arguments)
+            run(src, dst, dst)
             least[phase] = min(least[phase], time.thread_time() - start)
     flops, V_bytes, M_bytes = _work(problem, run.sizes)
     U_bytes = bound.setup.packed[0].nbytes

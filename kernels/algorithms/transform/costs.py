@@ -6,12 +6,13 @@ import functools
 import math
 from collections import Counter
 
+from kernels.algorithms.transform.codelets.apply import Codelet
+from kernels.algorithms.transform.codelets.fourier import FftCodelet
+from kernels.algorithms.transform.codelets.phased import PhasedCodelet
+from kernels.algorithms.transform.geometry import Sizes, block_of, tiles_at
+from kernels.algorithms.transform.tiling import Transform, sizes_of
 from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, lines_beyond_l2, lines_of_layer, longest_share
-from kernels.machine.codelets import Codelet, FftCodelet
 from kernels.machine.cpu import cache_bytes
-from kernels.machine.matrix_codelet import PhasedCodelet
-from kernels.machine.transform_blocks import Sizes, block_of, tiles_at
-from kernels.machine.transform_sizes import Transform, sizes_of
 from kernels.problem import Conv2dProblem
 
 __all__ = ["product_rows", "transform_amounts"]
@@ -21,7 +22,7 @@ _UNEVEN = 1.2
 
 
 def transform_amounts(p: Conv2dProblem, t: Transform, threads: int) -> Amounts:
-    """Of the loops in `kernels.machine.transform_kernels`."""
+    """Of the loops in `kernels.algorithms.transform.loops`."""
     z, _ = sizes_of(p, t, threads)
     lanes, depth = z.LANES, z.PIECES_H * z.PIECES_W * z.ICP
     rows, point_rows, panels = product_rows(z)
@@ -40,7 +41,7 @@ def transform_amounts(p: Conv2dProblem, t: Transform, threads: int) -> Amounts:
     # V and M of a block that leave L2 come back from L3.
     moved = (point_rows * depth + rows * z.OCB * z.NR) * p.itemsize / LINE_BYTES
     # Pixels or rows of a vector of channels that leave L1.
-    local = (z.PIXELS + z.ONE + z.MH * z.WR * lanes) * p.itemsize
+    local = (z.PIXELS + z.MID + z.MH * z.WR * lanes) * p.itemsize
     counts = {
         "multiply-adds": z.W * point_rows * depth * z.OCB * z.NR / lanes,
         "panels of products": float(panels * z.OCB),

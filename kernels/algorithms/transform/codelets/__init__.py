@@ -1,0 +1,1 @@
+"""One-dimensional transforms of a few vectors, as straight-line code."""
