@@ -9,6 +9,7 @@ from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
 from kernels.lazy import LazyConv2d
+from kernels.machine.compile import cache_folder, prune_cache
 from kernels.memory import Memory, memory_of
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
@@ -43,6 +44,7 @@ __all__ = [
     "UnsupportedProblem",
     "algorithm",
     "algorithms",
+    "cache_folder",
     "choose",
     "conv2d",
     "conv2d_reference",
@@ -50,6 +52,7 @@ __all__ = [
     "measured_limits",
     "memory_of",
     "plan",
+    "prune_cache",
     "remember_limits",
     "tuned",
 ]

@@ -16,7 +16,13 @@ from suite.report.terminal import print_report
 from suite.run_folder import Run
 from suite.store import open_run
 
-__all__ = ["complete", "report"]
+__all__ = ["EXAMPLES", "complete", "report"]
+
+EXAMPLES = (
+    "convmark report",
+    "convmark report --details",
+    "convmark report latest --asv .asv/results --pytest-benchmark out.json",
+)
 
 
 def report(

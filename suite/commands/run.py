@@ -30,7 +30,14 @@ from suite.selection import Bout, Request, Task, bouts_of
 from suite.store import open_run, require_writable, start_run
 from suite.summary import rows_of_bout
 
-__all__ = ["begin", "carry_out", "run"]
+__all__ = ["EXAMPLES", "begin", "carry_out", "run"]
+
+EXAMPLES = (
+    "convmark run",
+    "convmark run -n resnet50 --contender all --threads 1,2",
+    "convmark run -n vgg19 -c winograd_f4x3 -c peers --cache warm,cold",
+    "convmark run --resume latest",
+)
 
 #: In times of the seconds asked for: after so long no further round of visits begins. Samples of calls that take
 #: longer than a visit would cost many times that.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from suite.report.groups import name_of
 from suite.report.units import percent, span
 from suite.rows import Row
 
@@ -25,8 +26,8 @@ def overview_line(rows: Sequence[Row]) -> tuple[str, ...]:
         states = {row["status"] for row in rows}
         return layer, "only mistrusted ones" if "mistrusted" in states else "none is right", "", "", "", ""
     first, *others = ranked
-    cells = layer, first["algorithm"], span(first["time_s"]), percent(first["pct_of_peak"])
-    return *cells, *((others[0]["algorithm"], _behind(first, others[0])) if others else ("", ""))
+    cells = layer, _name(first), span(first["time_s"]), percent(first["pct_of_peak"])
+    return *cells, *((_name(others[0]), _behind(first, others[0])) if others else ("", ""))
 
 
 def overview_lines(groups: Iterable[Sequence[Row]], circumstances: Iterable[str]) -> list[tuple[str, ...]]:
@@ -50,6 +51,11 @@ def overview_faults(rows: Iterable[Row]) -> list[tuple[str, str]]:
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _name(row: Row) -> str:
+    # A row of a run that is on its way has no source yet: it is ours.
+    return name_of({"source": "convmark", **row})
 
 
 def _behind(first: Row, second: Row) -> str:

@@ -79,6 +79,9 @@ def _print_overview(console: Console, frame: pd.DataFrame) -> None:
     _print_table(console, "Fastest per layer", headings, _plain(lines), ("% of limit", "circumstances"))
     for status, sentence in overview_faults(row for rows in every for row in rows):
         console.print(Text(sentence, style=_STYLES[status]))
+    for blocks in block_tables(frame):
+        _print_table(console, blocks.title, blocks.headings, _plain(blocks.lines), ("problem",))
+        console.print(Text(BLOCKS_NOTE))
     counts = Counter(row["status"] for rows in every for row in rows)
     console.print(Text(", ".join(f"{count} {status}" for status, count in counts.items())))
 
