@@ -55,7 +55,7 @@ def _few(names: Sequence[str]) -> str:
 
 def _name(row: Row) -> str:
     # A row of a run that is on its way has no source yet: it is ours.
-    return name_of({"source": "convmark", **row})
+    return name_of({"source": "convmark", "run": "", **row})
 
 
 def _behind(first: Row, second: Row) -> str:
