@@ -7,9 +7,8 @@ from kernels.costs.limits import measured_limits, remember_limits
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError, TunedError
 from kernels.functional import conv2d
-from kernels.layers import Conv2d
-from kernels.lazy import LazyConv2d
-from kernels.machine.compile import cache_folder, prune_cache
+from kernels.layers import Conv2d, LazyConv2d
+from kernels.machine.compile import CompileCounts, cache_folder, compile_counts, prune_cache
 from kernels.memory import Memory, memory_of
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
@@ -22,6 +21,7 @@ __all__ = [
     "ArgumentError",
     "Candidate",
     "Choice",
+    "CompileCounts",
     "Conv2d",
     "Conv2dProblem",
     "ConvBlock",
@@ -46,6 +46,7 @@ __all__ = [
     "algorithms",
     "cache_folder",
     "choose",
+    "compile_counts",
     "conv2d",
     "conv2d_reference",
     "get_algorithm",

@@ -6,12 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arguments import Ints, Padding, read_groups, read_ints, read_padding, read_padding_mode
-from kernels.arrays import as_array, check_out
-from kernels.padding import pad
+from kernels.arguments import (
+    Ints,
+    Padding,
+    as_array,
+    check_out,
+    read_groups,
+    read_ints,
+    read_padding,
+    read_padding_mode,
+)
+from kernels.geometry import describe, pad
 from kernels.plan import plan
 from kernels.problem import Conv2dProblem
-from kernels.semantics import describe
 
 __all__ = ["conv2d", "padded_and_described"]
 

@@ -1,24 +1,24 @@
-"""`Conv2d`: torch.nn's layer of this name on NumPy arrays, with a plan for each shape of input."""
+"""`Conv2d` and `LazyConv2d`: torch.nn's layers of these names on NumPy arrays, with a plan for each shape of input."""
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from kernels.arguments import Ints, read_groups, read_ints, read_padding, read_padding_mode
-from kernels.arrays import as_array, check_out
-from kernels.checks import check_channels, check_same_strides
+from kernels.arguments import Ints, as_array, check_out, read_groups, read_ints, read_padding, read_padding_mode
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.functional import padded_and_described
-from kernels.initialise import fan, gain
+from kernels.geometry import check_channels, check_same_strides
+from kernels.parameters import IncompatibleKeys, own_array, read_state
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem
-from kernels.state import IncompatibleKeys, own_array, read_state
 
-__all__ = ["Conv2d"]
+__all__ = ["Conv2d", "LazyConv2d"]
+
 
 #: Plans that a layer keeps, each with packed weights and scratch: shapes of input that take turns.
 _PLANS = 8
@@ -143,7 +143,7 @@ class Conv2d:
 
     def reset_parameters(self) -> None:
         """Draw weights and bias as torch does, uniform within 1 / sqrt(fan_in)."""
-        fan_in = fan(self.weight_shape, "fan_in")
+        fan_in = _fan(self.weight_shape, "fan_in")
         bound = 1 / np.sqrt(fan_in) if fan_in else 0.0
         self.weight = self._rng.uniform(-bound, bound, self.weight_shape)
         if self._has_bias:
@@ -160,7 +160,7 @@ class Conv2d:
         nonlinearity : {"leaky_relu", "relu", "linear"}
         """
         self._require_channels()
-        deviation = gain(nonlinearity, a) / np.sqrt(fan(self.weight_shape, mode))
+        deviation = _gain(nonlinearity, a) / np.sqrt(_fan(self.weight_shape, mode))
         self.weight = self._rng.normal(0.0, deviation, self.weight_shape)
         return self
 
@@ -248,3 +248,80 @@ class Conv2d:
         parts += [f"groups={self.groups}"] * (self.groups != 1) + ["bias=False"] * (not self._has_bias)
         parts += [f"padding_mode={self.padding_mode}"] * (self.padding_mode != "zeros")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+class LazyConv2d(Conv2d):
+    """A `Conv2d` that takes ``in_channels`` from its first input, or from weights that it loads.
+
+    Parameters are those of `Conv2d` without the first; it is one of them from then on, as in torch.
+    Until then it has no weights, and whatever asks for them or sets them raises `StateDictError`:
+    ``state_dict`` too, where torch gives placeholders that can do nothing but be loaded by another
+    lazy layer.
+    """
+
+    _lazy = True
+
+    def __init__(self, out_channels: int, kernel_size: Ints, *arguments: Any, **others: Any) -> None:
+        super().__init__(0, out_channels, kernel_size, *arguments, **others)
+
+    def _settle(self, in_channels: int) -> None:
+        check_channels("in_channels", in_channels, self.groups)
+        self.in_channels = in_channels
+        self.__class__ = Conv2d  # type: ignore[assignment]
+
+    def reset_parameters(self) -> None:
+        """Do nothing: there is nothing to draw yet, as in torch."""
+
+    def __call__(self, input: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Infer ``in_channels``, draw the weights, convolve."""
+        src = as_array("input", input)
+        if src.ndim not in (3, 4):
+            raise ShapeError(
+                "Expected 3D (unbatched) or 4D (batched) input to LazyConv2d, "
+                f"but got input of size: torch.Size({list(src.shape)})"
+            )
+        self._settle(src.shape[-3])
+        self.reset_parameters()
+        return self(src, out)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """As `Conv2d.load_state_dict`; ``in_channels`` is that of the weights."""
+        weight = state_dict.get("weight") if isinstance(state_dict, Mapping) else None
+        if weight is None or np.ndim(weight) != 4:
+            raise StateDictError("LazyConv2d has no weights yet, expected a state_dict with a weight of 4 dimensions")
+        self.in_channels = np.shape(weight)[1] * self.groups
+        try:
+            keys = super().load_state_dict(state_dict, strict)
+        except (ValueError, TypeError):
+            self.in_channels = 0
+            raise
+        self._settle(self.in_channels)
+        return keys
+
+
+def _fan(shape: tuple[int, int, int, int], mode: str) -> int:
+    """Inputs of one output element, or outputs of one input element, by the weights' shape.
+
+    Raises
+    ------
+    ValueError
+        ``mode`` is neither fan_in nor fan_out.
+    """
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"mode is {mode!r}, expected 'fan_in' or 'fan_out'")
+    oc, icg, kh, kw = shape
+    return (icg if mode == "fan_in" else oc) * kh * kw
+
+
+def _gain(nonlinearity: str, slope: float) -> float:
+    """Factor that keeps the variance behind a nonlinearity (He et al. 2015, arXiv:1502.01852).
+
+    Raises
+    ------
+    ValueError
+        It is none of leaky_relu, relu and linear.
+    """
+    gains = {"linear": 1.0, "relu": math.sqrt(2.0), "leaky_relu": math.sqrt(2.0 / (1.0 + slope**2))}
+    if nonlinearity not in gains:
+        raise ValueError(f"nonlinearity is {nonlinearity!r}, expected one of {', '.join(gains)}")
+    return gains[nonlinearity]

@@ -7,7 +7,7 @@ from threading import Lock
 
 import numpy as np
 
-from kernels.arrays import check_out
+from kernels.arguments import check_out
 from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine import threads as threading
 from kernels.machine.workspace import carve

@@ -1,11 +1,13 @@
-"""The one description of a convolution that every room of the project shares."""
+"""The one description of a convolution that every room of the project shares, and its text form."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from kernels.errors import ProblemError, UnsupportedProblem
-from kernels.problem_text import KEYS, problem_text, read_problem_text
 
 __all__ = ["Conv2dProblem", "ProblemError", "UnsupportedProblem"]
 
@@ -73,7 +75,7 @@ class Conv2dProblem:
             object.__setattr__(self, "pb", self.ph)
         if self.pr is None:
             object.__setattr__(self, "pr", self.pw)
-        for key in KEYS:
+        for key in _KEYS:
             value = getattr(self, key)
             least = 0 if key in ("mb", "ph", "pw", "pb", "pr") else 1
             if isinstance(value, bool) or not isinstance(value, int):
@@ -157,7 +159,7 @@ class Conv2dProblem:
     # -- text -------------------------------------------------------------
 
     def __str__(self) -> str:
-        return problem_text({field.name: getattr(self, field.name) for field in fields(self)})
+        return _problem_text({field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def parse(cls, text: str) -> Conv2dProblem:
@@ -187,7 +189,7 @@ class Conv2dProblem:
         >>> str(Conv2dProblem.parse("ic64ih56iw56oc64kh3kw3ph1"))
         'ic64ih56oc64kh3ph1'
         """
-        return cls(**read_problem_text(text))
+        return cls(**_read_problem_text(text))
 
     def replace(self, **changes: object) -> Conv2dProblem:
         """Return a copy with some extents changed and every other one kept."""
@@ -205,3 +207,73 @@ def _inside_taps(out: int, kernel: int, stride: int, dilation: int, pad: int, ex
         last = min(out - 1, (extent - 1 - shift) // stride)
         total += max(0, last - first + 1)
     return total
+
+
+# -- the text form -----------------------------------------------------------
+
+#: Extents in the order in which they are printed.
+_KEYS = (
+    "g", "mb", "ic", "ih", "iw", "oc", "kh", "kw", "sh", "sw",
+    "ph", "pw", "pb", "pr", "dh", "dw",
+)  # fmt: skip
+_NEEDED = ("ic", "ih", "oc", "kh")
+_DEFAULTS = {"g": 1, "mb": 1, "sh": 1, "ph": 0, "dh": 1}
+#: Extents that are left out where they are the same as another.
+_COPIES = {"iw": "ih", "kw": "kh", "sw": "sh", "pw": "ph", "pb": "ph", "pr": "pw", "dw": "dh"}
+_TOKEN = re.compile(r"([a-z]+)(\d+)")
+
+
+def _problem_text(values: Mapping[str, Any]) -> str:
+    """Text of a problem's fields; what goes without saying is left out."""
+
+    def default(key: str) -> Any:
+        return values[_COPIES[key]] if key in _COPIES else _DEFAULTS.get(key)
+
+    parts = [f"{key}{values[key]}" for key in _KEYS if values[key] != default(key)]
+    return "".join(parts + ["b1"] * bool(values["bias"]) + ["f64"] * (values["dtype"] == "float64"))
+
+
+def _read_problem_text(text: str) -> dict[str, Any]:
+    """Fields of a problem that the text gives, as `Conv2dProblem.parse` explains it.
+
+    Raises
+    ------
+    ProblemError
+        The text does not parse, or names an unknown or repeated key.
+    """
+    found = _numbers(text)
+    bias, bits = found.pop("b", 0), found.pop("f", 32)
+    if bias not in (0, 1):
+        raise ProblemError(f"b is {bias} in problem text {text!r}, expected 0 or 1")
+    if bits not in (32, 64):
+        raise ProblemError(f"f is {bits} in problem text {text!r}, expected 32 or 64")
+    for key in _NEEDED:
+        if key not in found:
+            raise ProblemError(f"problem text {text!r} has no {key!r}, expected at least ic, ih, oc and kh")
+    for key, source in _COPIES.items():
+        if source in found:
+            found.setdefault(key, found[source])
+    return {**found, "bias": bool(bias), "dtype": f"float{bits}"}
+
+
+def _numbers(text: str) -> dict[str, int]:
+    """Number by key."""
+    whole = text.strip()
+    end = 0
+    found: dict[str, int] = {}
+    for match in _TOKEN.finditer(whole):
+        if match.start() != end:
+            break
+        end = match.end()
+        key, value = match.group(1), int(match.group(2))
+        if key not in (*_KEYS, "b", "f"):
+            raise ProblemError(f"unknown key {key!r} in problem text {text!r}, expected one of {' '.join(_KEYS)} b f")
+        if key in found:
+            raise ProblemError(f"key {key!r} stands twice in problem text {text!r}")
+        found[key] = value
+    if not whole or end != len(whole):
+        rest = whole[end:] or "nothing"
+        raise ProblemError(
+            f"malformed problem text {text!r} at {rest!r}, expected keys and numbers like 'ic64ih56oc64kh3ph1'"
+        )
+    return found

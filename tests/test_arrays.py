@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kernels import ArgumentError, DtypeError, ShapeError, conv2d
-from kernels.arrays import as_array
+from kernels.arguments import as_array
 
 _SRC = np.arange(2 * 3 * 6 * 5, dtype=np.float32).reshape(2, 3, 6, 5) % 7
 _WEI = np.arange(4 * 3 * 3 * 3, dtype=np.float32).reshape(4, 3, 3, 3) % 5

@@ -18,7 +18,7 @@ from torch_oracle import ask, border_of  # noqa: E402
 import kernels  # noqa: E402
 from kernels import Conv2dProblem, algorithms, conv2d, conv2d_reference  # noqa: E402
 from kernels.arguments import read_ints, read_padding  # noqa: E402
-from kernels.semantics import describe  # noqa: E402
+from kernels.geometry import describe  # noqa: E402
 
 #: One worker: it compiles each kernel once.
 pytestmark = pytest.mark.xdist_group("torch_semantics")
@@ -186,7 +186,7 @@ def test_a_tensor_is_read_where_it_lies() -> None:
     strided = torch.zeros(2, 3, 18, 8)[:, :, ::2]
     strided.copy_(src)
     np.testing.assert_allclose(conv2d(strided, wei, bia, padding=1, algorithm="direct_naive"), expected, atol=1e-5)
-    from kernels.arrays import as_array
+    from kernels.arguments import as_array
 
     assert as_array("input", src).ctypes.data == src.data_ptr()
     with pytest.raises(RuntimeError, match="requires grad"):

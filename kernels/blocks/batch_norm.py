@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.blocks.parameters import Parameter, Record
+from kernels.parameters import Parameter, Record
 
 __all__ = ["BatchNorm2d", "fold"]
 

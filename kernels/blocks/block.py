@@ -9,16 +9,15 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from kernels.arrays import as_array
+from kernels.arguments import as_array
 from kernels.blocks.batch_norm import BatchNorm2d, fold
-from kernels.blocks.parameters import Record
 from kernels.epilogue import Epilogue
 from kernels.errors import ShapeError
 from kernels.layers import Conv2d
 from kernels.machine.cpu import cache_bytes
+from kernels.parameters import IncompatibleKeys, Record, read_state
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem
-from kernels.state import IncompatibleKeys, read_state
 
 __all__ = ["Block", "Fused", "images_at_once"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arrays import as_array
+from kernels.arguments import as_array
 from kernels.blocks.block import Block, Fused, images_at_once
 from kernels.blocks.unfused import relu
 from kernels.epilogue import Epilogue

@@ -9,13 +9,12 @@ import numpy as np
 from kernels.arguments import Ints
 from kernels.blocks.block import Block, Fused
 from kernels.blocks.experts import PackedExperts, PlaneAverage, fastest_with_experts
-from kernels.blocks.parameters import Parameter, Record
 from kernels.errors import ArgumentError, ShapeError
 from kernels.functional import conv2d
 from kernels.layers import Conv2d
 from kernels.machine import threads as threading
+from kernels.parameters import Parameter, Record, own_array
 from kernels.plan import plan
-from kernels.state import own_array
 
 __all__ = ["DynamicConv2d", "Routing"]
 

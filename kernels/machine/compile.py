@@ -28,7 +28,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -41,7 +41,9 @@ from numba.core.registry import cpu_target
 
 __all__ = [
     "CompileCounter",
+    "CompileCounts",
     "cache_folder",
+    "compile_counts",
     "compiled",
     "inner",
     "load_piece",
@@ -143,8 +145,8 @@ def source_digest(module: str) -> str:
 def _environment() -> str:
     """What code depends on beside its source."""
     # As Numba sees the CPU: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES may say otherwise than the machine.
-    name = config.CPU_NAME or llvm.get_host_cpu_name()
-    features = config.CPU_FEATURES or llvm.get_host_cpu_features().flatten()
+    name = getattr(config, "CPU_NAME", None) or llvm.get_host_cpu_name()
+    features = getattr(config, "CPU_FEATURES", None) or llvm.get_host_cpu_features().flatten()
     settings = [f"{each}={getattr(config, each, None)!r}" for each in _SETTINGS]
     versions = numba.__version__, llvmlite.__version__, sys.version, sys.byteorder
     return "\n".join((*versions, name, features, *settings))
@@ -268,9 +270,36 @@ class CompileCounter:
     seconds = 0.0
 
 
+class CompileCounts(NamedTuple):
+    """What was compiled so far.
+
+    Attributes
+    ----------
+    pieces, loaded : int
+        Pieces of code that this process compiled, and that it took from the cache.
+    seconds : float
+        What compiling took.
+    """
+
+    pieces: int
+    loaded: int
+    seconds: float
+
+
+def compile_counts() -> CompileCounts:
+    """What this process compiled so far."""
+    return CompileCounts(CompileCounter.pieces, CompileCounter.loaded, CompileCounter.seconds)
+
+
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only other compiled code calls."""
-    return numba.njit(error_model="numpy", boundscheck=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    options: dict[str, Any] = {
+        "error_model": "numpy",
+        "boundscheck": False,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
+    return numba.njit(**options)(function)
 
 
 #: Code that is loaded lives as long as the process; pieces are few, since no extent is in a key.

@@ -28,10 +28,24 @@ from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, reg
 from kernels.machine.compile import assembly, compiled
 from kernels.machine.static import static
 
-__all__ = ["Elements", "Macrokernel", "Microkernel", "Offsets", "Record", "call", "macrokernel", "microkernel"]
+__all__ = [
+    "Doubles",
+    "Elements",
+    "Macrokernel",
+    "Microkernel",
+    "Offsets",
+    "Record",
+    "call",
+    "load_word",
+    "macrokernel",
+    "microkernel",
+    "store_word",
+]
 
-#: Annotations of a microkernel's parameters: addresses of elements of ``spec.dtype``, and of integers.
+#: Annotations of a microkernel's parameters: addresses of elements of ``spec.dtype``, of float64 whatever the spec,
+#: and of integers.
 Elements = Any
+Doubles = Any
 Offsets = Any
 
 
@@ -40,14 +54,15 @@ class Microkernel:
 
     def __init__(self, function: Callable[..., None]) -> None:
         self.function = function
-        functools.update_wrapper(self, function)
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
         parameters = list(inspect.signature(function).parameters.values())
         self._kinds = [str(each.annotation) for each in parameters[1:]]
         self.address = functools.lru_cache(maxsize=None)(self._address)
 
     def _arguments(self, spec: Any) -> tuple[types.Type, ...]:
         element = types.float32 if spec.dtype == "float32" else types.float64
-        kinds = {"Elements": types.CPointer(element), "Offsets": types.CPointer(types.intp)}
+        of = {"Elements": element, "Doubles": types.float64, "Offsets": types.intp}
+        kinds = {name: types.CPointer(typ) for name, typ in of.items()}
         return (static(spec).numba_type, *(kinds.get(kind, types.intp) for kind in self._kinds))
 
     def _address(self, spec: Hashable) -> int:
@@ -60,7 +75,7 @@ class Microkernel:
 
 
 def microkernel(function: Callable[..., None]) -> Microkernel:
-    """Make a microkernel of a function ``(spec, ...)``, whose other parameters are `Elements`, `Offsets` or ``int``.
+    """Make a microkernel of a function ``(spec, ...)``, whose others are `Elements`, `Doubles`, `Offsets` or ``int``.
 
     ``spec`` is a compile-time constant with an attribute ``dtype``; its ``repr`` has to tell it from every other.
     """
@@ -83,7 +98,7 @@ class Record(types.Type):
 @register_model(Record)
 class _RecordModel(PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Record) -> None:
-        super().__init__(dmm, fe_type, ir.IntType(types.intp.bitwidth).as_pointer())
+        super().__init__(dmm, fe_type, ir.IntType(8 * np.dtype(np.intp).itemsize).as_pointer())
 
 
 @infer_getattr
@@ -112,7 +127,7 @@ def call(typingctx: Any, address: Any, arguments: Any) -> Any:
         word = context.get_value_type(types.intp)
         passed = [
             context.cast(builder, builder.extract_value(values[1], i), typ, types.intp)
-            for i, typ in enumerate(arguments.types)
+            for i, typ in enumerate(arguments.types)  # type: ignore[attr-defined]
         ]
         target = ir.FunctionType(ir.VoidType(), [word] * len(passed)).as_pointer()
         builder.call(builder.inttoptr(values[0], target), passed)
@@ -121,12 +136,36 @@ def call(typingctx: Any, address: Any, arguments: Any) -> Any:
     return types.void(address, arguments), codegen
 
 
+@intrinsic
+def load_word(typingctx: Any, address: Any) -> Any:
+    """``load_word(address)``: the integer at an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word = context.get_value_type(types.intp)
+        return builder.load(builder.inttoptr(values[0], word.as_pointer()))
+
+    return types.intp(types.intp), codegen
+
+
+@intrinsic
+def store_word(typingctx: Any, address: Any, place: Any, value: Any) -> Any:
+    """``store_word(address, place, value)``: write the ``place``-th integer from an address on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word = context.get_value_type(types.intp)
+        first = builder.inttoptr(values[0], word.as_pointer())
+        builder.store(values[2], builder.gep(first, [values[1]]))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp), codegen
+
+
 class Macrokernel:
     """A loop nest ``(record, step, part, parts)``; made by `macrokernel`."""
 
     def __init__(self, function: Callable[..., None], fields: tuple[str, ...]) -> None:
         self.function, self.fields = function, fields
-        functools.update_wrapper(self, function)
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
 
     @functools.cached_property
     def address(self) -> int:

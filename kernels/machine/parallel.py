@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import struct
 from collections.abc import Callable
 
 import numba
@@ -16,65 +17,80 @@ from numba import prange, types
 from numba.core import cpu
 
 from kernels.machine.compile import compiled, inner
-from kernels.machine.microkernel import Macrokernel, call
+from kernels.machine.microkernel import Macrokernel, call, load_word, store_word
 
 __all__ = ["Launch", "address_of", "share_of"]
-
-_Entry = Callable[[int, int, int, int], None]
 
 
 @inner
 def share_of(work, part, parts):  # type: ignore[no-untyped-def]
-    """First item of ``work`` that thread ``part`` of ``parts`` takes, and the first of the next."""
+    """First item of ``work`` that thread ``part`` of ``parts`` takes, and the first of the next thread."""
     return part * work // parts, (part + 1) * work // parts
 
 
-def _region(address, record, steps, parts):  # type: ignore[no-untyped-def]
+def _one_thread(bound):  # type: ignore[no-untyped-def]
+    kernel, record, steps = _begin(bound)
+    for step in range(steps):
+        call(kernel, (record, step, 0, 1))
+
+
+def _many_threads(bound):  # type: ignore[no-untyped-def]
+    kernel, record, steps = _begin(bound)
+    parts = bound[3]
     for step in range(steps):
         for part in prange(parts):
-            call(address, (record, step, np.intp(part), parts))
+            call(kernel, (record, step, np.intp(part), parts))
+
+
+@inner
+def _begin(bound):  # type: ignore[no-untyped-def]
+    """Write the addresses of a call's arrays into the record, whose first fields they are."""
+    kernel, record, steps = bound[0], bound[1], bound[2]
+    for i in range(3):
+        store_word(record, i, load_word(bound[4 + i]))
+    return kernel, record, steps
+
+
+_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @functools.cache
-def _parallel() -> _Entry:
-    # Loads the threading layer, which the compiled region calls.
-    numba.get_num_threads()
+def _entry(is_parallel: bool) -> Callable[..., None]:
+    """``entry(bound)``: calls the macrokernel that the integers at ``bound`` describe; see `Launch`."""
+    arguments = (types.CPointer(types.intp),)
+    if not is_parallel:
+        return _ENTRY(compiled(_one_thread, arguments))
+    # Loads the threading layer, whose functions the compiled region calls.
     numba.np.ufunc.parallel._launch_threads()
-    address = compiled(_region, (types.intp,) * 4, "parallel", auto_parallel=cpu.ParallelOptions(True))
-    return _as_function(address)
+    return _ENTRY(compiled(_many_threads, arguments, auto_parallel=cpu.ParallelOptions(True)))
 
 
-def _as_function(address: int) -> _Entry:
-    return ctypes.CFUNCTYPE(None, *(ctypes.c_ssize_t,) * 4)(address)
-
-
-def _address_by_attribute(array: np.ndarray) -> int:
-    return array.ctypes.data
-
-
-def _address_in_object(array: np.ndarray) -> int:
-    # Where NumPy's C structure has it, behind the head of every Python object: a fifth of the time of the attribute.
-    address: int = ctypes.c_ssize_t.from_address(id(array) + object.__basicsize__).value
-    return address
+#: Where the address of its elements stands in an array object: first behind the head of every Python object.
+_PLACE = object.__basicsize__
 
 
 def _is_in_object() -> bool:
-    return all(_address_in_object(each) == each.ctypes.data for each in (np.empty(3), np.empty((4, 5))[2:, 1:]))
+    arrays = np.empty(3), np.empty((4, 5))[2:, 1:]
+    return all(ctypes.c_ssize_t.from_address(id(each) + _PLACE).value == each.ctypes.data for each in arrays)
 
 
-#: ``address_of(array)``: the address of an array's first element.
-address_of: Callable[[np.ndarray], int] = _address_in_object if _is_in_object() else _address_by_attribute
+#: Whether compiled code may read addresses from array objects, which takes a tenth of the time of asking for them.
+_IN_OBJECT = _is_in_object()
+
+
+def address_of(array: np.ndarray) -> int:
+    """Address of the first element of ``array``."""
+    return array.ctypes.data
 
 
 class Launch:
-    """A macrokernel bound to its record: ``launch(src, dst, residual)``.
+    """A macrokernel bound to its record: ``launch(src, dst, residual)``. It serves one call at a time.
 
     Parameters
     ----------
     kernel : Macrokernel
-        With the fields ``src``, ``dst`` and ``residual``, which each call sets to addresses of its arrays.
     record : ndarray of intp
-        What `Macrokernel.record` made.
+        What `Macrokernel.record` made. Each call writes the addresses of its arrays into it.
     threads : int
     steps : int
         Threads meet after each step.
@@ -85,17 +101,23 @@ class Launch:
     def __init__(
         self, kernel: Macrokernel, record: np.ndarray, threads: int, steps: int = 1, keep: tuple[object, ...] = ()
     ) -> None:
-        self.record, self._steps, self._threads, self._keep = record, steps, threads, keep
-        self._places = tuple(kernel.fields.index(name) for name in ("src", "dst", "residual"))
-        self._kernel, self._at = kernel.address, record.ctypes.data
-        self._entry = _as_function(self._kernel) if threads == 1 else _parallel()
+        self.record, self._keep = record, keep
+        self._call = _entry(threads > 1)
+        # What the entry reads: four integers, and where the addresses of the three arrays stand.
+        self._bound = np.array([kernel.address, record.ctypes.data, steps, threads, 0, 0, 0], np.intp)
+        self._argument = ctypes.c_void_p(self._bound.ctypes.data)
+        self._places = self._bound[4:].data.cast("B")
 
     def __call__(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
         """Run it over C-contiguous arrays."""
-        record, (source, target, added) = self.record, self._places
-        record[source], record[target], record[added] = address_of(src), address_of(dst), address_of(residual)
-        if self._threads == 1:
-            for step in range(self._steps):
-                self._entry(self._at, step, 0, 1)
-        else:
-            self._entry(self._kernel, self._at, self._steps, self._threads)
+        if _IN_OBJECT:
+            _PACK(self._places, 0, id(src) + _PLACE, id(dst) + _PLACE, id(residual) + _PLACE)
+            self._call(self._argument)
+            return
+        addresses = np.array([address_of(each) for each in (src, dst, residual)], np.intp)
+        first, width = addresses.ctypes.data, addresses.itemsize
+        _PACK(self._places, 0, first, first + width, first + 2 * width)
+        self._call(self._argument)
+
+
+_PACK = struct.Struct("3n").pack_into

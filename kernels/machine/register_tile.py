@@ -20,7 +20,7 @@ from kernels.machine.ir import data_pointer, fma, index_value, load_vector, scal
 from kernels.machine.static import StaticType
 from kernels.machine.tile_shape import TileShape
 
-__all__ = ["TileType", "tile_multiply", "tile_rank1", "tile_rows", "tile_transposed"]
+__all__ = ["TileType", "tile_multiply", "tile_rank1", "tile_rows", "tile_transposed", "tile_zeros"]
 
 
 class TileType(types.Type):
@@ -63,6 +63,19 @@ def tile_rows(typingctx: Any, shape: Any, row: Any, at: Any) -> Any:
         return result
 
     return tile(shape, row, at), codegen
+
+
+@intrinsic
+def tile_zeros(typingctx: Any, shape: Any, like: Any) -> Any:
+    """``tile_zeros(shape, like)``: a tile of zeros, of the elements that the array ``like`` has."""
+    if not isinstance(shape, StaticType):
+        return None
+    tile = TileType(shape.value, like.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(context.get_value_type(tile), None)
+
+    return tile(shape, like), codegen
 
 
 @intrinsic

@@ -1,4 +1,4 @@
-"""A layer's own arrays, and weights by torch's names: what is missing, unknown or does not fit, in torch's words."""
+"""Arrays that a layer owns, and state dicts by torch's names: what is missing or does not fit, in torch's words."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kernels.arrays import as_array, check_real
-from kernels.errors import ArgumentError, ShapeError, StateDictError
+from kernels.arguments import as_array, check_real
+from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 
-__all__ = ["IncompatibleKeys", "own_array", "read_state"]
+__all__ = ["IncompatibleKeys", "Parameter", "Record", "own_array", "read_state"]
 
 
 class IncompatibleKeys(NamedTuple):
@@ -81,3 +81,38 @@ def read_state(
 
 def _size(shape: tuple[int, ...]) -> str:
     return f"torch.Size({list(shape)})"
+
+
+class Record:
+    """A layer that is nothing but `Parameter` attributes.
+
+    Attributes
+    ----------
+    shapes : dict of str to tuple of int
+        The shape of every parameter, in torch's order.
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+        if self.dtype.name not in ("float32", "float64"):
+            raise DtypeError(f"dtype is {self.dtype}, expected float32 or float64")
+        self.shapes = shapes
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The arrays by torch's names, read-only."""
+        return dict(self._arrays)
+
+
+class Parameter:
+    """An array of a `Record`, read-only; assign to change it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: Record, owner: type) -> np.ndarray:
+        return record._arrays[self._name]
+
+    def __set__(self, record: Record, value: Any) -> None:
+        record._arrays[self._name] = own_array(self._name, value, record.shapes[self._name], record.dtype)

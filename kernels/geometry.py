@@ -1,21 +1,62 @@
-"""What torch checks of a convolution, in its order and words, and the problem that passes.
+"""What torch checks of a convolution, in its order and words; the problem that passes; and padding.
 
 Sentences are those of torch 2.13. Where its backends word one fault differently (weights of another
 dtype, a kernel of no extent, a dilation of zero), the words are those that it has without oneDNN.
+Padding that is not of zeros is a copy with a border of the input's own elements, as ``torch.nn.functional.pad``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from kernels.arguments import Padding
-from kernels.checks import check_not_negative, check_rank, check_same_strides, other_length, unknown_padding
 from kernels.errors import DtypeError, ShapeError
 from kernels.problem import Conv2dProblem
 
-__all__ = ["describe", "same_padding"]
+__all__ = ["check_channels", "check_same_strides", "describe", "pad", "same_padding"]
+
+
+def check_channels(name: str, channels: int, groups: int) -> None:
+    """Refuse channels of a layer that its groups do not share evenly."""
+    if channels % groups:
+        raise ShapeError(f"{name} must be divisible by groups")
+
+
+def check_rank(shape: Sequence[int]) -> None:
+    """Refuse an input with other than 3 or 4 dimensions."""
+    if len(shape) not in (3, 4):
+        raise ShapeError(
+            f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(shape)}"
+        )
+
+
+def check_not_negative(padding: Sequence[int]) -> None:
+    """Refuse padding that would cut."""
+    if min(padding) < 0:
+        raise ShapeError("negative padding is not supported")
+
+
+def check_same_strides(stride: Sequence[int]) -> None:
+    """Refuse strides with ``"same"``."""
+    if any(step != 1 for step in stride):
+        raise ShapeError("padding='same' is not supported for strided convolutions")
+
+
+def unknown_padding(padding: str) -> ShapeError:
+    """For a string that is no padding."""
+    return ShapeError(f"Invalid padding string: '{padding}'")
+
+
+def other_length(name: str, value: Sequence[int], rank: int) -> ShapeError:
+    """For a sequence with other than a number an axis."""
+    return ShapeError(
+        f"expected {name} to be a single integer value or a list of {rank} values "
+        f"to match the convolution dimensions, but got {name}={value}"
+    )
+
 
 _COMPUTED = ("float32", "float64")
 
@@ -233,3 +274,90 @@ def _not_computed(array: np.ndarray) -> DtypeError:
 
 def _size(shape: Sequence[int]) -> str:
     return str(list(shape))
+
+
+#: torch's name: NumPy's.
+_NUMPY_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
+
+_Sides = tuple[tuple[int, int], tuple[int, int]]
+
+
+def pad(
+    src: np.ndarray,
+    mode: str,
+    padding: Padding,
+    weight: tuple[int, ...],
+    stride: list[int],
+    dilation: list[int],
+    groups: int,
+) -> np.ndarray:
+    """``src`` with the border that ``torch.nn.Conv2d(padding_mode=mode)`` puts around it.
+
+    Parameters
+    ----------
+    src : ndarray, shape (N, C, H, W) or (C, H, W)
+    mode : {"reflect", "replicate", "circular"}
+    padding : list of int or str
+    weight : tuple of int
+        Shape of the weights, which ``"same"`` asks for.
+    stride, dilation : list of int
+    groups : int
+
+    Returns
+    -------
+    ndarray
+        ``src`` itself where there is nothing to add.
+
+    Raises
+    ------
+    ShapeError
+        The input is too small for the border, or has no elements to take it from.
+    """
+    check_rank(src.shape)
+    rows, columns = _sides(src, padding, weight, stride, dilation, groups)
+    check_not_negative((*rows, *columns))
+    _check(src.shape, mode, rows, columns)
+    if not any((*rows, *columns)):
+        return src
+    return np.pad(src, [(0, 0)] * (src.ndim - 2) + [rows, columns], mode=_NUMPY_MODES[mode])
+
+
+def _sides(
+    src: np.ndarray, padding: Padding, weight: tuple[int, ...], stride: list[int], dilation: list[int], groups: int
+) -> _Sides:
+    """Rows above and below, columns to the left and to the right."""
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding == "same":
+        shape = src.shape if src.ndim == 4 else (1, *src.shape)
+        before, after = same_padding(shape, weight, stride, dilation, groups)
+        return (before[0], after[0]), (before[1], after[1])
+    if isinstance(padding, str):
+        raise unknown_padding(padding)
+    if len(padding) != 2:
+        raise other_length("padding", padding, 2)
+    return (padding[0], padding[0]), (padding[1], padding[1])
+
+
+def _check(shape: tuple[int, ...], mode: str, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    if mode == "circular":
+        if max(rows) > shape[-2] or max(columns) > shape[-1]:
+            raise ShapeError("Padding value causes wrapping around more than once.")
+        return
+    if 0 in (shape if len(shape) == 3 else shape[1:]):
+        raise ShapeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions "
+            f"for input, but got: {list(shape)}"
+        )
+    if mode == "reflect":
+        # The numbers are places in the argument list of torch's own function.
+        for place, axis, amount in ((4, -1, columns), (6, -2, rows)):
+            if max(amount) >= shape[axis]:
+                raise ShapeError(
+                    f"Argument #{place}: Padding size should be less than the corresponding input dimension, "
+                    f"but got: padding {amount} at dimension {len(shape) + axis} of input {list(shape)}"
+                )
