@@ -185,6 +185,7 @@ class _Screened:
         self.begun = False
         self._several = len({(bout.threads, bout.cache) for bout in bouts}) > 1
         self._processes = request.processes
+        self._steps = len(bouts) * request.processes
         names = [task.contender.name for own in bouts.values() for task in own]
         self._widths = (
             max(map(len, map(self._name, bouts)), default=0), max(map(len, names), default=0), 7, 10,
@@ -198,7 +199,9 @@ class _Screened:
     def head(self) -> str:
         """The line above the first."""
         self.begun = True
-        return f"After one process of {self._processes}:\n" + self._joined(OVERVIEW_HEADINGS)
+        # Below it every line has a count such as [1/105] in front.
+        indent = " " * (2 * len(str(self._steps)) + 4)
+        return f"After one process of {self._processes}:\n{indent}{self._joined(OVERVIEW_HEADINGS)}"
 
     def line(self, bout: Bout, rows: Sequence[Row]) -> str:
         """One layer."""
