@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kernels.algorithms.im2col.blocking import Sizes
-
 from kernels.costs.amounts import (
     LINE_BYTES,
     Amounts,
