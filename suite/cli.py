@@ -1,34 +1,69 @@
-"""The command line: ``convmark``, or ``python -m suite``."""
+"""The command line: ``convmark``, or ``python -m suite``.
+
+A command's module is imported when it is asked for: help takes no second, and what only one command needs
+(Numba, pandas, drawing) is not loaded for the others.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import typer
-
-from kernels import ProblemError, TunedError, UnknownAlgorithm, UnsupportedProblem
-from suite import options
-from suite.catalogue import UnknownNetwork, WorkloadError
-from suite.commands import aa, explain, gate, history, memory, profile, tune
-from suite.commands.blocks import EXAMPLES as BLOCK_EXAMPLES
-from suite.commands.blocks import blocks
-from suite.commands.listing import list_, machine
-from suite.commands.report import report
-from suite.commands.run import run
-from suite.commands.verify import verify
-from suite.contenders import UnknownContender
-from suite.report.foreign import ForeignError
-from suite.run_folder import StoreError
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 __all__ = ["app", "main"]
 
-#: What a person can ask for wrongly; everything else that is raised is a bug and shows itself.
-_BAD_INPUT = (
-    UnknownNetwork, UnknownAlgorithm, UnknownContender, UnsupportedProblem, ProblemError, WorkloadError, StoreError,
-    ForeignError, TunedError,
-)  # fmt: skip
+#: Commands in the order of the help: the module of `suite.commands` and the function that is one, and the first
+#: sentence of that function's docstring.
+_COMMANDS = {
+    "list": ("listing", "list_", "List networks, algorithms, peers and blocks, or the layers of networks."),
+    "machine": ("listing", "machine", "Describe this machine and measure its limits."),
+    "verify": ("verify", "verify", "Check every algorithm against the float64 oracle, without timing."),
+    "run": ("run", "run", "Verify, time, store and report."),
+    "blocks": (
+        "blocks",
+        "blocks",
+        "Verify and time blocks of several layers, fused and not, beside other libraries; store and report.",
+    ),
+    "report": ("report", "report", "Print a run, and write its report."),
+    "explain": (
+        "explain",
+        "explain",
+        "Show what the cost model predicts of each algorithm beside what is measured, and why one is chosen.",
+    ),
+    "tune": (
+        "tune",
+        "tune",
+        'Time the algorithms that may be the fastest, and remember for algorithm="auto" how long they took.',
+    ),
+    "memory": (
+        "memory",
+        "memory",
+        'Show what the layers of networks take of memory, with the algorithm that algorithm="auto" chooses.',
+    ),
+    "profile": ("profile", "profile", "Time the phases of Winograd and FFT on one thread, each against its own limit."),
+    "gate": ("gate", "gate", "Compare two revisions of the kernels, measured in turns on this machine."),
+    "aa": ("aa", "aa", "Measure the same code as both sides, with and without slowdowns of known size."),
+    "history": (
+        "history",
+        "history",
+        "Read all stored runs, ours and asv's, and find the commits at which a speed changed, machine by machine.",
+    ),
+    "cache": ("cache", "cache", "Show where compiled code is kept and how much there is of it, or remove what is old."),
+}
+
+#: What a person can ask for wrongly, by where it is defined; everything else that is raised is a bug and shows itself.
+_BAD_INPUT = {
+    "kernels": ("ProblemError", "TunedError", "UnknownAlgorithm", "UnsupportedProblem"),
+    "suite.catalogue": ("UnknownNetwork", "WorkloadError"),
+    "suite.contenders": ("UnknownContender",),
+    "suite.report.foreign": ("ForeignError",),
+    "suite.run_folder": ("StoreError",),
+}
 
 _EXIT_CODES = """
 \b
@@ -41,8 +76,41 @@ Exit codes:
 gate, aa and history have exit codes of their own: see their help.
 """
 
+
+class _Lazy(TyperGroup):
+    """Knows its commands by name, and makes one when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*_COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _command(cmd_name) if cmd_name in _COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = formatter.width - 6 - max(map(len, _COMMANDS))
+        stubs = [
+            (name, TyperCommand(name, help=said).get_short_help_str(width)) for name, (*_, said) in _COMMANDS.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(stubs)
+
+
+def _command(name: str) -> Any:
+    """A command with its options, its examples and its exit codes."""
+    from suite import options
+
+    module_name, function, _ = _COMMANDS[name]
+    module = importlib.import_module(f"suite.commands.{module_name}")
+    examples = module.EXAMPLES
+    lines = options.examples(*(examples[name] if isinstance(examples, dict) else examples))
+    one = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    one.command(name, epilog="\n".join((lines, getattr(module, "EXIT_CODES", ""))))(getattr(module, function))
+    return get_command(one)
+
+
 app = typer.Typer(
     name="convmark",
+    cls=_Lazy,
     help="Verify, time and compare convolutions on this machine.",
     epilog=_EXIT_CODES,
     no_args_is_help=True,
@@ -52,64 +120,28 @@ app = typer.Typer(
 )
 
 
-def _command(name: str, function: Callable[..., None], examples: Sequence[str], exit_codes: str = "") -> None:
-    app.command(name, epilog="\n".join((options.examples(*examples), exit_codes)))(function)
+@app.callback()
+def _convmark() -> None:
+    """Verify, time and compare convolutions on this machine."""
 
 
-_command("list", list_, ("convmark list", "convmark list -n resnet50", "convmark list --json"))
-_command("machine", machine, ("convmark machine", "convmark machine -t 1,2 --json"))
-_command(
-    "verify",
-    verify,
-    (
-        "convmark verify --all",
-        "convmark verify -a fft_tile16 -p ic8ih20oc8kh5ph2",
-        "convmark verify --accuracy",
-        "convmark verify --accuracy -a winograd_f6x3 -n vgg19 --json",
-    ),
-)
-_command(
-    "run",
-    run,
-    (
-        "convmark run",
-        "convmark run -n resnet50 --contender all --threads 1,2",
-        "convmark run -n vgg19 -c winograd_f4x3 -c peers --cache warm,cold",
-        "convmark run --resume latest",
-    ),
-)
-_command("blocks", blocks, BLOCK_EXAMPLES)
-_command(
-    "report",
-    report,
-    ("convmark report", "convmark report latest --asv .asv/results --pytest-benchmark out.json"),
-)
-_command("explain", explain.explain, explain.EXAMPLES)
-_command("tune", tune.tune, tune.EXAMPLES)
-_command("memory", memory.memory, memory.EXAMPLES)
-_command("profile", profile.profile, profile.EXAMPLES)
-_command(
-    "gate",
-    gate.gate,
-    ("convmark gate --base main", "convmark gate --base v1.0 --head HEAD -n resnet50 --minutes 30 -t 1,2"),
-    gate.EXIT_CODES,
-)
-_command(
-    "aa",
-    aa.aa,
-    ("convmark aa", "convmark aa --generations 60 --json", "convmark aa --resume results/aa/DIR"),
-    aa.EXIT_CODES,
-)
-_command("history", history.history, history.EXAMPLES, history.EXIT_CODES)
+def _is_bad_input(error: Exception) -> bool:
+    kinds: tuple[Any, ...] = tuple(
+        getattr(sys.modules[module], name) for module, names in _BAD_INPUT.items() if module in sys.modules
+        for name in names
+    )  # fmt: skip
+    return isinstance(error, kinds)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; bad input is one sentence on stderr."""
     try:
         app(args=arguments, prog_name="convmark")
-    except _BAD_INPUT as error:
-        print(f"convmark: {error}", file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not _is_bad_input(error):
+            raise
+        print(f"convmark: {error}", file=sys.stderr)
+        sys.exit(2)
     sys.exit(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -44,6 +44,13 @@ class Company:
         self._compiled = compiled
         self._start = start
         self._staff: dict[str, Staff] = {}
+        self._loaded: set[str] = set()
+
+    def call(self, contenders: Iterable[str]) -> None:
+        """Start the processes of several: while one is waited for, the others start as well."""
+        for name in contenders:
+            if name not in self._staff:
+                self._staff[name] = self._start(name, self.threads, self._compiled)
 
     def hire(self, contender: str) -> Staff:
         """The contender's process, its library loaded.
@@ -53,19 +60,21 @@ class Company:
         WorkerError
             The library could not be loaded.
         """
-        if contender not in self._staff:
-            self._staff[contender] = self._start(contender, self.threads, self._compiled)
+        self.call((contender,))
+        if contender not in self._loaded:
             try:
                 self._staff[contender].ask("load", contender=contender, threads=self.threads)
             except WorkerError:
                 self.dismiss(contender)
                 raise
+            self._loaded.add(contender)
         return self._staff[contender]
 
     def dismiss(self, contender: str) -> None:
         """End a process; the next layer gets a new one."""
         if contender in self._staff:
             self._staff.pop(contender).close()
+            self._loaded.discard(contender)
 
     def __enter__(self) -> Company:
         return self

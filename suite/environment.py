@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 import numpy as np
-import pandas as pd
 
 import kernels
 from suite import probes
@@ -146,7 +146,7 @@ def this_machine() -> Machine:
         numpy=np.__version__,
         numba=numba.__version__,
         llvmlite=llvmlite.__version__,
-        pandas=pd.__version__,
+        pandas=metadata.version("pandas"),
         commit=commit,
         dirty=dirty,
         sources=_sources(),

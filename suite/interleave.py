@@ -3,10 +3,13 @@
 They are prepared and judged one after the other, and then measured round by round, so that a
 drift of the machine hits all alike: in one generation of processes forwards, in the next
 backwards (AB AB, then BA BA). What they did in one generation are pairs for `suite.statistics`.
+
+Where a schedule has a screen, those that a round shows to be too slow take part in no further one.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ from suite.load import LoadGuard
 from suite.meter import Sample
 from suite.outcome import Take
 from suite.process import WorkerError
+from suite.screen import NO_SCREEN, Screen
 from suite.verify import Check
 from suite.works import AnyReferee, Work
 
@@ -54,6 +58,8 @@ class Schedule:
         How often a disturbed visit is repeated.
     settle_s : float
         How long it is waited for the machine to become quiet.
+    screen : Screen
+        Who leaves after a round.
     """
 
     visit_s: float = 0.01
@@ -62,6 +68,7 @@ class Schedule:
     cold_bytes: int = 0
     retries: int = 3
     settle_s: float = 2.0
+    screen: Screen = NO_SCREEN
 
 
 @dataclass
@@ -69,31 +76,48 @@ class Entrant:
     """A contender in one process, on one problem, and what it did.
 
     ``slowdown`` is a fraction of its own time that is spent idly within every timed call:
-    a slowdown whose size is known, to find out whether it is seen.
+    a slowdown whose size is known, to find out whether it is seen. ``told`` hears in a word what
+    it is doing.
     """
 
     contender: Contender
     staff: Staff
     take: Take
     slowdown: float = 0.0
+    told: Callable[[str], None] = lambda phase: None
 
 
-def admit(entrant: Entrant, problem: Work, referee: AnyReferee, *, integers: bool = True) -> None:
+def admit(
+    entrant: Entrant,
+    problem: Work,
+    referee: AnyReferee,
+    *,
+    integers: bool = True,
+    judged: Callable[[Take], bool] = lambda take: False,
+) -> None:
     """Prepare and judge; the take says what came of it.
 
     Whole numbers are asked for only where ``integers``, and of no peer. Times are those of
-    normal values.
+    normal values. What another process computed and ``judged`` says was right, is not judged again.
     """
     contender, take = entrant.contender, entrant.take
     fills = referee.fills if integers and not contender.is_peer else referee.fills[-1:]
     try:
         for fill in fills:
-            reply = entrant.staff.ask("prepare", contender=contender.name, problem=str(problem), fill=fill)
+            entrant.told("preparing")
+            # What was prepared on another fill has nothing left to compile: once is enough to time it.
+            reply = entrant.staff.ask(
+                "prepare", contender=contender.name, problem=str(problem), fill=fill, twice=len(fills) == 1,
+                told=entrant.told,
+            )  # fmt: skip
             # The first preparation of all compiles, whichever fill it has.
             take.first_s = reply["first_s"] if take.first_s is None else take.first_s
             take.first_call_s = reply["first_call_s"] if take.first_call_s is None else take.first_call_s
             take.prepare_s = reply["prepare_s"]
             take.chosen, take.workspace_bytes = reply["chosen"], reply["workspace_bytes"]
+            if judged(take):
+                continue
+            entrant.told("verifying")
             check = _judge(entrant, problem, referee, fill)
             if not np.isnan(check.rel_error):
                 take.rel_error = check.rel_error
@@ -133,11 +157,12 @@ def take_turns(
     """
     running = [each for each in entrants if each.take.status == "ok"]
     visits: dict[int, list[_Visit]] = {id(each): [] for each in running}
+    spent = dict.fromkeys(visits, 0.0)
     guard.settle(schedule.settle_s)
     end = time.perf_counter() + schedule.spend_s * len(running)
     # Everybody comes after somebody else: who came after himself, as at the turn of ABBA, would
     # find warm caches. (Whoever stood in the middle was 2.5 % slower than the same code at an end.)
-    order = running[::-1] if backwards else running
+    order = running[::-1] if backwards else [*running]
     for number in range(schedule.rounds):
         if number > 1 and time.perf_counter() > end:
             break
@@ -145,10 +170,19 @@ def take_turns(
             if entrant.take.status != "ok":
                 continue
             before(entrant)
+            entrant.told("timing")
+            begun = time.perf_counter()
             try:
                 visits[id(entrant)].append(_visit(entrant, schedule, guard))
             except WorkerError as error:
                 entrant.take.status, entrant.take.reason = "failed", str(error)[:LONGEST_REASON]
+            spent[id(entrant)] += time.perf_counter() - begun
+        slow = _slow(order, visits, schedule.screen)
+        for entrant in [each for each in order if each.contender.name in slow]:
+            order.remove(entrant)
+            # What a slow one spent is not the others'.
+            if math.isfinite(end):
+                end += spent[id(entrant)] - schedule.spend_s
     for entrant in running:
         if entrant.take.status == "ok":
             _sum_up(entrant.take, visits[id(entrant)])
@@ -159,6 +193,16 @@ class _Visit:
     every: list[Sample]
     quiet: list[Sample]
     complaint: str
+
+
+def _slow(entrants: Sequence[Entrant], visits: dict[int, list[_Visit]], screen: Screen) -> set[str]:
+    """Who is too slow for another round, of those that had enough undisturbed samples."""
+    times = {}
+    for each in entrants:
+        quiet = [sample.seconds for visit in visits[id(each)] for sample in visit.quiet]
+        if each.take.status == "ok" and len(quiet) >= _LEAST:
+            times[each.contender.name] = float(np.median(quiet))
+    return screen.slow(times, {each.contender.name for each in entrants if each.contender.is_peer})
 
 
 def _visit(entrant: Entrant, schedule: Schedule, guard: LoadGuard) -> _Visit:

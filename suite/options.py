@@ -12,6 +12,7 @@ __all__ = [
     "Batch",
     "Cache",
     "Contenders",
+    "Details",
     "Every",
     "Json",
     "MaxError",
@@ -27,6 +28,7 @@ __all__ = [
     "Resume",
     "RunName",
     "Seconds",
+    "Slower",
     "Threads",
     "examples",
 ]
@@ -59,6 +61,14 @@ Threads = Annotated[
 ]
 Seconds = Annotated[float, typer.Option("--seconds", metavar="S", help="Seconds of samples a row.")]
 Processes = Annotated[int, typer.Option("--processes", metavar="N", help="Fresh processes a contender.")]
+Slower = Annotated[
+    float,
+    typer.Option(
+        "--slower", metavar="X",
+        help="Contenders slower than X times a layer's fastest in the first process are measured in no other; 0: all.",
+    ),
+]  # fmt: skip
+Details = Annotated[bool, typer.Option("--details", help="Print a table per layer too, and all that the report has.")]
 Cache = Annotated[
     str, typer.Option("--cache", metavar="KIND", help="Caches before a call: warm, cold (emptied), or warm,cold.")
 ]

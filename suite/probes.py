@@ -20,8 +20,8 @@ from numba import prange
 from kernels.machine import cpu, register_tile, tile_memory, tile_shape
 from kernels.machine.static import static
 from kernels.machine.threads import limited_to, resolve
-from kernels.problem import Conv2dProblem
 from kernels.phases import Phase, profile
+from kernels.problem import Conv2dProblem
 
 __all__ = [
     "PHASED",

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -108,9 +108,13 @@ class Worker:
         self.threads = threads
         self._patience_s = patience_s
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
-        with _pinned(measuring_cpus(threads)):
+        cpus = measuring_cpus(threads)
+        # One thread goes to its core once everything is imported: processes that start together need not
+        # share that core. A pool's threads stay on the cores that they were started on.
+        alone = [str(cpu) for cpu in cpus] if threads == 1 else []
+        with _pinned(frozenset() if alone else cpus):
             self._process = subprocess.Popen(
-                [python, "-m", "suite.worker", str(os.getpid())],
+                [python, "-m", "suite.worker", str(os.getpid()), *alone],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, cwd=sources,
                 env=worker_environment(threads, compiled, sources),
             )  # fmt: skip
@@ -120,8 +124,15 @@ class Worker:
         """The process's number."""
         return self._process.pid
 
-    def ask(self, do: str, **request: Any) -> dict[str, Any]:
+    def ask(self, do: str, told: Callable[[str], None] = lambda phase: None, **request: Any) -> dict[str, Any]:
         """One request and its reply; an array is in it as ``array``.
+
+        Parameters
+        ----------
+        do : str
+        told : callable
+            Told in a word what the process does meanwhile, where it says so.
+        **request
 
         Raises
         ------
@@ -133,7 +144,7 @@ class Worker:
         alarm.daemon = True
         alarm.start()
         try:
-            reply = self._exchange({"do": do, **request})
+            reply = self._exchange({"do": do, **request}, told)
         finally:
             alarm.cancel()
         if reply is None:
@@ -142,7 +153,7 @@ class Worker:
             raise WorkerError(str(reply["error"]))
         return reply
 
-    def _exchange(self, request: dict[str, Any]) -> dict[str, Any] | None:
+    def _exchange(self, request: dict[str, Any], told: Callable[[str], None]) -> dict[str, Any] | None:
         """``None`` where the process ended instead of answering."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
@@ -150,10 +161,14 @@ class Worker:
             self._process.stdin.flush()
         except BrokenPipeError:
             return None
-        line = self._process.stdout.readline()
-        if not line.endswith(b"\n"):
-            return None
-        reply: dict[str, Any] = json.loads(line)
+        while True:
+            line = self._process.stdout.readline()
+            if not line.endswith(b"\n"):
+                return None
+            reply: dict[str, Any] = json.loads(line)
+            if "phase" not in reply:
+                break
+            told(reply["phase"])
         if "bytes" in reply:
             content = self._process.stdout.read(reply["bytes"])
             if len(content) < reply["bytes"]:

@@ -30,19 +30,23 @@ class Watch:
         Steps.
     done : int
         Steps that are done already.
+    effort : float, optional
+        What all steps together take, those that are done left out, in a unit that `done_with` counts in as
+        well: what the time left is estimated by. Else every step takes 1.
     """
 
-    def __init__(self, console: Console, total: int, done: int = 0) -> None:
+    def __init__(self, console: Console, total: int, done: int = 0, effort: float | None = None) -> None:
         self._console = console
         self._total = total
         self._count = done
+        self._steps, self._at = done, ""
         self._where: tuple[str, ...] | None = None
         self._rows: list[Row] = []
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[steps]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeLeftColumn(),
@@ -50,15 +54,41 @@ class Watch:
             transient=True,
             speed_estimate_period=_ESTIMATE_S,
         )
-        self._line = self._bar.add_task("", total=total, completed=done)
+        self._line = self._bar.add_task("", total=total - done if effort is None else effort, steps=self._so_far())
+
+    def _so_far(self) -> str:
+        return f"{self._steps}/{self._total}"
 
     def at(self, layer: Layer, contender: str) -> None:
         """Something starts."""
-        self._bar.update(self._line, description=f"{layer.network}/{layer.name} {contender}")
+        self._at = f"{layer.network}/{layer.name} {contender}"
+        self._bar.update(self._line, description=self._at)
 
-    def done_with(self, where: tuple[str, ...], rows: Sequence[Row]) -> None:
+    def doing(self, phase: str) -> None:
+        """What goes on there, in a word such as ``compiling``."""
+        self._bar.update(self._line, description=f"{self._at}: {phase}")
+
+    def expect(self, effort: float) -> None:
+        """What all steps that are not done take together is known better."""
+        self._bar.update(self._line, total=self._bar.tasks[0].completed + effort)
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def _advance(self, effort: float) -> None:
+        self._steps += 1
+        self._bar.update(self._line, advance=effort, steps=self._so_far())
+
+    def done_and_said(self, line: str, effort: float = 1.0) -> None:
+        """A step is done, and a line of its own tells what came of it."""
+        self._advance(effort)
+        self._count += 1
+        self.say(f"{f'[{self._steps}/{self._total}]':>{2 * len(str(self._total)) + 3}} {line}")
+
+    def done_with(self, where: tuple[str, ...], rows: Sequence[Row], effort: float = 1.0) -> None:
         """A step is done: what came of it, by status and time."""
-        self._bar.advance(self._line)
+        self._advance(effort)
         if self._console.is_terminal:
             return
         # Steps of one layer share a line.

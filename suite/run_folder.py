@@ -128,7 +128,7 @@ class Run:
             Told, in a sentence, of each line that is not whole.
         """
         bouts = {bout.key: bout for bout in bouts_of(self.request.tasks())}
-        found = Ledger()
+        found = Ledger(screen=self.request.screen)
         for line in read_lines(self.folder / _TAKES, warn):
             try:
                 bout, generation = bouts.get(tuple(line["bout"])), int(line["generation"])

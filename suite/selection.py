@@ -14,6 +14,7 @@ from suite.blocks.problem import Block
 from suite.catalogue import Layer, blocks, layers, networks
 from suite.contenders import Contender, select_contenders
 from suite.probes import resolve_threads
+from suite.screen import Screen
 
 __all__ = [
     "CACHES",
@@ -157,6 +158,9 @@ class Request:
     blocks : tuple of str
         Blocks, by name, kind or text; where there are any, contenders are those on blocks, and
         networks and problems are not looked at.
+    slower : float
+        Contenders that take more than so many times the fastest in the first process are measured in
+        no other; 0 for none.
     """
 
     networks: tuple[str, ...]
@@ -169,6 +173,12 @@ class Request:
     caches: tuple[str, ...] = ("warm",)
     reference: str = ""
     blocks: tuple[str, ...] = ()
+    slower: float = 0.0
+
+    @property
+    def screen(self) -> Screen:
+        """Who is measured in one process only."""
+        return Screen(self.slower if self.processes > 1 else 0.0, self.reference)
 
     def tasks(self) -> list[Task]:
         """Every task, those of a bout together.

@@ -58,10 +58,13 @@ def rows_of_bout(bout: Bout, tasks: Sequence[Task], ledger: Ledger, limits: Limi
     peers = {task.contender.name for task in tasks if task.contender.is_peer}
     best_peer = _fastest({name: each for name, each in outcomes.items() if name in peers})
     against = reference if reference in outcomes else best_peer or _fastest(outcomes)
-    rows = []
+    rows, slow = [], ledger.slow(bout, tasks)
     for task in tasks:
         outcome = outcomes[task.contender.name]
-        row: Row = {**identity_of(task), "status": outcome.status, "reason": outcome.reason, **dict.fromkeys(MEASURED)}
+        reason = outcome.reason
+        if task.contender.name in slow and outcome.status == "ok" and len(outcome.takes) == 1:
+            reason = "; ".join(filter(None, (reason, ledger.screen.reason)))
+        row: Row = {**identity_of(task), "status": outcome.status, "reason": reason, **dict.fromkeys(MEASURED)}
         errors = [take.rel_error for take in outcome.takes if take.rel_error is not None]
         row["rel_error"] = max(errors, default=None)
         if outcome.timed:

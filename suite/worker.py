@@ -5,10 +5,14 @@ JSON on stdin and stdout; an array follows its reply as plain bytes. What librar
 goes to stderr. The worker ends when its stdin does, and where the system can do it, it is
 killed with its parent: nobody measures for a dead runner.
 
+While a library prepares, the first piece of code that it compiles is announced by a line of its own
+before the reply: ``{"phase": "compiling"}``.
+
 requests:
   load     contender, threads          import the library  -> load_s, version
   offers   problems                    our algorithms      -> algorithms: name -> refusals, standard
-  prepare  contender, problem, fill    get ready, twice    -> first_s, first_call_s, prepare_s, ...
+  prepare  contender, problem, fill,   get ready, once or  -> first_s, first_call_s, prepare_s, ...
+           twice                       twice
   result                               one call            -> shape, dtype, touched, bytes
   time     budget_s, least, most, ...  samples             -> samples, own_s
 """
@@ -22,11 +26,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, astuple
 from typing import Any, BinaryIO
 
 import numpy as np
+from numba.core import event
 
 from kernels import Conv2dProblem, algorithms
 from suite.blocks.inputs import BlockInputs
@@ -34,7 +40,7 @@ from suite.contenders import Prepared
 from suite.inputs import Inputs
 from suite.meter import Evictor, Sample, calls_per_sample, slowed, take_sample
 from suite.verify import Standard
-from suite.works import Work, contender_of, fill_work, read_work
+from suite.works import contender_of, fill_work, read_work
 
 __all__ = ["Desk", "main"]
 
@@ -44,16 +50,43 @@ _PR_SET_PDEATHSIG = 1
 #: Calls that take longer need no call before they are timed.
 _LONG_S = 5e-3
 
+#: Calls that take longer are not tried first to find out how many of them make a sample.
+_SURELY_LONG_S = 0.1
+
+
+class _Compiling(event.Listener):
+    """Says ``compiling`` when Numba runs its first pass over a function."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said = False
+
+    def on_start(self, event: event.Event) -> None:
+        if not self._said:
+            self._said = True
+            self._say("compiling")
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
 
 class Desk:
-    """Answers requests, one after the other."""
+    """Answers requests, one after the other.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    say : callable
+        Told in a word what goes on in a request that takes long.
+    """
+
+    def __init__(self, say: Callable[[str], None] = lambda phase: None) -> None:
+        self._say = say
         self._threads = 1
-        self._problem: Work | None = None
-        self._fill = "normal"
+        self._sums: dict[str, int] = {}
+        self._first: object = None
         self._inputs: Inputs | BlockInputs | None = None
         self._prepared: Prepared | None = None
+        self._call_s = 0.0
         # By bytes to evict: calls a sample, and seconds of one.
         self._calls: dict[int, tuple[int, float]] = {}
         self._slowed: dict[float, Callable[[], object]] = {}
@@ -90,36 +123,43 @@ class Desk:
             }
         }, None
 
-    def _prepare(self, contender: str, problem: str, fill: str) -> tuple[dict[str, Any], None]:
+    def _prepare(self, contender: str, problem: str, fill: str, twice: bool = True) -> tuple[dict[str, Any], None]:
         """The first time compiles or loads compiled code; what is left the second time is preparing."""
         # What the last one held goes first: two of a large problem need not fit into memory.
-        self._prepared, found = None, contender_of(contender)
-        self._problem, self._fill = read_work(problem), fill
-        self._inputs = fill_work(self._problem, fill)
-        start = time.perf_counter()
-        # Kept while it is called: what is bound to an array does not always keep the array.
-        first_prepared = found.prepare(self._problem, self._inputs, self._threads)
-        called = time.perf_counter()
-        first_prepared.call()
-        first = time.perf_counter()
-        del first_prepared
-        released = time.perf_counter()
-        self._prepared = found.prepare(self._problem, self._inputs, self._threads)
-        prepared = time.perf_counter()
+        self._prepared = self._first = None
+        found, work = contender_of(contender), read_work(problem)
+        self._inputs = fill_work(work, fill)
+        self._sums = _sums(self._inputs)
+        with event.install_listener("numba:run_pass", _Compiling(self._say)):
+            start = time.perf_counter()
+            # Kept while it is called: what is bound to an array does not always keep the array.
+            self._prepared = found.prepare(work, self._inputs, self._threads)
+            called = time.perf_counter()
+            self._first = self._prepared.call()
+            first = time.perf_counter()
+        prepare_s = called - start
+        if twice:
+            self._prepared = self._first = None
+            released = time.perf_counter()
+            self._prepared = found.prepare(work, self._inputs, self._threads)
+            prepare_s = time.perf_counter() - released
+        self._call_s = first - called
         self._calls, self._slowed = {}, {}
         return {
             "first_s": first - start,
             "first_call_s": first - called,
-            "prepare_s": prepared - released,
+            "prepare_s": prepare_s,
             "chosen": self._prepared.chosen,
             "workspace_bytes": self._prepared.workspace_bytes,
         }, None
 
     def _result(self) -> tuple[dict[str, Any], np.ndarray]:
-        assert self._prepared is not None and self._inputs is not None and self._problem is not None
-        result = np.ascontiguousarray(self._prepared.fetch(self._prepared.call()))
-        before, after = fill_work(self._problem, self._fill).named, self._inputs.named
-        touched = [name for name in before if not np.array_equal(before[name], after[name])]
+        assert self._prepared is not None and self._inputs is not None
+        called = self._prepared.call() if self._first is None else self._first
+        result = np.ascontiguousarray(self._prepared.fetch(called))
+        self._first = None
+        after = _sums(self._inputs)
+        touched = [name for name in after if after[name] != self._sums[name]]
         return {"shape": result.shape, "dtype": result.dtype.name, "touched": touched}, result
 
     def _time(
@@ -130,10 +170,17 @@ class Desk:
         if cold_bytes and self._evict is None:
             self._evict = Evictor(cold_bytes)
         evict = self._evict if cold_bytes else None
+        self._first = None
         if cold_bytes not in self._calls:
-            call()
-            calls = calls_per_sample(call, evict)
-            self._calls[cold_bytes] = calls, take_sample(call, calls, evict).seconds
+            if self._call_s < _SURELY_LONG_S:
+                call()
+                calls = calls_per_sample(call, evict)
+                self._calls[cold_bytes] = calls, take_sample(call, calls, evict).seconds
+            else:
+                # Even if most of the first call was something else, it shows at the first sample.
+                sample = take_sample(call, 1, evict)
+                calls = 1 if sample.wall_s > _LONG_S else calls_per_sample(call, evict)
+                self._calls[cold_bytes] = calls, sample.seconds
         calls, seconds = self._calls[cold_bytes]
         if slowdown:
             if slowdown not in self._slowed:
@@ -167,8 +214,17 @@ def _watch(parent: int) -> None:
     os._exit(1)
 
 
+def _sums(inputs: Inputs | BlockInputs) -> dict[str, int]:
+    """A checksum of every array, by which it shows who wrote to one."""
+    return {name: zlib.crc32(np.ascontiguousarray(array).data) for name, array in inputs.named.items()}
+
+
 def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    desk = Desk()
+    def say(phase: str) -> None:
+        replies.write(json.dumps({"phase": phase}).encode() + b"\n")
+        replies.flush()
+
+    desk = Desk(say)
     for line in requests:
         array = None
         try:
@@ -184,9 +240,11 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
         replies.flush()
 
 
-def main(parent: int) -> None:
-    """Serve requests until stdin ends."""
+def main(parent: int, cpus: Iterable[int] = ()) -> None:
+    """Serve requests until stdin ends, on these cores where some are given."""
     _end_with(parent)
+    if pinned := frozenset(cpus):
+        os.sched_setaffinity(0, pinned)
     # Replies get a pipe of their own; what libraries print on stdout would garble them.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -197,4 +255,4 @@ def main(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), map(int, sys.argv[2:]))

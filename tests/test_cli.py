@@ -144,7 +144,7 @@ def test_the_exit_code_says_whether_all_was_measured_and_right(
 
 
 def test_a_run_is_measured_stored_and_reported(convmark: Convmark) -> None:
-    code, out, err = convmark(*_RUN)
+    code, out, err = convmark(*_RUN, "--details")
     assert code == 0
     assert "* direct_naive" in out and "winograd_f2x3: " in out and "report.md" in out
     assert f"[2/2] process 2 of 2, text/{_TEXT}, 1 thread: 1 ok, 1 skipped, fastest direct_naive" in err
@@ -273,7 +273,7 @@ def test_python_m_suite_is_convmark() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("list",), ("machine",), ("verify",), ("run",), ("blocks",), ("report",), ("profile",)]
+    "command", [(), ("list",), ("machine",), ("verify",), ("run",), ("blocks",), ("report",), ("profile",), ("cache",)]
 )
 def test_help_has_examples_and_exit_codes(convmark: Convmark, command: tuple[str, ...]) -> None:
     code, out, _ = convmark(*command, "--help")
@@ -292,6 +292,67 @@ def test_other_tools_results_are_reported(convmark: Convmark, tmp_path: Path) ->
     convmark(*_RUN)
     code, out, _ = convmark("report", "latest", "--pytest-benchmark", "bench.json", "--json")
     assert [row["source"] for row in json.loads(out)["rows"]] == ["convmark", "convmark", "pytest-benchmark"]
+
+
+def test_the_help_states_each_commands_first_sentence() -> None:
+    for name, (module, function, said) in cli._COMMANDS.items():
+        words = " ".join((getattr(importlib.import_module(f"suite.commands.{module}"), function).__doc__ or "").split())
+        assert words == said or words.startswith(f"{said} "), name
+
+
+def test_help_imports_neither_compiler_nor_tables() -> None:
+    script = (
+        "import sys, suite.cli\ntry: suite.cli.main(('--help',))\nexcept SystemExit: pass\n"
+        "assert not {'numba', 'numpy', 'pandas', 'scipy', 'kernels'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _piece(folder: Path, name: str, size: int, days: float) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"0" * size)
+    used = time.time() - 86400 * days
+    os.utime(folder / name, (used, used))
+
+
+def test_the_cache_is_shown_and_pruned(convmark: Convmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVMARK_CACHE_DIR", str(tmp_path / "cache"))
+    kernels.cache_folder.cache_clear()  # type: ignore[attr-defined]
+    folder = kernels.cache_folder()
+    try:
+        content = json.loads(convmark("cache", "--json")[1])
+        assert content == {"folder": str(folder), "pieces": 0, "bytes": 0}
+        for name, size, days in (("new", 2**20, 0), ("used", 2**20, 10), ("old", 1000, 100)):
+            _piece(folder, name, size, days)
+        code, out, _ = convmark("cache")
+        assert code == 0 and "2.0 MiB" in out and str(folder)[-20:] in out
+        content = json.loads(convmark("cache", "--prune", "--days", "30", "--json")[1])
+        assert (content["pieces"], content["removed"], content["removed_bytes"]) == (2, 1, 1000)
+        code, out, _ = convmark("cache", "--prune", "--mb", "1.5")
+        assert code == 0 and "1 pieces, 1.0 MiB" in out
+        assert [path.name for path in folder.iterdir()] == ["new"]
+    finally:
+        monkeypatch.undo()
+        kernels.cache_folder.cache_clear()  # type: ignore[attr-defined]
+
+
+def test_a_slow_contender_is_measured_in_one_process_and_says_so(convmark: Convmark, troupe: Troupe) -> None:
+    troupe.samples = lambda name, process: [Sample(1, *[3.5 if name == "direct_naive" else 1.0] * 2, 0.0)] * 2
+    asked = ("run", "-p", "ic1ih6oc1kh3ph1", "-c", "direct_naive", "-c", "scipy", "-c", "direct_tiled", "--json")
+    code, out, err = convmark(*asked)
+    rows = {row["algorithm"]: row for row in json.loads(out)["rows"]}
+    assert code == 0 and {name: row["processes"] for name, row in rows.items()} == {
+        "direct_naive": 1, "scipy": 3, "direct_tiled": 3,
+    }  # fmt: skip
+    assert rows["direct_naive"]["reason"] == "one process: slower than 3x the fastest"
+    assert rows["direct_naive"]["status"] == "ok" and rows["direct_naive"]["time_s"] == 3.5
+    assert "After one process of 3:" in err and "runner-up" in err
+    takes = _rows_file().with_name("takes.jsonl").read_bytes()
+    assert convmark("run", "--resume", "latest")[0] == 0
+    assert _rows_file().with_name("takes.jsonl").read_bytes() == takes
+    shown = convmark("report", "--details")[1]
+    assert "direct_naive: one process: slower than 3x the fastest" in shown
 
 
 # -- bad input: one sentence, a non-zero exit, no traceback, nothing stored is lost ------
@@ -316,6 +377,9 @@ def test_other_tools_results_are_reported(convmark: Convmark, tmp_path: Path) ->
         (("run", "--resume", "latest", "--cache", "cold"), "--resume goes on with what its run was asked for"),
         (("run", "-c", "direct_tilde"), "unknown contender 'direct_tilde', did you mean direct_tiled"),
         (("run", "--processes", "0"), "--processes is 0, expected at least 1"),
+        (("run", "--slower", "0.5"), "--slower is 0.5, expected more than 1, or 0 for no screening"),
+        (("cache", "--days", "3"), "--days and --mb say what --prune keeps, expected --prune beside them"),
+        (("cache", "--prune", "--mb", "-1"), "--mb is -1, expected at least 0"),
         (("run", "--cache", "tepid"), "--cache is 'tepid', expected warm or cold or both with a comma"),
         (("run", "--threads", "1,x"), "threads is 'x', expected a whole number from 1 to "),
         (("run", "--reference", "nobody"), "unknown contender 'nobody', expected all, ours, peers, "),

@@ -10,7 +10,8 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, Setup, algorithms, get_algorithm, plan, registry
 from kernels.blocks.experts import PackedExperts, PlaneAverage, fastest_with_experts
-from kernels.machine.launch import Launch
+from kernels.machine.launch import Launch as OldLaunch
+from kernels.machine.parallel import Launch
 from kernels.registry import Run
 from kernels.select import choose
 
@@ -37,11 +38,13 @@ def test_a_sum_of_packed_experts_is_the_sum_packed(algorithm: Algorithm, monkeyp
         np.testing.assert_allclose(bound.setup.bia, factors @ biases, rtol=1e-6, atol=1e-6)
     # What was written is what kernels are given: compiling each of them here would take minutes.
     given: list[Any] = []
-    monkeypatch.setattr(Launch, "__call__", lambda self, *arguments: given.extend(arguments))
+    monkeypatch.setattr(OldLaunch, "__call__", lambda self, *arguments: given.extend(arguments))
+    monkeypatch.setattr(Launch, "__call__", lambda self, *arguments: given.append(self.record))
     bound(np.zeros(p.input_shape, p.dtype))
     arrays = [each for each in given if isinstance(each, np.ndarray)]
-    for _, written in experts._sums:
-        assert any(np.shares_memory(written, each) for each in arrays)
+    addresses = {int(each) for record in arrays if record.dtype == np.intp for each in record.flat}
+    for _, _, written in experts._sums:
+        assert written.ctypes.data in addresses or any(np.shares_memory(written, each) for each in arrays)
     assert experts._sums
 
 

@@ -12,10 +12,10 @@ from block_oracle import max_pool
 
 import kernels
 from kernels import ShapeError
-from kernels.blocks.pooling import MaxPool
+from kernels.blocks.max_pool import MaxPool
 
 #: Kernel, stride and padding.
-_WINDOWS = ((2, 2, 0), (3, 2, 1), (5, 3, 2))
+_WINDOWS = ((2, 2, 0), (3, 2, 1), (5, 3, 2), (3, 1, 1), (4, 1, 2), (4, 2, 1), (1, 2, 0), (3, 4, 1), (5, 5, 0))
 #: Shapes below and above a vector, whole vectors, and one row.
 _SHAPES = ((2, 5, 3), (1, 9, 7), (3, 11, 37), (2, 6, 64))
 
@@ -44,11 +44,12 @@ def test_a_pool_is_the_greatest_of_each_window(window: tuple[int, int, int], dty
         np.testing.assert_array_equal(found, expected)
 
 
-def test_two_threads_give_the_same() -> None:
-    src = _planes((3, 11, 37), "float32", 1)
+@pytest.mark.parametrize("shape", [(3, 11, 37), (1, 9, 7), (5, 7, 3)], ids=str)
+def test_two_threads_give_the_same(shape: tuple[int, int, int]) -> None:
+    src = _planes(shape, "float32", 1)
     expected = max_pool(src, 3, 2, 1)
     found = np.full(expected.shape, 5, np.float32)
-    MaxPool((3, 11, 37), 3, 2, 1, "float32", 2)(src, found)
+    MaxPool(shape, 3, 2, 1, "float32", 2)(src, found)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -67,13 +68,14 @@ import itertools
 import numpy as np
 from block_oracle import max_pool
 from guarded import PLACEMENTS, Guard
-from kernels.blocks.pooling import MaxPool
+from kernels.blocks.max_pool.loops import MaxPool, _planes
 for place, shape, window in itertools.product(PLACEMENTS, {shapes!r}, {windows!r}):
     if min(shape[1:]) + 2 * window[2] >= window[0]:
         values = np.random.default_rng(2).normal(size=(1, *shape)).astype("f4")
         guard, pool = Guard(place), MaxPool(shape, *window, "float32", 1)
         dst = guard.empty("dst", (1, *pool.output_shape), "f4")
-        pool._row = guard.empty("row", pool._row.shape, "f4")
+        row = guard.empty("row", pool._row.shape, "f4")
+        pool._launch.record[_planes.fields.index("row")] = row.ctypes.data
         pool(guard.copy("src", values), dst)
         assert guard.overwritten() is None, guard.overwritten()
         np.testing.assert_array_equal(dst, max_pool(values, *window))

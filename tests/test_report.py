@@ -202,7 +202,7 @@ def test_a_narrow_terminal_goes_without_columns_rather_than_cut_them(width: int,
             "speedup_vs_best_peer": 0.8, "time_spread": 0.1}  # fmt: skip
     rows = [_row("winograd_f4x3", 0.1, **many), _peer("torch_channels_last", 0.08, **many)]
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    print_report(console, combine(rows))
+    print_report(console, combine(rows), details=True)
     text = console.export_text()
     assert ("workspace" in text) == ("1.200 .. 1.300" in text) == shown
     assert "* torch_channels_last" in text and "0.80x" in text
@@ -212,7 +212,7 @@ def test_a_narrow_terminal_goes_without_columns_rather_than_cut_them(width: int,
 @pytest.mark.parametrize("width", [80, 200])
 def test_the_terminal_shows_each_algorithm_and_reason(width: int) -> None:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    print_report(console, combine(_ROWS))
+    print_report(console, combine(_ROWS), details=True)
     text = console.export_text()
     assert "* fast" in text
     for word in ("slow", "refuses", "errs", "skipped", "wrong"):

@@ -94,7 +94,7 @@ def test_the_report_has_the_picture_and_the_table_everywhere(tmp_path: Path) -> 
     assert "![speed-error-1t](speed-error-1t.png)" in text and "| fast | 2 | 1.0e-05 | 1.0e-04 | 2.00x |" in text
     assert "## Speed against error, 2 threads, cold caches" in markdown(combine(rows), None, None)
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    print_report(console, combine(rows))
+    print_report(console, combine(rows), details=True)
     shown = console.export_text()
     assert "Speed against error, 1 thread" in shown and "in times of direct_tiled" in " ".join(shown.split())
 

@@ -15,6 +15,7 @@ import pytest
 from kernels import Conv2dProblem, algorithms, get_algorithm
 from suite.process import Worker, WorkerError, measuring_cpus, worker_environment
 from suite.verify import Referee, Standard
+from suite.worker import Desk
 
 _ROOT = Path(__file__).parent.parent
 _TEXT = "mb2ic1ih9oc1kh3ph1b1"
@@ -55,6 +56,28 @@ def test_a_worker_prepares_computes_and_times(worker: Worker) -> None:
         reply = worker.ask("time", budget_s=0.0, least=3, most=9, cold_bytes=cold_bytes)
         assert len(reply["samples"]) == 3
         assert all(calls >= 1 and wall_s > 0 for calls, wall_s, _, _ in reply["samples"])
+
+
+def test_a_worker_says_when_it_compiles(tmp_path: Path) -> None:
+    heard: list[list[str]] = []
+    for _ in range(2):
+        said: list[str] = []
+        with Worker("direct_naive", 1, tmp_path) as worker:
+            worker.ask("load", contender="direct_naive", threads=1)
+            for _ in range(2):
+                worker.ask("prepare", told=said.append, contender="direct_naive", problem=_TEXT, fill="normal")
+        heard.append(said)
+    assert heard[0] == ["compiling"]
+
+
+def test_what_writes_to_its_inputs_is_seen() -> None:
+    desk = Desk()
+    desk.answer({"do": "load", "contender": "direct_naive", "threads": 1})
+    desk.answer({"do": "prepare", "contender": "direct_naive", "problem": _TEXT, "fill": "normal", "twice": False})
+    assert desk.answer({"do": "result"})[0]["touched"] == []
+    assert desk._inputs is not None
+    desk._inputs.named["weight"][:] += 1
+    assert desk.answer({"do": "result"})[0]["touched"] == ["weight"]
 
 
 def test_auto_says_what_it_chose() -> None:
@@ -128,6 +151,7 @@ def test_a_worker_does_not_outlive_a_parent_that_was_killed() -> None:
 def test_a_worker_is_pinned_and_its_parent_is_not() -> None:
     before = os.sched_getaffinity(0)
     with Worker("direct_naive", 1) as worker:
+        worker.ask("load", contender="direct_naive", threads=1)
         assert os.sched_getaffinity(worker.pid) == measuring_cpus(1)
     assert os.sched_getaffinity(0) == before
     assert len(measuring_cpus(1)) == 1 and measuring_cpus(len(before)) == before

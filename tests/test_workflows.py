@@ -56,7 +56,9 @@ def test_workflows_ask_for_options_that_there_are(name: str, command: str) -> No
     [line] = [
         line for line in (step.get("run", "") for step in _steps(name)) if line.startswith(f"convmark {command} ")
     ]
-    known = {option for each in get_command(app).commands[command].params for option in each.opts}  # type: ignore[attr-defined]
+    group = get_command(app)
+    found = group.get_command(None, command)  # type: ignore[attr-defined]
+    known = {option for each in found.params for option in each.opts}
     assert {word for word in line.split() if word.startswith("--")} <= known
 
 
@@ -66,3 +68,19 @@ def test_nightly_publishes_what_it_reports() -> None:
     publish = _workflow("nightly")["jobs"]["publish"]
     assert publish["permissions"] == {"pages": "write", "id-token": "write"}
     assert publish["steps"][-1]["uses"].startswith("actions/deploy-pages@")
+
+
+@pytest.mark.parametrize(("name", "job"), [("ci", "tests"), ("gate", "gate")])
+def test_compiled_code_is_kept_between_runs(name: str, job: str) -> None:
+    folder = _workflow(name)["jobs"][job]["env"]["CONVMARK_CACHE_DIR"]
+    # The cache's paths are patterns, in which relative parts are not allowed.
+    assert Path(folder).is_absolute() and ".." not in folder
+    steps = _steps(name)
+    [at] = [i for i, step in enumerate(steps) if step.get("uses", "").startswith("actions/cache@")]
+    kept = steps[at]["with"]
+    assert kept["path"] == "${{ env.CONVMARK_CACHE_DIR }}/pieces"
+    assert "${{ runner.os }}" in kept["key"] and "${{ hashFiles('constraints.txt') }}" in kept["key"]
+    prefixes = kept["restore-keys"].splitlines()
+    assert len(prefixes) == 2 and all(kept["key"].startswith(prefix) for prefix in prefixes)
+    # Before anything compiles.
+    assert all("uses" in step for step in steps[:at])

@@ -30,6 +30,7 @@ class Troupe:
     touches: dict[str, str] = field(default_factory=dict)
     samples: Callable[[str, int], list[Sample]] = lambda name, process: [Sample(1, 1.0, 1.0, 0.0)] * 2
     asked: Callable[[str, str], None] = lambda do, name: None
+    chosen: Callable[[int], str] = lambda process: "direct_tiled"
     open: int = 0
     started: dict[str, int] = field(default_factory=dict)
 
@@ -66,7 +67,7 @@ class Actor:
             return {"load_s": 0.0, "version": "1"}
         if do == "prepare":
             self.problem, self.fill = request["problem"], request["fill"]
-            chosen = "direct_tiled" if self.name == "auto" else ""
+            chosen = troupe.chosen(self.process) if self.name == "auto" else ""
             return {"first_s": 3.0, "first_call_s": 2.0, "prepare_s": 0.5, "chosen": chosen, "workspace_bytes": 7}
         if do == "result":
             right = _right(self.problem, self.fill)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kernels.blocks.batch_norm import BatchNorm2d
 from kernels.blocks.block import Block, Fused, images_at_once
-from kernels.blocks.pooling import MaxPool
+from kernels.blocks.max_pool import MaxPool
 from kernels.blocks.unfused import max_pool, relu
 from kernels.epilogue import Epilogue
 from kernels.layers import Conv2d

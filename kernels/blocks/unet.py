@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kernels.blocks.block import Block, Fused
-from kernels.blocks.pooling import MaxPool
+from kernels.blocks.max_pool import MaxPool
 from kernels.blocks.unfused import max_pool, relu
 from kernels.epilogue import Epilogue
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.blocks.pooling import MaxPool
+from kernels.blocks.max_pool import MaxPool
 from kernels.machine import threads as threading
 
 __all__ = ["max_pool", "relu"]

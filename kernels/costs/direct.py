@@ -1,4 +1,4 @@
-"""Amounts of `direct_tiled` and of the seven loops."""
+"""Amounts of `direct_tiled`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from kernels.costs.amounts import (
     lines_of_layer,
     longest_share,
 )
-from kernels.machine.cpu import lanes_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
-__all__ = ["naive_amounts", "tiled_amounts"]
+__all__ = ["tiled_amounts"]
 
 
 def tiled_amounts(p: Conv2dProblem, q: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Amounts:
@@ -45,18 +44,3 @@ def tiled_amounts(p: Conv2dProblem, q: Conv2dProblem, z: Any, shape: TileShape, 
         **lines_of_layer(p),
     }
     return Amounts("tiles", counts, longest_share(p.mb * z.G * z.STRIPS * z.SHARES, threads))
-
-
-def naive_amounts(p: Conv2dProblem, threads: int) -> Amounts:
-    """Of the loops in `kernels.algorithms.naive`: a row of the result is read and written once a tap."""
-    lanes = lanes_of(p.dtype)
-    rows = p.mb * p.oc * p.oh * (p.ic // p.g) * p.kh * p.kw
-    vectors = rows * ceil_div(p.ow, lanes)
-    counts = {
-        "row vectors": float(vectors) if p.sw == 1 else 0.0,
-        "strided pixels": float(rows * p.ow) if p.sw > 1 else 0.0,
-        "rows": float(rows),
-        "calls": 1.0,
-        **lines_of_layer(p),
-    }
-    return Amounts("seven loops", counts, longest_share(p.mb * p.oc, threads))

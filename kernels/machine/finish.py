@@ -17,7 +17,7 @@ def store_finished(
     data: ir.Value,
     residual: ir.Value,
     offset: ir.Value,
-    slope: ir.Value,
+    slope: ir.Value | None,
     mask: ir.Value | None = None,
 ) -> None:
     """Write ``value``, finished, to ``data[offset]``; elements of ``residual`` stand at the same place.
@@ -30,7 +30,8 @@ def store_finished(
     if epilogue.relu:
         least = ir.Constant(value.type, [0.0] * value.type.count)
         if epilogue.slope:
-            least = builder.fmul(value, splat(builder, builder.load(slope), value.type.count))
+            factor = ir.Constant(value.type.element, epilogue.slope) if slope is None else builder.load(slope)
+            least = builder.fmul(value, splat(builder, factor, value.type.count))
         # Ordered: not true of NaN, which is kept. It is one instruction, a maximum.
         value = builder.select(builder.fcmp_ordered("<", value, least), least, value)
     if epilogue.residual and epilogue.residual_last:

@@ -29,6 +29,7 @@ from kernels.machine.compile import assembly, compiled
 from kernels.machine.static import static
 
 __all__ = [
+    "Doubles",
     "Elements",
     "Macrokernel",
     "Microkernel",
@@ -41,8 +42,10 @@ __all__ = [
     "store_word",
 ]
 
-#: Annotations of a microkernel's parameters: addresses of elements of ``spec.dtype``, and of integers.
+#: Annotations of a microkernel's parameters: addresses of elements of ``spec.dtype``, of float64 whatever the spec,
+#: and of integers.
 Elements = Any
+Doubles = Any
 Offsets = Any
 
 
@@ -58,7 +61,8 @@ class Microkernel:
 
     def _arguments(self, spec: Any) -> tuple[types.Type, ...]:
         element = types.float32 if spec.dtype == "float32" else types.float64
-        kinds = {"Elements": types.CPointer(element), "Offsets": types.CPointer(types.intp)}
+        of = {"Elements": element, "Doubles": types.float64, "Offsets": types.intp}
+        kinds = {name: types.CPointer(typ) for name, typ in of.items()}
         return (static(spec).numba_type, *(kinds.get(kind, types.intp) for kind in self._kinds))
 
     def _address(self, spec: Hashable) -> int:
@@ -71,7 +75,7 @@ class Microkernel:
 
 
 def microkernel(function: Callable[..., None]) -> Microkernel:
-    """Make a microkernel of a function ``(spec, ...)``, whose other parameters are `Elements`, `Offsets` or ``int``.
+    """Make a microkernel of a function ``(spec, ...)``, whose others are `Elements`, `Doubles`, `Offsets` or ``int``.
 
     ``spec`` is a compile-time constant with an attribute ``dtype``; its ``repr`` has to tell it from every other.
     """

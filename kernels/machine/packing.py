@@ -3,69 +3,110 @@
 from __future__ import annotations
 
 import functools
+from threading import get_ident
+from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
+from kernels.machine.compile import inner
 from kernels.machine.cpu import lanes_of
-from kernels.machine.jit import inner, kernel, parallel_kernel
-from kernels.machine.static import Static, static
-from kernels.machine.tile_memory import tile_load, tile_load_strided, tile_store
+from kernels.machine.microkernel import Elements, call, macrokernel, microkernel
+from kernels.machine.parallel import Launch, share_of
+from kernels.machine.register_tile import tile_zeros
+from kernels.machine.static import number
+from kernels.machine.tile_memory import tile_load, tile_store
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
 __all__ = [
     "fill_bias",
     "fill_bias_blocks",
-    "pack_columns",
     "pack_weight_blocks",
-    "pad_plane",
     "pad_source",
+    "source_padding",
 ]
 
 
-@inner
-def _zero(dst, begin, end):
-    for i in range(end - begin):
-        dst[begin + i] = 0
+class RowSpec(NamedTuple):
+    """What padding is specialised by."""
+
+    dtype: str
+    vector: TileShape
 
 
 @inner
-def pad_plane(vector, src, plane, dst, start, IH, IW, PH, PW, HP, WP, LANES):
-    """Copy plane number ``plane`` of ``src`` to ``dst[start:]``, HP x WP elements with zeros around."""
-    _zero(dst, start, start + PH * WP)
-    for ih in range(IH):
-        row = start + (PH + ih) * WP
-        at = (plane * IH + ih) * IW
-        _zero(dst, row, row + PW)
-        # Whole vectors: what the last one writes past the row is overwritten by what follows,
-        # as long as it stays within the plane, which is all that this thread owns.
-        inside = at + IW + LANES <= src.size and row + PW + IW + LANES <= start + HP * WP
-        whole = IW if inside else IW - IW % LANES
-        for iw in range(0, whole, LANES):
-            tile_store(tile_load(vector, src, at + iw, 0), dst, row + PW + iw, 0)
-        for iw in range(whole, IW):
-            dst[row + PW + iw] = src[at + iw]
-        _zero(dst, row + PW + IW, row + WP)
-    _zero(dst, start + (PH + IH) * WP, start + HP * WP)
+def _zero(spec, dst, at, end, stop):
+    """Zeros to ``dst[at:end]``, and whatever to as much behind it as makes whole vectors, but not to ``stop``."""
+    LANES = number(spec.vector.lanes)
+    if at + (end - at + LANES - 1) // LANES * LANES <= stop:
+        for i in range(at, end, LANES):
+            tile_store(tile_zeros(spec.vector, dst), dst, i, 0)
+    else:
+        for i in range(end - at):
+            dst[at + i] = 0
 
 
-@kernel
-def _pad_serial(vector, src, dst, PLANES, IH, IW, PH, PW, HP, WP, LANES):
-    for plane in range(PLANES):
-        pad_plane(vector, src, plane, dst, plane * HP * WP, IH, IW, PH, PW, HP, WP, LANES)
+@microkernel
+def pad_rows(
+    spec, src: Elements, dst: Elements, size: int, begin: int, end: int,
+    IH: int, IW: int, PH: int, PW: int, HP: int, WP: int,
+):  # fmt: skip
+    """Rows ``begin`` to ``end`` of all padded planes; ``src`` has ``size`` elements.
+
+    A row is an element of padding, pixels, padding and the next row's: copied and cleared by whole vectors, which
+    overrun what they are for; what comes next overwrites that.
+    """
+    LANES = number(spec.vector.lanes)
+    # What follows belongs to another thread, or to nobody.
+    stop = end * WP
+    whole = (IW + LANES - 1) // LANES * LANES
+    plane, hp = begin // HP, begin % HP
+    _zero(spec, dst, begin * WP, begin * WP + PW, stop)
+    for row in range(begin, end):
+        to, ih = row * WP + PW, hp - PH
+        filled = 0
+        if 0 <= ih < IH:
+            at = (plane * IH + ih) * IW
+            last = whole if at + whole <= size and to + whole <= stop else IW - IW % LANES
+            for iw in range(0, last, LANES):
+                tile_store(tile_load(spec.vector, src, at + iw, 0), dst, to + iw, 0)
+            for iw in range(last, IW):
+                dst[to + iw] = src[at + iw]
+            filled = IW
+        _zero(spec, dst, to + filled, min(to + WP, stop), stop)
+        # Counted rather than divided.
+        hp += 1
+        if hp == HP:
+            plane, hp = plane + 1, 0
 
 
-@parallel_kernel
-def _pad_parallel(vector, src, dst, PLANES, IH, IW, PH, PW, HP, WP, LANES):
-    for part in prange(PLANES):
-        plane = np.intp(part)
-        pad_plane(vector, src, plane, dst, plane * HP * WP, IH, IW, PH, PW, HP, WP, LANES)
+@macrokernel(("ROWS", "SIZE", "IH", "IW", "PH", "PW", "HP", "WP", "pad"))
+def _pad(z, step, part, parts):
+    begin, end = share_of(z.ROWS, part, parts)
+    if begin < end:
+        call(z.pad, (z.src, z.dst, z.SIZE, begin, end, z.IH, z.IW, z.PH, z.PW, z.HP, z.WP))
 
 
-@functools.cache
-def _vector(lanes: int) -> Static:
-    return static(TileShape(1, 1, lanes))
+def source_padding(p: Conv2dProblem, threads: int) -> Launch:
+    """What copies a source with zeros around it: ``padding(src, dst, dst)``, each thread some rows.
+
+    Parameters
+    ----------
+    p : Conv2dProblem
+        ``src`` is (mb, ic, ih, iw), ``dst`` is written as (mb, ic, *p.padded_shape).
+    threads : int
+    """
+    HP, WP = p.padded_shape
+    planes = p.mb * p.ic
+    spec = RowSpec(p.dtype, TileShape(1, 1, lanes_of(p.dtype)))
+    sizes = {"ROWS": planes * HP, "SIZE": planes * p.ih * p.iw, "IH": p.ih, "IW": p.iw, "PH": p.ph, "PW": p.pw}
+    return Launch(_pad, _pad.record(**sizes, HP=HP, WP=WP, pad=pad_rows.address(spec)), threads)
+
+
+@functools.lru_cache(maxsize=64)
+def _padding(p: Conv2dProblem, threads: int, caller: int) -> Launch:
+    # One for each Python thread: a record serves one call at a time.
+    return source_padding(p, threads)
 
 
 def pad_source(p: Conv2dProblem, src: np.ndarray, dst: np.ndarray, threads: int) -> None:
@@ -75,45 +116,11 @@ def pad_source(p: Conv2dProblem, src: np.ndarray, dst: np.ndarray, threads: int)
     ----------
     p : Conv2dProblem
     src : ndarray, shape (mb, ic, ih, iw)
-    dst : ndarray, one-dimensional
+    dst : ndarray
         Written as (mb, ic, *p.padded_shape).
     threads : int
     """
-    lanes = lanes_of(p.dtype)
-    sizes = (p.mb * p.ic, p.ih, p.iw, p.ph, p.pw, *p.padded_shape, lanes)
-    (_pad_serial if threads == 1 else _pad_parallel)(_vector(lanes), src.reshape(-1), dst, *sizes)
-
-
-@inner
-def pack_columns(codes, z, src, plane, C, first, count, columns):
-    """Columns ``[kh][kw][C][NR + LANES]`` of pixels ``first`` to ``first + count``, of C planes from ``plane`` on.
-
-    A run of pixels of one output row at a time, a vector of it at a time, and its place in
-    all planes in one loop: what of the vector lies on padding is the same for all. A vector
-    that ends past its run is overwritten by the next run, or ends between rows.
-    """
-    WIDE = z.NR + z.LANES
-    done = 0
-    while done < count:
-        oh, ow = (first + done) // z.OW, (first + done) % z.OW
-        run = min(count - done, z.OW - ow)
-        for kh in range(z.KH):
-            ih = oh * z.SH + kh * z.DH - z.PH
-            for kw in range(z.KW):
-                for v in range(0, run, z.LANES):
-                    iw = (ow + v) * z.SW + kw * z.DW - z.PW
-                    begin = max(0, -(iw // z.SW))
-                    end = min(z.LANES, run - v, (z.IW - 1 - iw) // z.SW + 1)
-                    if ih < 0 or ih >= z.IH:
-                        end = 0
-                    at = (plane * z.IH + ih) * z.IW + iw
-                    out = (kh * z.KW + kw) * C * WIDE + done + v
-                    for _ in range(C):
-                        pixels = tile_load_strided(codes.vector, codes.step, src, at, begin, end)
-                        tile_store(pixels, columns, out, 0)
-                        at += z.IH * z.IW
-                        out += WIDE
-        done += run
+    _padding(p, threads, get_ident())(src, dst, dst)
 
 
 def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:

@@ -66,6 +66,19 @@ def tile_rows(typingctx: Any, shape: Any, row: Any, at: Any) -> Any:
 
 
 @intrinsic
+def tile_zeros(typingctx: Any, shape: Any, like: Any) -> Any:
+    """``tile_zeros(shape, like)``: a tile of zeros, of the elements that the array ``like`` has."""
+    if not isinstance(shape, StaticType):
+        return None
+    tile = TileType(shape.value, like.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(context.get_value_type(tile), None)
+
+    return tile(shape, like), codegen
+
+
+@intrinsic
 def tile_rank1(typingctx: Any, tile: Any, a: Any, ai: Any, step: Any, b: Any, bi: Any) -> Any:
     """``tile_rank1(tile, a, ai, step, b, bi)``: add ``outer(a[ai::step][:MR], b[bi:][:NR])``.
 
@@ -147,20 +160,6 @@ def tile_transposed(typingctx: Any, tile: Any) -> Any:
         return result
 
     return tile(tile), codegen
-
-
-@intrinsic
-def tile_zeros(typingctx: Any, shape: Any, like: Any) -> Any:
-    """``tile_zeros(shape, like)``: a tile of zeros of the type of the elements of ``like``."""
-    if not isinstance(shape, StaticType):
-        return None
-    tile = TileType(shape.value, like.dtype)
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        model = context.get_value_type(tile)
-        return ir.Constant(model, [ir.Constant(vector, [0.0] * vector.count) for vector in model.elements])
-
-    return tile(shape, like), codegen
 
 
 @intrinsic

@@ -88,6 +88,6 @@ def number(typingctx: Any, value: Any) -> Any:
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return context.get_constant(types.intp, value.value)
+        return context.get_constant(types.intp, int(value.value))
 
     return types.intp(value), codegen

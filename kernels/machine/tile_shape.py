@@ -17,8 +17,6 @@ from kernels.problem import Conv2dProblem
 
 __all__ = [
     "TileShape",
-    "channel_tile",
-    "column_blocks",
     "pick_tile",
     "pixel_tile",
     "strip_blocks",
@@ -88,25 +86,6 @@ def pixel_tile(pixels: int, channels: int, lanes: int) -> TileShape:
     most = (registers - 1) // min(2, vectors) - 1
     MR = -(-pixels // -(-pixels // most))
     return TileShape(MR, min(vectors, (registers - 1) // (MR + 1), 8), lanes)
-
-
-def channel_tile(channels: int, pixels: int, lanes: int) -> TileShape:
-    """The tile of output channels (broadcast) by neighbouring pixels (vectors).
-
-    Channels and whole vectors past the edge cost nothing, as for `pixel_tile`.
-    """
-    registers = vector_registers()
-    NV = min(3 if registers == 32 else 2, -(-pixels // lanes))
-    most = (registers - 1) // NV - 1
-    MR = -(-channels // -(-channels // min(most, channels)))
-    return TileShape(MR, min((registers - 1) // (MR + 1), 8, max(NV, -(-pixels // lanes))), lanes)
-
-
-def column_blocks(p: Conv2dProblem, shape: TileShape) -> int:
-    """Input channels a block of packed columns, which takes an eighth of L2; blocks are equally long."""
-    ICG = p.ic // p.g
-    most = max(1, cache_bytes(2) // 8 // p.itemsize // (shape.NR * p.kh * p.kw))
-    return -(-ICG // -(-ICG // most))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -30,7 +30,9 @@ from suite.run_folder import unwritable
 from suite.selection import select_layers
 from suite.store import require_writable
 
-__all__ = ["EXIT_CODES", "aa"]
+__all__ = ["EXAMPLES", "EXIT_CODES", "aa"]
+
+EXAMPLES = ("convmark aa", "convmark aa --generations 60 --json", "convmark aa --resume results/aa/DIR")
 
 #: Slowdowns that are put into calls, fractions of their time.
 _SLOWDOWNS = (0.05, 0.10, 0.20)

@@ -11,7 +11,17 @@ from suite.probes import resolve_threads
 from suite.rows import Row
 from suite.selection import CACHES, Request, select_networks
 
-__all__ = ["all_right", "batch_of", "bytes_of", "caches_of", "check_amounts", "counts", "request_of", "threads_of"]
+__all__ = [
+    "all_right",
+    "batch_of",
+    "bytes_of",
+    "caches_of",
+    "check_amounts",
+    "counts",
+    "request_of",
+    "slower_of",
+    "threads_of",
+]
 
 
 def request_of(
@@ -26,6 +36,7 @@ def request_of(
     processes: int = 1,
     cache: str = "warm",
     reference: str = "",
+    slower: float = 0.0,
 ) -> Request:
     """A request, or one sentence and exit code 2."""
     batch = batch_of(mb)
@@ -43,6 +54,7 @@ def request_of(
         processes=processes,
         caches=caches_of(cache),
         reference=reference,
+        slower=slower_of(slower),
     )
 
 
@@ -52,6 +64,13 @@ def check_amounts(seconds: float, processes: int) -> None:
         fail(f"--seconds is {seconds}, expected at least 0")
     if not processes >= 1:
         fail(f"--processes is {processes}, expected at least 1")
+
+
+def slower_of(asked: float) -> float:
+    """A factor that contenders are screened by, or 0 for none."""
+    if asked != 0 and not asked > 1:
+        fail(f"--slower is {asked:g}, expected more than 1, or 0 for no screening")
+    return asked
 
 
 def batch_of(asked: str) -> int | None:

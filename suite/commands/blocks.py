@@ -11,8 +11,9 @@ from suite import options
 from suite.blocks.contenders import select_block_contenders
 from suite.blocks.ours import FUSED
 from suite.catalogue import blocks as listed_blocks
-from suite.commands.asked import caches_of, check_amounts, threads_of
+from suite.commands.asked import caches_of, check_amounts, slower_of, threads_of
 from suite.commands.run import begin, carry_out
+from suite.screen import SCREEN
 from suite.selection import Request
 
 __all__ = ["EXAMPLES", "blocks"]
@@ -45,7 +46,9 @@ def blocks(
     seconds: options.Seconds = 0.2,
     processes: options.Processes = 3,
     cache: options.Cache = "warm",
+    slower: options.Slower = SCREEN,
     results: options.Results = Path("results"),
+    details: options.Details = False,
     as_json: options.Json = False,
 ) -> None:  # fmt: skip
     """Verify and time blocks of several layers, fused and not, beside other libraries; store and report."""
@@ -61,6 +64,7 @@ def blocks(
         processes=processes,
         caches=caches_of(cache),
         reference=FUSED if FUSED in chosen else "",
+        slower=slower_of(slower),
         blocks=tuple(block or (each.name for each in listed_blocks())),
     )
-    carry_out(begin(request, results), as_json)
+    carry_out(begin(request, results), as_json, details)

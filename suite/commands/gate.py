@@ -30,7 +30,12 @@ from suite.report.gate import print_findings
 from suite.run_folder import StoreError, unwritable
 from suite.selection import select_layers
 
-__all__ = ["EXIT_CODES", "NETWORK", "RISK", "UNGUARDED", "gate"]
+__all__ = ["EXAMPLES", "EXIT_CODES", "NETWORK", "RISK", "UNGUARDED", "gate"]
+
+EXAMPLES = (
+    "convmark gate --base main",
+    "convmark gate --base v1.0 --head HEAD -n resnet50 --minutes 30 -t 1,2",
+)
 
 #: What is measured where nothing is asked for.
 NETWORK = "quick"

@@ -12,7 +12,12 @@ from suite.contenders import absence, contenders
 from suite.environment import measure_limits, this_machine
 from suite.report.terminal import machine_lines
 
-__all__ = ["list_", "machine"]
+__all__ = ["EXAMPLES", "list_", "machine"]
+
+EXAMPLES = {
+    "list": ("convmark list", "convmark list -n resnet50", "convmark list --json"),
+    "machine": ("convmark machine", "convmark machine -t 1,2 --json"),
+}
 
 
 def list_(network: options.Networks = None, as_json: options.Json = False) -> None:

@@ -16,7 +16,13 @@ from suite.report.terminal import print_report
 from suite.run_folder import Run
 from suite.store import open_run
 
-__all__ = ["complete", "report"]
+__all__ = ["EXAMPLES", "complete", "report"]
+
+EXAMPLES = (
+    "convmark report",
+    "convmark report --details",
+    "convmark report latest --asv .asv/results --pytest-benchmark out.json",
+)
 
 
 def report(
@@ -25,6 +31,7 @@ def report(
     asv: options.Asv = None,
     pytest_benchmark: options.PytestBenchmark = None,
     output: options.Output = None,
+    details: options.Details = False,
     as_json: options.Json = False,
 ) -> None:
     """Print a run, and write its report. With --asv or --pytest-benchmark and no RUN: only theirs."""
@@ -35,7 +42,7 @@ def report(
     if as_json:
         print_json({"rows": json.loads(frame.to_json(orient="records"))})
     else:
-        print_report(stdout(), frame)
+        print_report(stdout(), frame, details=details)
     folder = output or (here.folder if here else None)
     if folder is not None:
         stderr().print(f"Report: {write_report(frame, here, folder)[0]}", soft_wrap=True, markup=False)

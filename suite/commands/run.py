@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,14 +20,31 @@ from suite.progress import Watch
 from suite.report.blocks import block_tables
 from suite.report.gather import combine, write_report
 from suite.report.groups import circumstances
+from suite.report.overview import OVERVIEW_HEADINGS, overview_line
 from suite.report.terminal import print_report
+from suite.rows import Row
 from suite.run_folder import Run
 from suite.runner import run_bouts
-from suite.selection import Bout, Request, bouts_of
+from suite.screen import SCREEN
+from suite.selection import Bout, Request, Task, bouts_of
 from suite.store import open_run, require_writable, start_run
 from suite.summary import rows_of_bout
 
-__all__ = ["begin", "carry_out", "run"]
+__all__ = ["EXAMPLES", "begin", "carry_out", "run"]
+
+EXAMPLES = (
+    "convmark run",
+    "convmark run -n resnet50 --contender all --threads 1,2",
+    "convmark run -n vgg19 -c winograd_f4x3 -c peers --cache warm,cold",
+    "convmark run --resume latest",
+)
+
+#: In times of the seconds asked for: after so long no further round of visits begins. Samples of calls that take
+#: longer than a visit would cost many times that.
+_PATIENCE = 3.0
+
+#: How many times as long as a later process the first one takes a layer: it compiles and verifies.
+_FIRST = 4.0
 
 
 def run(
@@ -38,15 +56,21 @@ def run(
     threads: options.Threads = None,
     seconds: options.Seconds = 0.2,
     processes: options.Processes = 3,
+    slower: options.Slower = SCREEN,
     cache: options.Cache = "warm",
     reference: options.Reference = "",
     resume: options.Resume = None,
     results: options.Results = Path("results"),
+    details: options.Details = False,
     as_json: options.Json = False,
 ) -> None:
-    """Verify, time, store and report. Without arguments: basics and resnet50 at mb=1 on one thread."""
+    """Verify, time, store and report. Without arguments: basics and resnet50 at mb=1 on one thread.
+
+    The first process of each contender verifies it and shows which are far from the fastest of a layer: their
+    rows are of that one process. All tables are in the report; --details prints them as well.
+    """
     if resume is not None:
-        changed = (mb, seconds, processes, cache, reference) != ("1", 0.2, 3, "warm", "")
+        changed = (mb, seconds, processes, slower, cache, reference) != ("1", 0.2, 3, SCREEN, "warm", "")
         if network or every or contender or problem or threads or changed:
             fail("--resume goes on with what its run was asked for, expected no other selection beside it")
         here = open_run(results, resume, warn)
@@ -54,10 +78,10 @@ def run(
     else:
         request = request_of(
             network, every, contender, problem, mb, threads,
-            seconds=seconds, processes=processes, cache=cache, reference=reference,
+            seconds=seconds, processes=processes, cache=cache, reference=reference, slower=slower,
         )  # fmt: skip
         here = begin(request, results)
-    carry_out(here, as_json)
+    carry_out(here, as_json, details)
 
 
 def begin(request: Request, results: Path) -> Run:
@@ -70,7 +94,7 @@ def begin(request: Request, results: Path) -> Run:
     return start_run(results, this_machine(), limits, request, len(tasks))
 
 
-def carry_out(here: Run, as_json: bool) -> NoReturn:
+def carry_out(here: Run, as_json: bool, details: bool = False) -> NoReturn:
     """Measure what a run lacks, report, and exit."""
     try:
         _measure(here)
@@ -79,7 +103,7 @@ def carry_out(here: Run, as_json: bool) -> NoReturn:
         stored = len(open_run(here.folder.parent.parent, here.name, warn).rows)
         warn(f"interrupted with {stored} of {here.expected} rows stored; go on with: convmark run --resume {here.name}")
         raise typer.Exit(130) from None
-    _finish(here, as_json)
+    _finish(here, as_json, details)
 
 
 def _measure(here: Run) -> None:
@@ -91,7 +115,8 @@ def _measure(here: Run) -> None:
     total = len(bouts) * request.processes
 
     def schedule(bout: Bout) -> Schedule:
-        return Schedule(visit_s, rounds, evicting_bytes() if bout.cache == "cold" else 0)
+        spend_s = _PATIENCE * request.budget_s / request.processes
+        return Schedule(visit_s, rounds, spend_s, evicting_bytes() if bout.cache == "cold" else 0)
 
     def settle(bout: Bout) -> None:
         """Rows of a bout that all generations have played."""
@@ -105,30 +130,97 @@ def _measure(here: Run) -> None:
                 if task.key in missing:
                     here.append(row)
 
+    able = {
+        bout: [each for each in own if each.contender.unsupported(bout.layer.problem, bout.threads) is None]
+        for bout, own in bouts.items()
+    }
+
+    def weight(bout: Bout, generation: int) -> float:
+        """About how long a bout takes, relative to others."""
+        if not generation:
+            return _FIRST * len(able[bout])
+        # Before the first process has screened it is not known how many are left.
+        return float(len(ledger.due(bout, generation, able[bout]))) * (1.0 if ledger.has(bout, 0, bouts[bout]) else 0.5)
+
+    def weigh(bout: Bout) -> None:
+        for n in range(request.processes):
+            left[bout, n] = 0.0 if ledger.has(bout, n, bouts[bout]) else weight(bout, n)
+
+    left: dict[tuple[Bout, int], float] = {}
+    table = _Screened(bouts, request)
     done = sum(ledger.has(bout, n, own) for bout, own in bouts.items() for n in range(request.processes))
     for bout in bouts:
         settle(bout)
-    with Watch(stderr(), total, done) as watch:
+        weigh(bout)
+    with Watch(stderr(), total, done, sum(left.values())) as watch:
 
         def store(bout: Bout, generation: int, found: dict[str, Take]) -> None:
             here.append_takes(bout, generation, found)
             settle(bout)
-            words = f"process {generation + 1} of {request.processes}, {_described(bout)}"
-            watch.done_with((words,), [{"algorithm": n, "status": t.status, "time_s": t.median_s if t.seconds else None}
-                                       for n, t in found.items()])  # fmt: skip
+            if generation == 0 and request.processes > 1:
+                if not table.begun:
+                    watch.say(table.head())
+                rows = rows_of_bout(bout, bouts[bout], ledger, here.limits, request.reference)
+                watch.done_and_said(table.line(bout, rows), weight(bout, generation))
+            else:
+                words = f"process {generation + 1} of {request.processes}, {_described(bout)}"
+                watch.done_with(
+                    (words,), [{"algorithm": n, "status": t.status, "time_s": t.median_s if t.seconds else None}
+                               for n, t in found.items()], weight(bout, generation),
+                )  # fmt: skip
+            weigh(bout)
+            watch.expect(sum(left.values()))
 
         run_bouts(
             (task for own in bouts.values() for task in own), ledger, processes=request.processes, schedule=schedule,
-            store=store, compiled=here.folder / "compiled",
+            store=store, compiled=here.folder / "compiled", told=watch.doing,
             before=lambda bout, generation, name: watch.at(bout.layer, name),
         )  # fmt: skip
+
+
+class _Screened:
+    """The table that grows while the first process of each contender goes from layer to layer."""
+
+    def __init__(self, bouts: Mapping[Bout, list[Task]], request: Request) -> None:
+        self.begun = False
+        self._several = len({(bout.threads, bout.cache) for bout in bouts}) > 1
+        self._processes = request.processes
+        self._steps = len(bouts) * request.processes
+        names = [task.contender.name for own in bouts.values() for task in own]
+        self._widths = (
+            max(map(len, map(self._name, bouts)), default=0), max(map(len, names), default=0), 7, 10,
+            max(map(len, names), default=0), 6,
+        )  # fmt: skip
+
+    def _name(self, bout: Bout) -> str:
+        name = f"{bout.layer.network}/{bout.layer.name}"
+        return f"{name}, {circumstances(bout.threads, bout.cache)}" if self._several else name
+
+    def head(self) -> str:
+        """The line above the first."""
+        self.begun = True
+        # Below it every line has a count such as [1/105] in front.
+        indent = " " * (2 * len(str(self._steps)) + 4)
+        return f"After one process of {self._processes}:\n{indent}{self._joined(OVERVIEW_HEADINGS)}"
+
+    def line(self, bout: Bout, rows: Sequence[Row]) -> str:
+        """One layer."""
+        bad = [row for row in rows if row["status"] in ("wrong", "failed")]
+        names = ", ".join(f"{row['status']} {row['algorithm']}" for row in bad)
+        return f"{self._joined((self._name(bout), *overview_line(rows)[1:]))}  {names}".rstrip()
+
+    def _joined(self, cells: Sequence[str]) -> str:
+        sides = ("<", "<", ">", ">", "<", ">")
+        return "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, self._widths, strict=True)
+        ).rstrip()
 
 
 def _described(bout: Bout) -> str:
     return f"{bout.layer.network}/{bout.layer.name}, {circumstances(bout.threads, bout.cache)}"
 
 
-def _finish(here: Run, as_json: bool) -> NoReturn:
+def _finish(here: Run, as_json: bool, details: bool) -> NoReturn:
     here.finish()
     rows = latest_of(here.rows)
     frame = combine(rows)
@@ -138,6 +230,6 @@ def _finish(here: Run, as_json: bool) -> NoReturn:
         blocks = [each.as_dict() for each in block_tables(frame)]
         print_json({**found, "blocks": blocks} if blocks else found)
     else:
-        print_report(stdout(), frame)
+        print_report(stdout(), frame, details=details)
         stdout().print(f"Report: {page}", soft_wrap=True, markup=False)
     raise typer.Exit(0 if complete(here) and all_right(row["status"] for row in rows) else 1)

@@ -17,7 +17,14 @@ from suite.report.verdicts import print_verdicts
 from suite.selection import Task
 from suite.verifier import verify_tasks
 
-__all__ = ["verify"]
+__all__ = ["EXAMPLES", "verify"]
+
+EXAMPLES = (
+    "convmark verify --all",
+    "convmark verify -a fft_tile16 -p ic8ih20oc8kh5ph2",
+    "convmark verify --accuracy",
+    "convmark verify --accuracy -a winograd_f6x3 -n vgg19 --json",
+)
 
 
 def verify(

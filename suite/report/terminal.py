@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -13,8 +14,9 @@ from rich.text import Text
 
 from suite.environment import Limits, Machine
 from suite.report.blocks import BLOCKS_NOTE, block_tables
-from suite.report.groups import circumstances
+from suite.report.groups import LAYER, circumstances, groups
 from suite.report.kinds import kind_tables
+from suite.report.overview import OVERVIEW_HEADINGS, overview_faults, overview_lines
 from suite.report.scaling import SCALING_HEADINGS, scaling_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
 from suite.report.tables import LayerTable, layer_tables
@@ -38,6 +40,8 @@ _WORDS = {
     "contender",
     "block",
     "problem",
+    "circumstances",
+    "runner-up",
     *VERSION_HEADINGS,
 }
 
@@ -60,8 +64,30 @@ _BROKEN = {
 _ANY = 10_000
 
 
-def print_report(console: Console, frame: pd.DataFrame) -> None:
-    """Print a table a layer, then what each network comes to; the fastest contender has a star."""
+def print_report(console: Console, frame: pd.DataFrame, *, details: bool = False) -> None:
+    """Print one table with a line per layer and what went wrong; with details, all that the report has."""
+    if details:
+        _print_details(console, frame)
+    else:
+        _print_overview(console, frame)
+
+
+def _print_overview(console: Console, frame: pd.DataFrame) -> None:
+    every = list(groups(frame, LAYER))
+    lines = overview_lines(every, [circumstances(rows[0]["threads"], rows[0]["cache"]) for rows in every])
+    headings = (*(("circumstances",) if lines and len(lines[0]) > len(OVERVIEW_HEADINGS) else ()), *OVERVIEW_HEADINGS)
+    _print_table(console, "Fastest per layer", headings, _plain(lines), ("% of limit", "circumstances"))
+    for status, sentence in overview_faults(row for rows in every for row in rows):
+        console.print(Text(sentence, style=_STYLES[status]))
+    for blocks in block_tables(frame):
+        _print_table(console, blocks.title, blocks.headings, _plain(blocks.lines), ("problem",))
+        console.print(Text(BLOCKS_NOTE))
+    counts = Counter(row["status"] for rows in every for row in rows)
+    console.print(Text(", ".join(f"{count} {status}" for status, count in counts.items())))
+
+
+def _print_details(console: Console, frame: pd.DataFrame) -> None:
+    """A table a layer, then what each network comes to; the fastest contender has a star."""
     for layer in layer_tables(frame):
         _print_layer(console, layer)
     for summary, total in summaries(frame):

@@ -1,9 +1,8 @@
-"""Amounts of `im2col_gemm`."""
+"""What `im2col_gemm` does, counted for the cost model."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from kernels.algorithms.im2col.blocking import Sizes
 from kernels.costs.amounts import (
     LINE_BYTES,
     Amounts,
@@ -19,8 +18,8 @@ from kernels.problem import Conv2dProblem
 __all__ = ["gemm_amounts"]
 
 
-def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Amounts:
-    """Of the loops in `kernels.algorithms.im2col`, z being its extents."""
+def gemm_amounts(p: Conv2dProblem, z: Sizes, shape: TileShape, threads: int) -> Amounts:
+    """Of the loops in `kernels.algorithms.im2col.loops`, z being its extents."""
     pixels, K = p.oh * p.ow, z.ICG * p.kh * p.kw
     vectors = ceil_div(pixels, shape.lanes)
     panels = p.mb * z.G * z.PANELS

@@ -1,20 +1,41 @@
-"""Max-pool, compiled: bound once to its shapes, to be called many times."""
+"""Max-pool: bound once to its shapes, to be called many times.
+
+Layout: planes as they are, NCHW. Loops, outside in: plane; its output rows, which one call of the microkernel makes.
+Output rows of all planes number the items that threads take.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kernels.epilogue import NO_EPILOGUE
+from kernels.blocks.max_pool.microkernel import PoolSpec, pool_rows
 from kernels.errors import ShapeError
 from kernels.machine import threads as threading
 from kernels.machine.cpu import lanes_of
-from kernels.machine.launch import Launch
-from kernels.machine.maximum import Window
-from kernels.machine.pool import PoolCodes, PoolSizes, pool_parallel, pool_serial
-from kernels.machine.static import static
-from kernels.machine.tile_shape import TileShape
+from kernels.machine.microkernel import call, macrokernel
+from kernels.machine.parallel import Launch, address_of, share_of
 
 __all__ = ["MaxPool"]
+
+#: Extents and strides of windows along a row that have code of their own: those of networks.
+_WIDTHS, _STRIDES = (2, 3, 5), (1, 2, 3)
+
+
+@macrokernel(
+    ("ITEMS", "IH", "IW", "OH", "OW", "KH", "KW", "SH", "SW", "PH", "PW", "ITEM", "pool", "row", "row_step")
+)  # fmt: skip
+def _planes(z, step, part, parts):
+    begin, end = share_of(z.ITEMS, part, parts)
+    row = z.row + part * z.row_step
+    while begin < end:
+        plane, oh = begin // z.OH, begin % z.OH
+        rows = min(z.OH - oh, end - begin)
+        src = z.src + plane * z.IH * z.IW * z.ITEM
+        dst = z.dst + begin * z.OW * z.ITEM
+        room = (end - begin) * z.OW
+        sizes = (z.IH, z.IW, z.OW, z.KH, z.KW, z.SH, z.SW, z.PH, z.PW)
+        call(z.pool, (src, dst, row, oh, oh + rows, room, *sizes))
+        begin += rows
 
 
 class MaxPool:
@@ -53,12 +74,17 @@ class MaxPool:
             )
         self.output_shape = C, OH, OW
         lanes = lanes_of(dtype)
-        window = Window(kernel_size, stride, lanes)
-        self._codes = static(PoolCodes(TileShape(1, 1, lanes), window, kernel_size, NO_EPILOGUE))
-        self._sizes = PoolSizes(IH, IW, OH, OW, kernel_size, stride, stride, padding, padding, lanes)
+        known = stride in _STRIDES
+        spec = PoolSpec(dtype, lanes, kernel_size if known and kernel_size in _WIDTHS else 0, stride if known else 0)
         # Behind the row and its padding, what a vector of windows reads and throws away.
         self._row = np.zeros((threads, IW + 2 * padding + (stride + 1) * lanes), dtype)
-        self._launch = Launch(pool_serial if threads == 1 else pool_parallel)
+        sizes = {"IH": IH, "IW": IW, "OH": OH, "OW": OW, "KH": kernel_size, "KW": kernel_size}
+        moves = {"SH": stride, "SW": stride, "PH": padding, "PW": padding, "ITEM": self._row.itemsize}
+        record = _planes.record(
+            **sizes, **moves, pool=pool_rows.address(spec), row=address_of(self._row), row_step=self._row.strides[0]
+        )
+        self._launch = Launch(_planes, record, threads, keep=(self._row,))
+        self._items = _planes.fields.index("ITEMS")
 
     def __call__(self, src: np.ndarray, dst: np.ndarray) -> None:
         """Pool images.
@@ -69,6 +95,6 @@ class MaxPool:
         dst : ndarray, shape (N, C, oH, oW)
             Every element is written. Both are C-contiguous and of the pool's dtype.
         """
-        items = dst.shape[0] * dst.shape[1] * dst.shape[2]
+        self._launch.record[self._items] = dst.shape[0] * dst.shape[1] * dst.shape[2]
         with threading.limited_to(len(self._row)):
-            self._launch(self._codes, self._sizes, len(self._row), items, src.reshape(-1), dst.reshape(-1), self._row)
+            self._launch(src, dst, dst)

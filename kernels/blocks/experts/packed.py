@@ -1,4 +1,4 @@
-"""Packed weights that are sums of packed weights, and averages over pixels.
+"""Packed weights that are sums of packed weights.
 
 Packing is linear in the weights, for every algorithm: layouts only move them, Winograd and Fourier
 transforms are matrix products. So experts are packed once, and what a plan reads is a sum of what
@@ -11,20 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from kernels.blocks.experts.blend import blending
 from kernels.machine import threads as threading
-from kernels.machine.blend import average_parallel, average_serial, blend_parallel, blend_serial
-from kernels.machine.cpu import lanes_of
-from kernels.machine.launch import Launch
-from kernels.machine.static import static
-from kernels.machine.tile_shape import TileShape
+from kernels.machine.parallel import Launch
 from kernels.plan import Plan
 from kernels.problem import Conv2dProblem
 from kernels.select import choose
 
-__all__ = ["PackedExperts", "PlaneAverage", "fastest_with_experts"]
+__all__ = ["PackedExperts", "fastest_with_experts"]
 
-#: Vectors of a run of elements: enough sums in flight, a cache line of each stream after the other.
-_VECTORS = 4
 #: Packed weights that are summed a second: measured 80 GB/s where experts stay in L3, 43 where not all do.
 _BYTES_PER_S = 50e9
 
@@ -76,58 +71,25 @@ class PackedExperts:
 
     def __init__(self, bound: Plan, weights: np.ndarray, biases: np.ndarray) -> None:
         experts = [bound.algorithm.prepare(bound.problem, each) for each in weights]
-        self._sums: list[tuple[np.ndarray, np.ndarray]] = []
+        self._factors = np.zeros(len(weights), bound.problem.dtype)
+        self._threads = bound.threads
+        #: What sums a stack of arrays, the stack, and the sum.
+        self._sums: list[tuple[Launch, np.ndarray, np.ndarray]] = []
         for target, *each in zip(bound.setup.packed, *experts, strict=True):
             if _is_sum(target):
-                self._sums.append((np.stack(each).reshape(-1), target.reshape(-1)))
+                self._sums.append((blending(self._factors, target.size, self._threads), np.stack(each), target))
             elif not all(_is_same(target, other) for other in each):
                 raise ValueError(f"{bound.algorithm.name} packs weights not linearly, expected what sums are made of")
         self._biases, self._bias = biases.astype(np.float64), bound.setup.bia
-        self._threads = bound.threads
-        shape = TileShape(1, _VECTORS, lanes_of(bound.problem.dtype))
-        self._shape, self._NR = static(shape), shape.NR
-        self._factors = np.zeros(len(weights), bound.problem.dtype)
-        self._zeros = np.zeros(shape.NR, bound.problem.dtype)
-        self._launch = Launch(blend_serial if self._threads == 1 else blend_parallel)
 
     def blend(self, factors: np.ndarray) -> None:
         """Give the plan the sum of experts times ``factors`` (K,)."""
         self._bias[:] = factors @ self._biases
         self._factors[:] = factors
         with threading.limited_to(self._threads):
-            for stack, to in self._sums:
-                self._launch(self._shape, self._NR, self._threads, to.size, self._factors, self._zeros, stack, to)
+            for launch, stack, target in self._sums:
+                launch(stack, target, target)
 
 
 def _is_same(one: Any, other: Any) -> bool:
     return np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
-
-
-class PlaneAverage:
-    """Averages over the pixels of maps (N, C, H, W).
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (N, C, H, W).
-    dtype : {"float32", "float64"}
-    threads : int
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: str, threads: int) -> None:
-        tile = TileShape(1, _VECTORS, lanes_of(dtype))
-        self._shape, self._NR, self._threads = static(tile), tile.NR, threads
-        self._pixels = shape[2] * shape[3]
-        self._one, self._zeros = np.ones(1, dtype), np.zeros(tile.NR, dtype)
-        self._local = np.zeros((threads, tile.NR), dtype)
-        self._result = np.zeros(shape[:2])
-        self._launch = Launch(average_serial if threads == 1 else average_parallel)
-
-    def __call__(self, src: np.ndarray) -> np.ndarray:
-        """Averages (N, C) in float64: an array that the next call writes to."""
-        with threading.limited_to(self._threads):
-            self._launch(
-                self._shape, self._NR, self._threads, self._pixels, self._one, self._zeros, src.reshape(-1),
-                self._local, self._result.reshape(-1),
-            )  # fmt: skip
-        return self._result
