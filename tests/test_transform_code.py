@@ -61,7 +61,8 @@ def test_complex_products_are_four_multiply_adds() -> None:
 
 @pytest.mark.parametrize("m", [2, 4])
 def test_codelets_of_small_tiles_stay_in_registers(m: int) -> None:
-    at, _, bt = transform_matrices(m, 3, (0, *(sign * Fraction(2, 3) for sign in (1, -1)), Fraction(3, 2), Fraction(-3, 2))[: m + 1])
+    points = (Fraction(0), *(sign * point for point in (Fraction(2, 3), Fraction(3, 2)) for sign in (1, -1)))
+    at, _, bt = transform_matrices(m, 3, points[: m + 1])
     for matrix in (at, bt):
         codelet = MatrixCodelet(tuple(tuple(map(float, row)) for row in matrix))
         loops = _inner_loops(lines.assembly(LinesSpec("float32", lanes_of("float32"), codelet)))

@@ -173,7 +173,9 @@ def _pieces_for(text: str, algorithm: str) -> int:
 def test_no_extent_that_a_user_can_vary_is_compiled_for() -> None:
     for residue in range(4):
         _pieces_for(f"ic16ih{20 + residue}oc16kh3ph1", "winograd_f4x3")
-    again = ("ic16ih32oc16kh3ph2dh2", "mb3ic24ih21iw28oc16kh3ph1", "g2ic32ih19oc32kh3", "ic16ih75iw50oc16kh3ph12dh12dw9")
+    again = (
+        "ic16ih32oc16kh3ph2dh2", "mb3ic24ih21iw28oc16kh3ph1", "g2ic32ih19oc32kh3", "ic16ih75iw50oc16kh3ph12dh12dw9",
+    )  # fmt: skip
     assert [_pieces_for(text, "winograd_f4x3") for text in again] == [0, 0, 0, 0]
     assert [_pieces_for(f"ic16ih{ih}oc16kh3ph1", "winograd_f4x3") for ih in range(24, 64)] == [0] * 40
 

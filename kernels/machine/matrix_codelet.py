@@ -1,4 +1,7 @@
-"""Small constant matrices times vectors of vectors, unrolled while their IR is emitted."""
+"""Small constant matrices times vectors of vectors, unrolled while their IR is emitted.
+
+Two families stand on it: `kernels.algorithms.transform`, and filtering along one side alone.
+"""
 
 from __future__ import annotations
 

@@ -85,7 +85,12 @@ def product_rows(z: Sizes) -> tuple[int, int, int]:
 @functools.cache
 def _steps(t: Transform) -> tuple[float, float]:
     """Multiply-adds that transform a vector of tiles: into points, and out of them."""
-    into = t.down.n * _products(t.across.into) + t.across.into.outputs * _products(t.down.into)
+    if t.steps:
+        into = t.down.n * _products(t.across.into) + t.across.into.outputs * _products(t.down.into)
+    else:
+        # Columns that neighbouring tiles share are transformed once.
+        columns = t.across.m * t.across.stride
+        into = columns * _products(t.down.into) + t.down.into.outputs * _products(t.across.into)
     out = t.across.out.inputs * _products(t.down.out) + t.down.out.outputs * _products(t.across.out)
     return into, out
 

@@ -93,8 +93,8 @@ def _local(z: Sizes) -> int:
 
 def _extents(z: Sizes, itemsize: int) -> dict[str, int]:
     """Fields of `loops.FIELDS` that are no addresses."""
-    same = ("PHASES", "ITEMS", "LANES", "ICG", "OCG", "IH", "IW", "PW", "WP", "OW", "SW", "MR", "SUMS", "OCB", "FULL_TW",
-            "GRIDS_H", "DH")  # fmt: skip
+    same = ("PHASES", "ITEMS", "LANES", "ICG", "OCG", "IH", "IW", "PW", "WP", "OW", "SW", "MR", "SUMS", "OCB",
+            "FULL_TW", "GRIDS_H", "DH")  # fmt: skip
     K, vector = z.PIECES_H * z.PIECES_W * z.ICP, z.LANES * itemsize
     return {
         **{name: getattr(z, name) for name in same},

@@ -80,7 +80,7 @@ FIELDS = (
     "U", "bias", "slope", "local", "V", "M",  # of arrays
     "masks",  # of tables: the phases of a step
     "blocks", "rows", "pieces", "sums",
-    "programs",  # address of a program and calls in it: for input, for short rows of it, for output, for short rows of it
+    "programs",  # address of a program and calls in it: for input, for short rows of it, and the same for output
 )  # fmt: skip
 
 #: What is known of a block: see `geometry.Block`; where its arrays begin, and which rows of the source are under it.
@@ -98,13 +98,15 @@ _ROW_BYTES = 8 * len(ROW_FIELDS)
 #: Where a piece begins in ``pixels``, and in V.
 PIECE_FIELDS = ("pixels", "V")
 
-#: What a call of a program is: what it reads from is the byte ``a`` + ``a_local`` times the address of a thread's scratch
-#: + ``a_far`` times that of V or M + ``a_row`` times the bytes to a row of tiles, and what it writes to likewise; tables
-#: of distances are counted on by ``.._whole``, ``.._short`` and ``.._across`` times the number of the first whole
-#: and the first short tile of the row, and that of the tiles that are short across only.
+#: What a call of a program is: what it reads from is the byte ``a`` + ``a_local`` times the address of a thread's
+#: scratch + ``a_far`` times that of V or M + ``a_row`` times the bytes to a row of tiles, and what it writes to
+#: likewise; tables of distances are counted on by ``.._whole``, ``.._short`` and ``.._across`` times the number of the
+#: first whole and the first short tile of the row, and that of the tiles that are short across only.
 CALL_FIELDS = (
-    "kernel", "a", "a_local", "a_far", "a_row", "corners", "a_whole", "a_short", "a_across", "a_next", "a_step", "a_part",
-    "c", "c_local", "c_far", "places", "c_whole", "c_short", "c_across", "c_next", "c_step", "c_part", "tiles", "count",
+    "kernel",
+    "a", "a_local", "a_far", "a_row", "corners", "a_whole", "a_short", "a_across", "a_next", "a_step", "a_part",
+    "c", "c_local", "c_far", "places", "c_whole", "c_short", "c_across", "c_next", "c_step", "c_part",
+    "tiles", "count",
 )  # fmt: skip
 _CALL_BYTES = 8 * len(CALL_FIELDS)
 
@@ -115,16 +117,14 @@ _SUMMED = {
 }  # fmt: skip
 _NUMBERS = ("local", "far", "row", "whole", "short", "across")
 
-#: What is known of a sum: bytes to its points in V, its weights in a block of U, and in M, how many points down and across,
-#: and whether tiles that are short across, and down, have it.
+#: What is known of a sum: bytes to its points in V, its weights in a block of U, and in M, how many points down and
+#: across, and whether tiles that are short across, and down, have it.
 SUM_FIELDS = ("V", "U", "M", "ROWS", "COLUMNS", "short_across", "short_down")
 _SUM_BYTES = 8 * len(SUM_FIELDS)
 
 
 @intrinsic
-def perform(
-    typingctx: Any, entry: Any, local: Any, far: Any, row: Any, whole: Any, short: Any, across: Any
-) -> Any:
+def perform(typingctx: Any, entry: Any, local: Any, far: Any, row: Any, whole: Any, short: Any, across: Any) -> Any:
     """Make the call of a program whose words, as in `CALL_FIELDS`, stand at address ``entry``."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -218,8 +218,8 @@ def loops(z, step, part, parts):
                     e, line = z.programs + 32 * is_output, z.rows + (top + row) * _ROW_BYTES
                     r, first, first_short = image * full_rows + row, 0, whole
                     if row >= full_rows:
-                        e += 16
-                        r, first, first_short = image * (rows - full_rows) + row - full_rows, whole + across, whole + across + down
+                        e, first = e + 16, whole + across
+                        r, first_short = image * (rows - full_rows) + row - full_rows, first + down
                     first, first_short = first + r * z.FULL_TW, first_short + r * z.SHORT_TW
                     for piece in range(pieces):
                         p = z.pieces + 16 * piece

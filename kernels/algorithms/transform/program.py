@@ -36,7 +36,7 @@ class Kernels(NamedTuple):
 
 
 def distances(z: Sizes) -> dict[str, np.ndarray]:
-    """Tables of distances, in elements: of tile columns in ``pixels``, ``rows`` and the scratch, of tiles in V and M."""
+    """Distances in elements: of tile columns in ``pixels``, in ``rows`` and in the scratch, of tiles in V and M."""
     column, tile = np.arange(z.TW), np.arange(z.IMAGES * z.R * z.TW)
     panel = z.PIECES_H * z.PIECES_W * z.ICP * z.MR * z.W
     sets, grid = np.divmod(column, z.GRIDS_W)
@@ -167,9 +167,7 @@ class _Writer:
         """Lines of one tile."""
         self._call(kernel, a, c, 0, 1, count, is_short=False)
 
-    def tiles(
-        self, whole: int, short: int, a: _Side, c: _Side, columns: tuple[int, int], count: int
-    ) -> None:
+    def tiles(self, whole: int, short: int, a: _Side, c: _Side, columns: tuple[int, int], count: int) -> None:
         """Lines of tile columns, of which the short ones are the last."""
         full, (begin, end) = self._z.FULL_TW, columns
         if begin < min(end, full):
@@ -217,9 +215,9 @@ def _into(z: Sizes, k: Kernels, at: Mapping[str, int], writer: _Writer, is_short
     if z.STEPS:
         by_rows, by_columns = _steps(z, at)
         for tile in range(z.TW):
-            corner = pixels._replace(table=pixels.table + 8 * tile)
+            taken = pixels._replace(table=pixels.table + 8 * tile)
             to = V._replace(next=z.VSTEP, step=V_row, part=z.MR * LANES, table=V.table + 8 * tile)
-            writer.once(k.across_in, corner, by_rows, z.NH)
+            writer.once(k.across_in, taken, by_rows, z.NH)
             writer.once(k.down_in, by_columns, to, z.C)
         return
     if z.NH == 1:
@@ -246,9 +244,7 @@ def _into(z: Sizes, k: Kernels, at: Mapping[str, int], writer: _Writer, is_short
         writer.tiles(down, down, turned, to, columns, z.SHORT_C)
         # The points that short tiles lack: here only tiles that have them.
         turned, to = (each._replace(at=each.at + z.SHORT_C * each.next) for each in (turned, to))
-        writer.tiles(
-            down, down, turned, to._replace(is_moved=True), (begin, min(columns[1], full)), z.C - z.SHORT_C
-        )
+        writer.tiles(down, down, turned, to._replace(is_moved=True), (begin, min(columns[1], full)), z.C - z.SHORT_C)
 
 
 def _out(z: Sizes, k: Kernels, at: Mapping[str, int], writer: _Writer, is_short: bool) -> None:
