@@ -49,9 +49,9 @@ def test_a_bias_changes_nothing_but_threads_vectors_sources_and_cpu_do(
     tuned.remember(_PROBLEM.replace(bias=True), 1, {"a": 0.5})
     assert tuned.recall(_PROBLEM, 1) == _from_disk(_PROBLEM.replace(bias=True)) == {"a": 0.5}
     assert _from_disk(threads=2) == _from_disk(_PROBLEM.replace(mb=2)) == {}
-    for name, value in (("vector_bytes", 1), ("source_digest", "other"), ("cpu_model", "other")):
+    for name, value in (("vector_bytes", 1), ("code_digest", "other"), ("cpu_model", "other")):
         with monkeypatch.context() as patch:
-            patch.setattr(tuned, name, lambda value=value: value)
+            patch.setattr(tuned, name, lambda *_, value=value: value)
             assert _from_disk() == {}
             tuned.remember(_PROBLEM, 1, {name: 1.0})
             assert _from_disk() == {name: 1.0}
@@ -71,7 +71,7 @@ def test_forgetting_limits_and_times_counts_every_row_of_this_cpu(file: Path, mo
         patch.setattr(tuned, "cpu_model", lambda: "other")
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
     with monkeypatch.context() as patch:
-        patch.setattr(tuned, "source_digest", lambda: "earlier")
+        patch.setattr(tuned, "code_digest", lambda module: "earlier")
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
     tuned.remember(_PROBLEM, 1, {"a": 1.0, "b": 2.0})
     remember_limits(4e9, 3e10)
