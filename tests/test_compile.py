@@ -146,10 +146,10 @@ def test_processes_fill_one_folder_at_once(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("setting", [{"NUMBA_OPT": "0"}, {"NUMBA_DEBUGINFO": "1"}, {"NUMBA_BOUNDSCHECK": "1"}], ids=str)
 def test_settings_that_change_code_have_pieces_of_their_own(copy: Path, warm: Path, setting: dict[str, str]) -> None:
     code = "from kernels.machine.compile import _environment; print(_environment())"
-    texts = {
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, **more}, cwd=copy, capture_output=True, text=True, check=True).stdout
-        for more in ({}, setting)
-    }  # fmt: skip
+    texts = set()
+    for more in ({}, setting):
+        command, environment = [sys.executable, "-c", code], {**os.environ, **more}
+        texts.add(subprocess.run(command, env=environment, cwd=copy, capture_output=True, check=True).stdout)
     assert len(texts) == 2
     if "NUMBA_OPT" in setting:
         assert _counts(copy, warm, **setting) == (3, 2)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kernels import Conv2dProblem, TunedError, tuned
-from kernels.costs.limits import Limits, measured_limits, remember_limits
-from kernels.database import writing
+from kernels.tuning.database import writing
+from kernels.tuning.limits import Limits, measured_limits, remember_limits
 
 _ROOT = Path(__file__).parent.parent
 _PROBLEM = Conv2dProblem.parse("ic3ih6oc4kh2ph1")
@@ -140,7 +140,7 @@ def test_the_latest_limits_of_measured_limits_count(file: Path, monkeypatch: pyt
     remember_limits(4e9, 3e10)
     remember_limits(9e9, 5e10)
     assert measured_limits() == Limits(4.5e9, 9e9, 5e10)
-    monkeypatch.setattr("kernels.costs.limits.vector_bytes", lambda: 1)
+    monkeypatch.setattr("kernels.tuning.limits.vector_bytes", lambda: 1)
     remember_limits(1e9, 1e10)
     assert measured_limits() == Limits(1e9, 1e9, 1e10)
     # Choices are none of theirs; who forgets forgets both.

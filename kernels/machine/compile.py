@@ -8,9 +8,9 @@ The cache has one file for each piece, named by a digest of all that the piece i
 imports inside this package, the constants that it is specialised by, the versions of Python, numba and
 llvmlite, the CPU, and those settings of Numba's environment that change code. So an edit recompiles what stands on
 the edited file and nothing else, and no index can name a wrong file. A file is written beside its place, synced and
-renamed; it begins with a checksum of its name and of what follows. A file that is empty, cut or foreign is compiled anew and
-replaced; a folder that cannot be written costs the caching alone, with one warning. No global setting of Numba is
-touched.
+renamed; it begins with a checksum of its name and of what follows. A file that is empty, cut or foreign is compiled
+anew and replaced; a folder that cannot be written costs the caching alone, with one warning. No global setting of Numba
+is touched.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Measured choices: how long algorithms took on this machine, kept on disk from one process to the next.
 
-Rows of `kernels.database`, keyed by all that a time depends on: the CPU's model, the digest of the
+Rows of `kernels.tuning.database`, keyed by all that a time depends on: the CPU's model, the digest of the
 sources that algorithms are made of, of the compiler's versions and of the CPU's features, the width of vectors, the
 number of threads, and the problem without its bias, which costs nothing. Rows of other sources and
 other machines stay where they are and are not read.
@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from threading import Lock
 from types import MappingProxyType
 
-from kernels.costs.limits import forget_limits
-from kernels.database import VARIABLE, database, remove, rows, writing
 from kernels.machine.compile import code_digest
 from kernels.machine.cpu import cpu_model, vector_bytes
 from kernels.problem import Conv2dProblem
+from kernels.tuning.database import VARIABLE, database, remove, rows, writing
+from kernels.tuning.limits import forget_limits
 
 __all__ = ["database", "forget", "recall", "remember", "require_writable"]
 
