@@ -1,9 +1,7 @@
 """convmark's kernels: two-dimensional convolution on NumPy arrays, compiled by Numba."""
 
 from kernels import algorithms as _families  # noqa: F401  (importing a family registers it)
-from kernels import tuned
 from kernels.blocks import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
-from kernels.costs.limits import measured_limits, remember_limits
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError, TunedError
 from kernels.functional import conv2d
@@ -15,6 +13,8 @@ from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
 from kernels.reference import conv2d_reference
 from kernels.registry import Algorithm, Setup, UnknownAlgorithm, algorithm, algorithms, get_algorithm
 from kernels.select import Candidate, Choice, choose
+from kernels.tuning import measured as tuned
+from kernels.tuning.limits import measured_limits, remember_limits
 
 __all__ = [
     "Algorithm",

@@ -1,7 +1,7 @@
 """``algorithm="auto"``: which algorithm a problem gets, and why.
 
 Of the algorithms that take a problem and keep its user's budgets, the one that was measured to be
-fastest on this machine (`kernels.tuned`); where nothing was measured, the one that the cost model
+fastest on this machine (`kernels.tuning.measured`); where nothing was measured, the one that the cost model
 (`kernels.costs`) predicts to be.
 """
 
@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kernels.costs.errors import expected_error
-from kernels.costs.limits import REFERENCE, Limits, measured_limits
 from kernels.costs.model import seconds_by_term
 from kernels.problem import Conv2dProblem, UnsupportedProblem
 from kernels.registry import Algorithm, algorithms, get_algorithm
-from kernels.tuned import recall
+from kernels.tuning.limits import REFERENCE, Limits, measured_limits
+from kernels.tuning.measured import recall
 
 __all__ = ["Candidate", "Choice", "choose", "choose_threads", "named"]
 

@@ -41,6 +41,52 @@ def test_suite_imports_kernels_only_through_its_public_face(path: Path) -> None:
     assert not behind or path.name == "probes.py"
 
 
+#: Floors of the kernels from the top down; a module is on the floor of its longest name here.
+_KERNEL_FLOORS = (
+    ("kernels.blocks",),
+    ("kernels.layers",),
+    ("kernels.functional",),
+    ("kernels.memory", "kernels.phases"),
+    ("kernels.plan",),
+    ("kernels.select",),
+    ("kernels.costs.model", "kernels.costs.errors"),
+    ("kernels.tuning",),
+    ("kernels.algorithms",),
+    ("kernels.registry",),
+    ("kernels.costs",),
+    ("kernels.machine",),
+    ("kernels.geometry", "kernels.parameters"),
+    ("kernels.arguments",),
+    ("kernels.epilogue", "kernels.problem", "kernels.reference"),
+    ("kernels.errors",),
+)
+
+
+def _kernel_floor(module: str) -> int:
+    rooms = ((room, i) for i, floor in enumerate(_KERNEL_FLOORS) for room in floor)
+    return max((len(room), i) for room, i in rooms if module == room or module.startswith(f"{room}."))[1]
+
+
+#: But for the public face, which imports from every floor.
+_KERNELS = [path for path in sorted((_ROOT / "kernels").rglob("*.py")) if path != _ROOT / "kernels" / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", _KERNELS, ids=lambda p: _module(p))
+def test_imports_of_kernels_point_downwards(path: Path) -> None:
+    modules = {_module(each) for each in _KERNELS}
+    above = {name for name in _imports(path) & modules if _kernel_floor(name) < _kernel_floor(_module(path))}
+    assert above == set()
+
+
+def test_no_two_modules_of_the_kernels_need_each_other() -> None:
+    assert _rings("kernels", skip={"kernels"}) == []
+
+
+def test_one_region_is_parallel() -> None:
+    said = [_module(path) for path in _KERNELS if "prange" in path.read_text()]
+    assert said == ["kernels.machine.parallel"]
+
+
 #: Floors of the suite from the top down; a module outside of them is below all. History reads what
 #: is stored, as reports do.
 _FLOORS = (
@@ -74,10 +120,15 @@ def test_what_measures_knows_no_report_and_a_report_no_command(path: Path) -> No
     assert above == set()
 
 
-def test_no_two_modules_of_the_suite_need_each_other() -> None:
-    paths = {_module(path): path for path in (_ROOT / "suite").rglob("*.py")}
-    needs = {module: _imports(path) & paths.keys() - {module} for module, path in paths.items()}
-    # Those that need nothing that is left are taken away, until nobody is left or those in a ring are.
+def _rings(package: str, skip: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
+    """Modules that need each other."""
+    paths = {_module(path): path for path in (_ROOT / package).rglob("*.py")}
+    needs = {module: _imports(path) & paths.keys() - {module} for module, path in paths.items() if module not in skip}
+    # Those that need nothing that is left are taken away, until none is left or those in a ring are.
     while free := {module for module, needed in needs.items() if not needed & needs.keys()}:
         needs = {module: needed for module, needed in needs.items() if module not in free}
-    assert sorted(needs) == []
+    return sorted(needs)
+
+
+def test_no_two_modules_of_the_suite_need_each_other() -> None:
+    assert _rings("suite") == []

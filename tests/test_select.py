@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from kernels import Conv2d, Conv2dProblem, UnsupportedProblem, algorithms, conv2d, get_algorithm, plan
-from kernels.costs.limits import REFERENCE, Limits
 from kernels.costs.model import seconds_by_term
 from kernels.costs.table import cycles, roundings
 from kernels.select import Candidate, choose
-from kernels.tuned import remember
+from kernels.tuning.limits import REFERENCE, Limits
+from kernels.tuning.measured import remember
 
 #: Each in a place where the algorithm that is chosen won by a third and more over those of other kinds.
 CLEAR = (

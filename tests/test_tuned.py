@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kernels import Conv2dProblem, TunedError, tuned
-from kernels.costs.limits import Limits, measured_limits, remember_limits
-from kernels.database import writing
+from kernels.tuning.database import writing
+from kernels.tuning.limits import Limits, measured_limits, remember_limits
 
 _ROOT = Path(__file__).parent.parent
 _PROBLEM = Conv2dProblem.parse("ic3ih6oc4kh2ph1")
@@ -49,9 +49,9 @@ def test_a_bias_changes_nothing_but_threads_vectors_sources_and_cpu_do(
     tuned.remember(_PROBLEM.replace(bias=True), 1, {"a": 0.5})
     assert tuned.recall(_PROBLEM, 1) == _from_disk(_PROBLEM.replace(bias=True)) == {"a": 0.5}
     assert _from_disk(threads=2) == _from_disk(_PROBLEM.replace(mb=2)) == {}
-    for name, value in (("vector_bytes", 1), ("source_digest", "other"), ("cpu_model", "other")):
+    for name, value in (("vector_bytes", 1), ("code_digest", "other"), ("cpu_model", "other")):
         with monkeypatch.context() as patch:
-            patch.setattr(tuned, name, lambda value=value: value)
+            patch.setattr(tuned, name, lambda *_, value=value: value)
             assert _from_disk() == {}
             tuned.remember(_PROBLEM, 1, {name: 1.0})
             assert _from_disk() == {name: 1.0}
@@ -71,7 +71,7 @@ def test_forgetting_limits_and_times_counts_every_row_of_this_cpu(file: Path, mo
         patch.setattr(tuned, "cpu_model", lambda: "other")
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
     with monkeypatch.context() as patch:
-        patch.setattr(tuned, "source_digest", lambda: "earlier")
+        patch.setattr(tuned, "code_digest", lambda module: "earlier")
         tuned.remember(_PROBLEM, 1, {"a": 1.0})
     tuned.remember(_PROBLEM, 1, {"a": 1.0, "b": 2.0})
     remember_limits(4e9, 3e10)
@@ -140,7 +140,7 @@ def test_the_latest_limits_of_measured_limits_count(file: Path, monkeypatch: pyt
     remember_limits(4e9, 3e10)
     remember_limits(9e9, 5e10)
     assert measured_limits() == Limits(4.5e9, 9e9, 5e10)
-    monkeypatch.setattr("kernels.costs.limits.vector_bytes", lambda: 1)
+    monkeypatch.setattr("kernels.tuning.limits.vector_bytes", lambda: 1)
     remember_limits(1e9, 1e10)
     assert measured_limits() == Limits(1e9, 1e9, 1e10)
     # Choices are none of theirs; who forgets forgets both.

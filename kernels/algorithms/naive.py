@@ -105,11 +105,6 @@ def naive_amounts(p: Conv2dProblem, threads: int) -> Amounts:
     return Amounts("seven loops", counts, longest_share(p.mb * p.oc, threads))
 
 
-def _kind(epilogue: Epilogue) -> Epilogue:
-    """The epilogue without its slope's value, which is given at run time."""
-    return epilogue._replace(slope=1.0 if epilogue.slope else 0.0)
-
-
 def _own_weights(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     # A copy: what the user writes to the array later is none of the plan's.
     return (wei.copy(),)
@@ -126,7 +121,7 @@ def _own_weights(p: Conv2dProblem, wei: np.ndarray) -> Packed:
 def direct_naive(setup: Setup) -> Run:
     """The seven loops, parallel over images x output channels."""
     p, (wei,), bia, epilogue = setup.problem, setup.packed, setup.bia, setup.epilogue
-    spec = PlaneSpec(p.dtype, 1 if p.sw == 1 else 0, _kind(epilogue))
+    spec = PlaneSpec(p.dtype, 1 if p.sw == 1 else 0, epilogue.kind)
     slope = np.array([epilogue.slope], p.dtype)
     sizes = {
         "PLANES": p.mb * p.oc, "OC": p.oc, "OCG": p.oc // p.g, "IC": p.ic, "ICG": p.ic // p.g, "IH": p.ih, "IW": p.iw,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kernels.costs.amounts import Amounts
-from kernels.costs.limits import REFERENCE, Limits
 from kernels.costs.table import cycles
+from kernels.tuning.limits import REFERENCE, Limits
 
 __all__ = ["seconds_by_term"]
 

@@ -12,7 +12,7 @@ __all__ = ["cycles", "roundings"]
 
 
 def cycles() -> Mapping[str, Mapping[str, float]]:
-    """Cycles by loops and kind of work, on the machine of `kernels.costs.limits.REFERENCE`.
+    """Cycles by loops and kind of work, on the machine of `kernels.tuning.limits.REFERENCE`.
 
     Work that was found to take no time of its own is left out.
     """

@@ -8,9 +8,9 @@ The cache has one file for each piece, named by a digest of all that the piece i
 imports inside this package, the constants that it is specialised by, the versions of Python, numba and
 llvmlite, the CPU, and those settings of Numba's environment that change code. So an edit recompiles what stands on
 the edited file and nothing else, and no index can name a wrong file. A file is written beside its place, synced and
-renamed; it begins with a checksum of what follows. A file that is empty, cut or foreign is compiled anew and
-replaced; a folder that cannot be written costs the caching alone, with one warning. No global setting of Numba is
-touched.
+renamed; it begins with a checksum of its name and of what follows. A file that is empty, cut or foreign is compiled
+anew and replaced; a folder that cannot be written costs the caching alone, with one warning. No global setting of Numba
+is touched.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ __all__ = [
     "CompileCounter",
     "CompileCounts",
     "cache_folder",
+    "code_digest",
     "compile_counts",
     "compiled",
     "inner",
@@ -54,26 +55,32 @@ __all__ = [
 ]
 
 _PACKAGE = "kernels"
-_MAGIC = b"convmark piece 1\n"
+_MAGIC = b"convmark piece 2\n"
+_PART = ".part"
 #: Pieces together take at most so many bytes on disk, and a piece that was not used for so many days goes.
 _MOST_BYTES, _MOST_DAYS = 512 * 2**20, 90
 #: A piece that is loaded counts as used; its file is touched at most so often.
 _TOUCH_S = 86400.0
+#: A file that is being written is done by then, or its writer was killed.
+_WRITING_S = 3600.0
 #: Settings of Numba's that change what is compiled.
 _SETTINGS = (
     "OPT",
     "LOOP_VECTORIZE",
     "SLP_VECTORIZE",
     "ENABLE_AVX",
-    "CPU_NAME",
-    "CPU_FEATURES",
     "DEBUGINFO_DEFAULT",
+    "EXTEND_VARIABLE_LIFETIMES",
     "ENABLE_PROFILING",
     "BOUNDSCHECK",
-    "DISABLE_INTEL_SVML",
+    "USING_SVML",
     "LLVM_REFPRUNE_PASS",
-    "FULL_TRACEBACKS",
+    "LLVM_REFPRUNE_FLAGS",
+    "DEBUG_ARRAY_OPT_RUNTIME",
 )
+
+if getattr(config, "DISABLE_JIT", False):
+    raise ImportError("NUMBA_DISABLE_JIT is set, expected it unset: kernels are compiled code and nothing else")
 
 
 # -- what a piece is made of ---------------------------------------------
@@ -148,8 +155,17 @@ def _environment() -> str:
     name = getattr(config, "CPU_NAME", None) or llvm.get_host_cpu_name()
     features = getattr(config, "CPU_FEATURES", None) or llvm.get_host_cpu_features().flatten()
     settings = [f"{each}={getattr(config, each, None)!r}" for each in _SETTINGS]
-    versions = numba.__version__, llvmlite.__version__, sys.version, sys.byteorder
+    # Beyond 3, which it is equal to.
+    settings.append(f"OPT=max: {getattr(getattr(config, 'OPT', None), 'is_opt_max', None)}")
+    # Intrinsics may ask how wide vectors are while they are emitted.
+    settings.append(f"vectors: {os.environ.get('CONVMARK_VECTOR_BYTES')}")
+    versions = numba.__version__, llvmlite.__version__, sys.version, llvm.get_process_triple()
     return "\n".join((*versions, name, features, *settings))
+
+
+def code_digest(module: str) -> str:
+    """Digest of all that the code of a module and of what it imports depends on."""
+    return hashlib.sha256(f"{source_digest(module)}\n{_environment()}".encode()).hexdigest()[:20]
 
 
 def piece_key(function: Callable[..., Any], *constants: Any) -> str:
@@ -169,12 +185,21 @@ def piece_key(function: Callable[..., Any], *constants: Any) -> str:
 def cache_folder() -> Path:
     """Folder of the compiled pieces: ``CONVMARK_CACHE_DIR`` if it is set, else below the user's cache folder."""
     root = os.environ.get("CONVMARK_CACHE_DIR")
-    if root:
-        return Path(root).expanduser().absolute() / "pieces"
-    # Only here: it takes some milliseconds to import.
-    import platformdirs
+    if not root:
+        # Only here: it takes some milliseconds to import.
+        import platformdirs
 
-    return Path(platformdirs.user_cache_dir("convmark", appauthor=False)) / "pieces"
+        root = platformdirs.user_cache_dir("convmark", appauthor=False)
+    root = os.path.expanduser(root)
+    if root.startswith("~"):
+        # Nobody knows the user's home: nowhere rather than in a folder of that name, or where others may write code.
+        root = os.devnull
+    return Path(root).absolute() / "pieces"
+
+
+def _head(key: str, payload: bytes) -> bytes:
+    # With the key: LLVM takes whatever it is given, and code of another name or platform would end the process.
+    return _MAGIC + hashlib.sha256(key.encode() + payload).digest()
 
 
 def load_piece(key: str) -> bytes | None:
@@ -184,7 +209,7 @@ def load_piece(key: str) -> bytes | None:
         content = path.read_bytes()
         begin = len(_MAGIC) + hashlib.sha256().digest_size
         payload = content[begin:]
-        if content[:begin] != _MAGIC + hashlib.sha256(payload).digest():
+        if content[:begin] != _head(key, payload):
             return None
         if time.time() - path.stat().st_mtime > _TOUCH_S:
             with contextlib.suppress(OSError):
@@ -199,10 +224,10 @@ def store_piece(key: str, payload: bytes) -> None:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f"{key}.", suffix=".part")
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f"{key}.", suffix=_PART)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
+                file.write(_head(key, payload) + payload)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, folder / key)
@@ -242,16 +267,18 @@ def prune_cache(most_bytes: int = _MOST_BYTES, most_days: float = _MOST_DAYS) ->
         Bytes.
     """
     found = []
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(cache_folder()):
+    now = time.time()
+    with contextlib.suppress(OSError), os.scandir(cache_folder()) as entries:
+        for entry in entries:
             with contextlib.suppress(OSError):
                 if entry.is_file(follow_symlinks=False):
                     state = entry.stat()
-                    found.append((state.st_mtime, state.st_size, entry.path))
-    removed, left = 0, sum(size for _, size, _ in found)
-    oldest = time.time() - most_days * 86400
-    for used, size, path in sorted(found):
-        if used >= oldest and left <= most_bytes:
+                    is_left_over = entry.name.endswith(_PART) and now - state.st_mtime > _WRITING_S
+                    found.append((not is_left_over, state.st_mtime, state.st_size, entry.path))
+    removed, left = 0, sum(size for _, _, size, _ in found)
+    # What a killed writer left goes first, and in any case.
+    for is_piece, used, size, path in sorted(found):
+        if is_piece and now - used <= most_days * 86400 and left <= most_bytes:
             break
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -342,12 +369,8 @@ def _loaded_or_compiled(
     name = f"convmark_{key}"
     code = load_piece(key)
     if code is not None:
-        try:
-            address = _add_code(name, code)
-            CompileCounter.loaded += 1
-            return address
-        except RuntimeError:
-            pass  # of another platform, or no code at all: compiled anew and replaced
+        CompileCounter.loaded += 1
+        return _add_code(name, code)
     start = time.perf_counter()
     code = _compile(name, function, arguments, flags)
     address = _add_code(name, code)

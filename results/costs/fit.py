@@ -18,8 +18,8 @@ from scipy.optimize import linprog, nnls
 
 from kernels import Conv2dProblem, get_algorithm
 from kernels.costs.errors import error_terms
-from kernels.costs.limits import REFERENCE
 from kernels.costs.model import seconds_by_term
+from kernels.tuning.limits import REFERENCE
 
 _HERE = Path(__file__).resolve().parent
 _TABLE = _HERE.parent.parent / "kernels" / "costs" / "table.json"

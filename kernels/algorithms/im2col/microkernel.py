@@ -43,8 +43,8 @@ class ColumnSpec(NamedTuple):
 @microkernel
 def gemm_blocks(
     spec, blocks: int, K: int, wei: Elements, wei_row: int, wei_step: int, b: Elements, b_step: int,
-    bias: Elements, bias_step: int, ones: Elements, sums: Elements, sums_step: int, is_first: int, is_last: int, dst: Elements, dst_step: int, OHW: int,
-    count: int, residual: Elements, slope: Elements,
+    bias: Elements, bias_step: int, ones: Elements, sums: Elements, sums_step: int, is_first: int, is_last: int,
+    dst: Elements, dst_step: int, OHW: int, count: int, residual: Elements, slope: Elements,
 ):  # fmt: skip
     """``blocks`` blocks of MR channels by ``count`` pixels, whose last vector may be short: K more terms of the sums.
 

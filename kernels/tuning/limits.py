@@ -1,6 +1,6 @@
 """The rates that amounts of work are divided by: this machine's where they were measured, else the reference's.
 
-``convmark tune`` measures them, once a machine, into `kernels.database`.
+``convmark tune`` measures them, once a machine, into `kernels.tuning.database`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import functools
 import os
 from typing import NamedTuple
 
-from kernels.database import VARIABLE, remove, rows, writing
 from kernels.machine.cpu import cpu_model, vector_bytes
+from kernels.tuning.database import VARIABLE, remove, rows, writing
 
 __all__ = ["REFERENCE", "Limits", "forget_limits", "measured_limits", "remember_limits"]
 

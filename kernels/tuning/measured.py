@@ -1,7 +1,7 @@
 """Measured choices: how long algorithms took on this machine, kept on disk from one process to the next.
 
-Rows of `kernels.database`, keyed by all that a time depends on: the CPU's model, the digest of the
-kernels' sources, of the compiler's versions and of the CPU's features, the width of vectors, the
+Rows of `kernels.tuning.database`, keyed by all that a time depends on: the CPU's model, the digest of the
+sources that algorithms are made of, of the compiler's versions and of the CPU's features, the width of vectors, the
 number of threads, and the problem without its bias, which costs nothing. Rows of other sources and
 other machines stay where they are and are not read.
 
@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from threading import Lock
 from types import MappingProxyType
 
-from kernels.costs.limits import forget_limits
-from kernels.database import VARIABLE, database, remove, rows, writing
+from kernels.machine.compile import code_digest
 from kernels.machine.cpu import cpu_model, vector_bytes
-from kernels.machine.jit import source_digest
 from kernels.problem import Conv2dProblem
+from kernels.tuning.database import VARIABLE, database, remove, rows, writing
+from kernels.tuning.limits import forget_limits
 
 __all__ = ["database", "forget", "recall", "remember", "require_writable"]
 
@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS measured (
     PRIMARY KEY (cpu, digest, vector_bytes, threads, problem, measured_at, algorithm)
 ) WITHOUT ROWID
 """
+#: What algorithms are made of is what this imports.
+_FAMILIES = "kernels.algorithms"
 _HERE = "cpu = ? AND digest = ? AND vector_bytes = ?"
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -126,7 +128,7 @@ def require_writable() -> None:
 
 
 def _here() -> tuple[str, str, int]:
-    return cpu_model(), source_digest(), vector_bytes()
+    return cpu_model(), code_digest(_FAMILIES), vector_bytes()
 
 
 @functools.lru_cache(maxsize=4096)

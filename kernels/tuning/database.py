@@ -1,7 +1,7 @@
 """The file of what was measured on this machine: an SQLite database, read rarely, written in whole transactions.
 
 It lies below the user's data folder, or where ``CONVMARK_TUNED`` says; with ``CONVMARK_TUNED=off`` nothing
-is read, and nothing can be written. `kernels.tuned` keeps measured choices in it, `kernels.costs.limits`
+is read, and nothing can be written. `kernels.tuning.measured` keeps measured choices in it, `kernels.tuning.limits`
 the machine's rates.
 """
 
