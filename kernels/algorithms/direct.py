@@ -127,7 +127,7 @@ def _strips(codes, z, begin, end, src, taps, clips, wei, bia, dst, residual, sum
                         if c0 + C == z.ICG:
                             to = out + oh * z.OW + ow
                             rows = min(z.MR, z.OW - ow)
-                            tile_store_transposed(tile, dst, to, OHW, rows, live, codes.epilogue, residual)
+                            tile_store_transposed(tile, dst, to, OHW, rows, live, codes.epilogue, residual, None)
                         else:
                             tile_store(tile, sums, slot, z.NR)
                         slot += z.MR * z.NR

@@ -120,7 +120,7 @@ def _panels(codes, z, begin, end, src, rows, wei, bias, one, dst, residual, colu
                 if c0 + C == z.ICG:
                     out = (n * z.G * z.OCG + g * z.OCG + block * z.MR) * OHW + panel * z.NR
                     live = z.OCG - block * z.MR
-                    tile_store_partial(tile, dst, out, OHW, live, count, codes.epilogue, residual)
+                    tile_store_partial(tile, dst, out, OHW, live, count, codes.epilogue, residual, None)
                 else:
                     tile_store(tile, sums, slot, z.NR)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from kernels.epilogue import Epilogue
-from kernels.machine.ir import load_vector, masked_load, masked_store, store_vector
+from kernels.machine.ir import load_vector, masked_load, masked_store, splat, store_vector
 
 __all__ = ["store_finished"]
 
@@ -17,10 +17,12 @@ def store_finished(
     data: ir.Value,
     residual: ir.Value,
     offset: ir.Value,
+    slope: ir.Value | None,
     mask: ir.Value | None = None,
 ) -> None:
     """Write ``value``, finished, to ``data[offset]``; elements of ``residual`` stand at the same place.
 
+    ``slope`` is the address of what a leaky ReLU multiplies by: a user's number, and no constant of the code.
     Lanes outside ``mask`` are neither read nor written.
     """
     if epilogue.residual and not epilogue.residual_last:
@@ -28,7 +30,8 @@ def store_finished(
     if epilogue.relu:
         least = ir.Constant(value.type, [0.0] * value.type.count)
         if epilogue.slope:
-            least = builder.fmul(value, ir.Constant(value.type, [epilogue.slope] * value.type.count))
+            factor = ir.Constant(value.type.element, epilogue.slope) if slope is None else builder.load(slope)
+            least = builder.fmul(value, splat(builder, factor, value.type.count))
         # Ordered: not true of NaN, which is kept. It is one instruction, a maximum.
         value = builder.select(builder.fcmp_ordered("<", value, least), least, value)
     if epilogue.residual and epilogue.residual_last:

@@ -193,12 +193,12 @@ def filter_store(
                     with builder.if_then(builder.icmp_signed("<", row, height), likely=True):
                         place = builder.add(builder.mul(builder.add(first_row, row), width), column0)
                         if s.lanes == s.U:
-                            store_finished(builder, epilogue.value, totals[i], data, residual, place)
+                            store_finished(builder, epilogue.value, totals[i], data, residual, place, None)
                         else:
                             first = strip * s.pitch
                             mask = _lanes(bits, first, first + s.U)
                             place = builder.sub(place, place.type(first))
-                            store_finished(builder, epilogue.value, totals[i], data, residual, place, mask)
+                            store_finished(builder, epilogue.value, totals[i], data, residual, place, None, mask)
         return context.get_dummy_value()
 
     return types.void(code, tile, bias, at, c, plane, oh, ow, OH, OW, live, epilogue, r), codegen

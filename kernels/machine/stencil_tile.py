@@ -173,10 +173,10 @@ def tile_store_channels(
                         value = builder.extract_value(arguments[1], s.slot(oc, m, v))
                         at, count = builder.add(here, here.type(v * s.lanes)), s.U - v * s.lanes
                         if count >= s.lanes:
-                            store_finished(builder, epilogue.value, value, data, added, at)
+                            store_finished(builder, epilogue.value, value, data, added, at, None)
                         elif count > 0:
                             mask = first_lanes(builder, here.type(count), s.lanes)
-                            store_finished(builder, epilogue.value, value, data, added, at, mask)
+                            store_finished(builder, epilogue.value, value, data, added, at, None, mask)
         return context.get_dummy_value()
 
     return types.void(stencil, tile, c, plane, oh, ow, OH, OW, live, epilogue, r), codegen

@@ -6,6 +6,7 @@ Stores that end a convolution, `tile_store_partial` and `tile_store_transposed`,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,9 +147,10 @@ def tile_store(typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any) -> Any
 
 @intrinsic
 def tile_store_partial(
-    typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any, rows: Any, columns: Any, epilogue: Any, r: Any
-) -> Any:
-    """``tile_store_partial(tile, c, ci, row_step, rows, columns, epilogue, r)``.
+    typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any, rows: Any, columns: Any, epilogue: Any, r: Any,
+    slope: Any,
+) -> Any:  # fmt: skip
+    """``tile_store_partial(tile, c, ci, row_step, rows, columns, epilogue, r, slope)``.
 
     Writes element (m, n), finished with residual ``r``, to ``c[ci + m * row_step + n]`` for
     ``m < rows`` and ``n < columns``.
@@ -159,6 +161,7 @@ def tile_store_partial(
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         size = tile.shape
         data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[7])
+        leak = None if slope == types.none else data_pointer(context, builder, slope, arguments[8])
         start, step, live_rows, live_columns = (
             index_value(context, builder, typ, value)
             for typ, value in zip((ci, row_step, rows, columns), arguments[2:6], strict=True)
@@ -172,7 +175,7 @@ def tile_store_partial(
             with then:
                 for slot, offset in _vector_offsets(builder, size, start, step):
                     value = builder.extract_value(arguments[0], slot)
-                    store_finished(builder, epilogue.value, value, data, added, offset)
+                    store_finished(builder, epilogue.value, value, data, added, offset, leak)
             with otherwise:
                 masks = [
                     first_lanes(builder, builder.sub(live_columns, step.type(v * size.lanes)), size.lanes)
@@ -184,17 +187,18 @@ def tile_store_partial(
                     with builder.if_then(builder.icmp_signed("<", step.type(m), live_rows)):
                         for (slot, offset), mask in zip(places, masks, strict=True):
                             value = builder.extract_value(arguments[0], slot)
-                            store_finished(builder, epilogue.value, value, data, added, offset, mask)
+                            store_finished(builder, epilogue.value, value, data, added, offset, leak, mask)
         return context.get_dummy_value()
 
-    return types.void(tile, c, ci, row_step, rows, columns, epilogue, r), codegen
+    return types.void(tile, c, ci, row_step, rows, columns, epilogue, r, slope), codegen
 
 
 @intrinsic
 def tile_store_transposed(
-    typingctx: Any, tile: Any, c: Any, ci: Any, column_step: Any, rows: Any, columns: Any, epilogue: Any, r: Any
-) -> Any:
-    """``tile_store_transposed(tile, c, ci, column_step, rows, columns, epilogue, r)``.
+    typingctx: Any, tile: Any, c: Any, ci: Any, column_step: Any, rows: Any, columns: Any, epilogue: Any, r: Any,
+    slope: Any,
+) -> Any:  # fmt: skip
+    """``tile_store_transposed(tile, c, ci, column_step, rows, columns, epilogue, r, slope)``.
 
     Writes element (m, n), finished with residual ``r``, to ``c[ci + n * column_step + m]`` for
     ``m < rows`` and ``n < columns``: pixels by channels in registers become channel planes in memory.
@@ -206,6 +210,7 @@ def tile_store_transposed(
         size = tile.shape
         vector = context.get_value_type(tile).elements[0]
         data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[7])
+        leak = None if slope == types.none else data_pointer(context, builder, slope, arguments[8])
         start, step, live_rows, live_columns = (
             index_value(context, builder, typ, value)
             for typ, value in zip((ci, column_step, rows, columns), arguments[2:6], strict=True)
@@ -234,13 +239,14 @@ def tile_store_transposed(
                                 live = builder.sub(live_rows, live_rows.type(first))
                             mask = first_lanes(builder, live, size.lanes)
                             for lane, channel in enumerate(channels):
+                                finish = functools.partial(store_finished, builder, epilogue.value, channel, data, added)
                                 if branch is then:
-                                    store_finished(builder, epilogue.value, channel, data, added, offset, mask)
+                                    finish(offset, leak, mask)
                                 else:
                                     n = start.type(v * size.lanes + lane)
                                     with builder.if_then(builder.icmp_signed("<", n, live_columns)):
-                                        store_finished(builder, epilogue.value, channel, data, added, offset, mask)
+                                        finish(offset, leak, mask)
                                 offset = builder.add(offset, step)
         return context.get_dummy_value()
 
-    return types.void(tile, c, ci, column_step, rows, columns, epilogue, r), codegen
+    return types.void(tile, c, ci, column_step, rows, columns, epilogue, r, slope), codegen

@@ -122,7 +122,7 @@ def output_transform(codes, z, M, bias, ones, dst, residual, block, oc, local):
                     pixels = tile_rank1(pixels, ones, 0, 0, bias, (block.group * z.OCB + oc) * z.CHANNELS + vector)
                     place, channels, count = out + oh * z.OW + ow, min(LANES, live - vector), min(LANES, z.OW - ow)
                     planes = tile_transposed(pixels)
-                    tile_store_partial(planes, dst, place, OHW, channels, count, codes.epilogue, residual)
+                    tile_store_partial(planes, dst, place, OHW, channels, count, codes.epilogue, residual, None)
 
 
 @kernel
