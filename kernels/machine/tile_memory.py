@@ -6,7 +6,6 @@ Stores that end a convolution, `tile_store_partial` and `tile_store_transposed`,
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +16,13 @@ from numba.extending import intrinsic
 from kernels.machine.finish import store_finished
 from kernels.machine.ir import (
     data_pointer,
+    element_bytes,
     every,
     first_lanes,
     index_value,
     load_vector,
     masked_load,
+    pieces,
     store_vector,
     transpose,
 )
@@ -195,32 +196,57 @@ def tile_store_partial(
 
 @intrinsic
 def tile_store_transposed(
-    typingctx: Any, tile: Any, c: Any, ci: Any, column_step: Any, rows: Any, columns: Any, epilogue: Any, r: Any,
-    slope: Any,
+    typingctx: Any, tile: Any, c: Any, ci: Any, column_step: Any, room: Any, columns: Any, partial: Any, epilogue: Any,
+    r: Any, slope: Any,
 ) -> Any:  # fmt: skip
-    """``tile_store_transposed(tile, c, ci, column_step, rows, columns, epilogue, r, slope)``.
+    """``tile_store_transposed(tile, c, ci, column_step, room, columns, partial, epilogue, r, slope)``.
 
-    Writes element (m, n), finished with residual ``r``, to ``c[ci + n * column_step + m]`` for
-    ``m < rows`` and ``n < columns``: pixels by channels in registers become channel planes in memory.
+    Writes element (m, n), finished with residual ``r``, to ``c[ci + n * column_step + m]`` for every row m and, if
+    ``partial``, for ``n < columns``: pixels by channels in registers become channel planes in memory. Elements up to
+    ``ci + n * column_step + room`` are the caller's, who writes what is behind the tile afterwards.
+
+    With vectors of 64 bytes a part of a vector is stored by a mask, which is free there. With narrower ones a
+    masked store takes microcode on some CPUs, 18 cycles where a whole vector takes one. So whole vectors are stored where
+    there is room, and else parts of 4, 2 and 1 elements.
     """
-    if not isinstance(epilogue, StaticType):
+    if not isinstance(epilogue, StaticType) or not isinstance(partial, StaticType):
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         size = tile.shape
         vector = context.get_value_type(tile).elements[0]
-        data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[7])
-        leak = None if slope == types.none else data_pointer(context, builder, slope, arguments[8])
-        start, step, live_rows, live_columns = (
+        has_masks = size.lanes * element_bytes(vector) == 64
+        data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[8])
+        leak = None if slope == types.none else data_pointer(context, builder, slope, arguments[9])
+        start, step, left, live = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((ci, column_step, rows, columns), arguments[2:6], strict=True)
+            for typ, value in zip((ci, column_step, room, columns), arguments[2:6], strict=True)
         )
-        whole = builder.and_(
-            builder.icmp_signed(">=", live_rows, step.type(size.MR)),
-            builder.icmp_signed(">=", live_columns, step.type(size.NV * size.lanes)),
-        )
+
+        def finish(channel: ir.Value, offset: ir.Value, count: int) -> None:
+            """Store the first ``count`` elements of one channel."""
+            if count == size.lanes:
+                store_finished(builder, epilogue.value, channel, data, added, offset, leak)
+            elif has_masks:
+                mask = ir.Constant(ir.VectorType(ir.IntType(1), size.lanes), [n < count for n in range(size.lanes)])
+                store_finished(builder, epilogue.value, channel, data, added, offset, leak, mask)
+            else:
+                for first, piece in pieces(builder, channel, count):
+                    place = builder.add(offset, offset.type(first))
+                    store_finished(builder, epilogue.value, piece, data, added, place, leak)
+
+        def store(channels: list[ir.Value], place: ir.Value, n: int, count: int) -> None:
+            offset = place
+            for lane, channel in enumerate(channels):
+                if partial.value:
+                    with builder.if_then(builder.icmp_signed("<", step.type(n + lane), live), likely=True):
+                        finish(channel, offset, count)
+                else:
+                    finish(channel, offset, count)
+                offset = builder.add(offset, step)
+
         for first in range(0, size.MR, size.lanes):
-            rows_here = min(size.lanes, size.MR - first)
+            here = min(size.lanes, size.MR - first)
             for v in range(size.NV):
                 square = [
                     builder.extract_value(arguments[0], m * size.NV + v)
@@ -229,24 +255,18 @@ def tile_store_transposed(
                     for m in range(first, first + size.lanes)
                 ]
                 channels = transpose(builder, square)
-                place = builder.add(builder.add(start, start.type(first)), builder.mul(step, step.type(v * size.lanes)))
-                # Most tiles are whole: their stores need no test, and a mask that is a constant.
-                with builder.if_else(whole, likely=True) as (then, otherwise):
-                    for branch in (then, otherwise):
-                        with branch:
-                            offset, live = place, step.type(rows_here)
-                            if branch is otherwise:
-                                live = builder.sub(live_rows, live_rows.type(first))
-                            mask = first_lanes(builder, live, size.lanes)
-                            for lane, channel in enumerate(channels):
-                                finish = functools.partial(store_finished, builder, epilogue.value, channel, data, added)
-                                if branch is then:
-                                    finish(offset, leak, mask)
-                                else:
-                                    n = start.type(v * size.lanes + lane)
-                                    with builder.if_then(builder.icmp_signed("<", n, live_columns)):
-                                        finish(offset, leak, mask)
-                                offset = builder.add(offset, step)
+                n = v * size.lanes
+                place = builder.add(builder.add(start, start.type(first)), builder.mul(step, step.type(n)))
+                if here == size.lanes or has_masks:
+                    store(channels, place, n, here)
+                    continue
+                fits = builder.icmp_signed(">=", left, left.type(first + size.lanes))
+                with builder.if_else(fits, likely=True) as (then, otherwise):
+                    with then:
+                        store(channels, place, n, size.lanes)
+                    with otherwise:
+                        store(channels, place, n, here)
         return context.get_dummy_value()
 
-    return types.void(tile, c, ci, column_step, rows, columns, epilogue, r, slope), codegen
+    signature = types.void(tile, c, ci, column_step, room, columns, partial, epilogue, r, slope)
+    return signature, codegen
