@@ -14,14 +14,12 @@ from kernels.machine.microkernel import Elements, call, macrokernel, microkernel
 from kernels.machine.parallel import Launch, share_of
 from kernels.machine.register_tile import tile_zeros
 from kernels.machine.static import number
-from kernels.machine.tile_memory import tile_load, tile_load_strided, tile_store
+from kernels.machine.tile_memory import tile_load, tile_store
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
 __all__ = [
-    "fill_bias",
     "fill_bias_blocks",
-    "pack_columns",
     "pack_weight_blocks",
     "pad_source",
     "source_padding",
@@ -124,38 +122,6 @@ def pad_source(p: Conv2dProblem, src: np.ndarray, dst: np.ndarray, threads: int)
     _padding(p, threads, get_ident())(src, dst, dst)
 
 
-@inner
-def pack_columns(codes, z, src, plane, C, first, count, columns):
-    """Columns ``[kh][kw][C][NR + LANES]`` of pixels ``first`` to ``first + count``, of C planes from ``plane`` on.
-
-    A run of pixels of one output row at a time, a vector of it at a time, and its place in
-    all planes in one loop: what of the vector lies on padding is the same for all. A vector
-    that ends past its run is overwritten by the next run, or ends between rows.
-    """
-    WIDE = z.NR + z.LANES
-    done = 0
-    while done < count:
-        oh, ow = (first + done) // z.OW, (first + done) % z.OW
-        run = min(count - done, z.OW - ow)
-        for kh in range(z.KH):
-            ih = oh * z.SH + kh * z.DH - z.PH
-            for kw in range(z.KW):
-                for v in range(0, run, z.LANES):
-                    iw = (ow + v) * z.SW + kw * z.DW - z.PW
-                    begin = max(0, -(iw // z.SW))
-                    end = min(z.LANES, run - v, (z.IW - 1 - iw) // z.SW + 1)
-                    if ih < 0 or ih >= z.IH:
-                        end = 0
-                    at = (plane * z.IH + ih) * z.IW + iw
-                    out = (kh * z.KW + kw) * C * WIDE + done + v
-                    for _ in range(C):
-                        pixels = tile_load_strided(codes.vector, codes.step, src, at, begin, end)
-                        tile_store(pixels, columns, out, 0)
-                        at += z.IH * z.IW
-                        out += WIDE
-        done += run
-
-
 def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:
     """Pack weights to ``[g][oc / NR][ic][kh][kw][NR]``, the last block filled with zeros.
 
@@ -177,14 +143,6 @@ def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:
     filled[:, :ocg] = wei.reshape(groups, ocg, icg, kh, kw)
     panels = filled.reshape(groups, blocks, NR, icg, kh, kw).transpose(0, 1, 3, 4, 5, 2)
     return np.ascontiguousarray(panels).reshape(-1)
-
-
-@inner
-def fill_bias(bia, blocks, G, OCG, WIDTH):
-    """As `fill_bias_blocks`, from compiled code: WIDTH elements a group."""
-    for g in range(G):
-        for i in range(WIDTH):
-            blocks[g * WIDTH + i] = bia[g * OCG + i] if i < OCG else 0
 
 
 def fill_bias_blocks(bia: np.ndarray, blocks: np.ndarray) -> None:

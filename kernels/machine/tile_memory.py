@@ -1,6 +1,6 @@
 """Register tiles from memory and back: whole, in part, strided, transposed.
 
-Stores that end a convolution, `tile_store_partial` and `tile_store_transposed`, take the
+Stores that end a convolution, `tile_store_partial`, `tile_store_columns` and `tile_store_transposed`, take the
 `Epilogue` as a `Static` and the array that is the residual, laid out as the result.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.machine.finish import store_finished
@@ -35,6 +36,7 @@ __all__ = [
     "tile_load_partial",
     "tile_load_strided",
     "tile_store",
+    "tile_store_columns",
     "tile_store_partial",
     "tile_store_transposed",
 ]
@@ -100,11 +102,12 @@ def tile_load_partial(
 
 
 @intrinsic
-def tile_load_strided(typingctx: Any, shape: Any, step: Any, a: Any, ai: Any, begin: Any, end: Any) -> Any:
-    """``tile_load_strided(shape, step, a, ai, begin, end)``: one vector, MR = NV = 1.
+def tile_load_strided(typingctx: Any, shape: Any, step: Any, a: Any, ai: Any, stride: Any, begin: Any, end: Any) -> Any:
+    """``tile_load_strided(shape, step, a, ai, stride, begin, end)``: one vector, MR = NV = 1.
 
-    Element n is ``a[ai + n * step]`` for ``begin <= n < end``, the others are zero, wherever
-    they would lie. Every ``step`` vectors that hold the elements are loaded and shuffled.
+    Element n is ``a[ai + n * step]`` for ``begin <= n < end``, the others are zero, wherever they would lie. Every
+    ``step`` vectors that hold the elements are loaded and shuffled. If the constant ``step`` is 0 it is ``stride``,
+    and elements are loaded one by one.
     """
     if not isinstance(shape, StaticType) or not isinstance(step, StaticType):
         return None
@@ -113,22 +116,38 @@ def tile_load_strided(typingctx: Any, shape: Any, step: Any, a: Any, ai: Any, be
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         model, lanes = context.get_value_type(tile), tile.shape.lanes
         data = data_pointer(context, builder, a, arguments[2])
-        start, low, high = (
+        start, pitch, low, high = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((ai, begin, end), arguments[3:], strict=True)
+            for typ, value in zip((ai, stride, begin, end), arguments[3:], strict=True)
         )
-        stride = start.type(step.value)
-        first = builder.mul(low, stride)
-        last = builder.add(builder.mul(builder.sub(high, high.type(1)), stride), high.type(1))
+        vector = model.elements[0]
+        if step.value == 0:
+            value = _one_by_one(builder, vector, builder.gep(data, [start]), pitch, low, high)
+            return builder.insert_value(ir.Constant(model, ir.Undefined), value, 0)
+        pitch = start.type(step.value)
+        first = builder.mul(low, pitch)
+        last = builder.add(builder.mul(builder.sub(high, high.type(1)), pitch), high.type(1))
         loaded = []
         for v in range(step.value):
             at = start.type(v * lanes)
             before, inside = (first_lanes(builder, builder.sub(bound, at), lanes) for bound in (first, last))
             mask = builder.and_(builder.not_(before), inside)
-            loaded.append(masked_load(builder, model.elements[0], data, builder.add(start, at), mask))
+            loaded.append(masked_load(builder, vector, data, builder.add(start, at), mask))
         return builder.insert_value(ir.Constant(model, ir.Undefined), every(builder, loaded, step.value), 0)
 
-    return tile(shape, step, a, ai, begin, end), codegen
+    return tile(shape, step, a, ai, stride, begin, end), codegen
+
+
+def _one_by_one(
+    builder: Any, vector: ir.VectorType, place: ir.Value, stride: ir.Value, low: ir.Value, high: ir.Value
+) -> ir.Value:
+    """A vector of the elements ``low <= n < high`` of ``place``, ``stride`` apart, among zeros."""
+    result = cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * vector.count))
+    with cgutils.for_range_slice(builder, low, high, low.type(1)) as (index, _):
+        element = builder.load(builder.gep(place, [builder.mul(index, stride)]))
+        lane = builder.trunc(index, ir.IntType(32))
+        builder.store(builder.insert_element(builder.load(result), element, lane), result)
+    return builder.load(result)
 
 
 @intrinsic
@@ -192,6 +211,37 @@ def tile_store_partial(
         return context.get_dummy_value()
 
     return types.void(tile, c, ci, row_step, rows, columns, epilogue, r, slope), codegen
+
+
+@intrinsic
+def tile_store_columns(
+    typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any, columns: Any, partial: Any, epilogue: Any, r: Any,
+    slope: Any,
+) -> Any:  # fmt: skip
+    """``tile_store_columns(tile, c, ci, row_step, columns, partial, epilogue, r, slope)``.
+
+    Writes element (m, n), finished with residual ``r``, to ``c[ci + m * row_step + n]`` for every row m and, if
+    ``partial``, for ``n < columns``, which ends in the last of the NV vectors.
+    """
+    if not isinstance(epilogue, StaticType) or not isinstance(partial, StaticType):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size = tile.shape
+        data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[7])
+        leak = data_pointer(context, builder, slope, arguments[8])
+        start, step, live = (
+            index_value(context, builder, typ, value)
+            for typ, value in zip((ci, row_step, columns), arguments[2:5], strict=True)
+        )
+        last = first_lanes(builder, builder.sub(live, live.type((size.NV - 1) * size.lanes)), size.lanes)
+        for slot, offset in _vector_offsets(builder, size, start, step):
+            mask = last if partial.value and slot % size.NV == size.NV - 1 else None
+            value = builder.extract_value(arguments[0], slot)
+            store_finished(builder, epilogue.value, value, data, added, offset, leak, mask)
+        return context.get_dummy_value()
+
+    return types.void(tile, c, ci, row_step, columns, partial, epilogue, r, slope), codegen
 
 
 @intrinsic

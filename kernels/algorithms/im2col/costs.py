@@ -20,7 +20,7 @@ __all__ = ["gemm_amounts"]
 
 
 def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Amounts:
-    """Of the loops in `kernels.algorithms.im2col`, z being its extents."""
+    """Of the loops in `kernels.algorithms.im2col.loops`, z being its extents."""
     pixels, K = p.oh * p.ow, z.ICG * p.kh * p.kw
     vectors = ceil_div(pixels, shape.lanes)
     panels = p.mb * z.G * z.PANELS
