@@ -20,6 +20,7 @@ __all__ = [
     "load_vector",
     "masked_load",
     "masked_store",
+    "pieces",
     "prefetch",
     "scalar_type",
     "splat",
@@ -118,6 +119,16 @@ def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int, first: int 
         picks = [lanes + at - v * lanes if v * lanes <= at < (v + 1) * lanes else n for n, at in enumerate(places)]
         result = _picked(builder, result, vector, picks)
     return result
+
+
+def pieces(builder: ir.IRBuilder, vector: ir.Value, count: int) -> list[tuple[int, ir.Value]]:
+    """The first ``count`` elements of a vector as vectors of 4, 2 and 1 elements, each with its first element's number."""
+    found, first = [], 0
+    for width in (4, 2, 1):
+        while count - first >= width:
+            found.append((first, _picked(builder, vector, vector, [*range(first, first + width)])))
+            first += width
+    return found
 
 
 def prefetch(builder: Any, place: ir.Value) -> None:

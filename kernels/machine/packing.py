@@ -19,7 +19,6 @@ from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
 __all__ = [
-    "fill_bias",
     "fill_bias_blocks",
     "pack_weight_blocks",
     "pad_source",
@@ -144,14 +143,6 @@ def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:
     filled[:, :ocg] = wei.reshape(groups, ocg, icg, kh, kw)
     panels = filled.reshape(groups, blocks, NR, icg, kh, kw).transpose(0, 1, 3, 4, 5, 2)
     return np.ascontiguousarray(panels).reshape(-1)
-
-
-@inner
-def fill_bias(bia, blocks, G, OCG, WIDTH):
-    """As `fill_bias_blocks`, from compiled code: WIDTH elements a group."""
-    for g in range(G):
-        for i in range(WIDTH):
-            blocks[g * WIDTH + i] = bia[g * OCG + i] if i < OCG else 0
 
 
 def fill_bias_blocks(bia: np.ndarray, blocks: np.ndarray) -> None:

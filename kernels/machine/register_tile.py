@@ -20,7 +20,16 @@ from kernels.machine.ir import data_pointer, fma, index_value, load_vector, scal
 from kernels.machine.static import StaticType
 from kernels.machine.tile_shape import TileShape
 
-__all__ = ["TileType", "tile_multiply", "tile_plus", "tile_rank1", "tile_rows", "tile_transposed", "tile_zeros"]
+__all__ = [
+    "TileType",
+    "tile_multiply",
+    "tile_plus",
+    "tile_rank1",
+    "tile_rows",
+    "tile_splat",
+    "tile_transposed",
+    "tile_zeros",
+]
 
 
 class TileType(types.Type):
@@ -76,6 +85,27 @@ def tile_zeros(typingctx: Any, shape: Any, like: Any) -> Any:
         return ir.Constant(context.get_value_type(tile), None)
 
     return tile(shape, like), codegen
+
+
+@intrinsic
+def tile_splat(typingctx: Any, shape: Any, a: Any, ai: Any) -> Any:
+    """``tile_splat(shape, a, ai)``: a tile whose row m is ``a[ai + m]`` everywhere."""
+    if not isinstance(shape, StaticType):
+        return None
+    tile = TileType(shape.value, a.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size = tile.shape
+        start = index_value(context, builder, ai, arguments[2])
+        rows = builder.gep(data_pointer(context, builder, a, arguments[1]), [start])
+        result = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for m in range(size.MR):
+            row = splat(builder, builder.load(builder.gep(rows, [start.type(m)])), size.lanes)
+            for v in range(size.NV):
+                result = builder.insert_value(result, row, m * size.NV + v)
+        return result
+
+    return tile(shape, a, ai), codegen
 
 
 @intrinsic

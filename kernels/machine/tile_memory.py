@@ -1,27 +1,29 @@
 """Register tiles from memory and back: whole, in part, strided, transposed.
 
-Stores that end a convolution, `tile_store_partial` and `tile_store_transposed`, take the
+Stores that end a convolution, `tile_store_partial`, `tile_store_columns` and `tile_store_transposed`, take the
 `Epilogue` as a `Static` and the array that is the residual, laid out as the result.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.machine.finish import store_finished
 from kernels.machine.ir import (
     data_pointer,
+    element_bytes,
     every,
     first_lanes,
     index_value,
     load_vector,
     masked_load,
+    pieces,
     store_vector,
     transpose,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "tile_load_partial",
     "tile_load_strided",
     "tile_store",
+    "tile_store_columns",
     "tile_store_partial",
     "tile_store_transposed",
 ]
@@ -99,11 +102,12 @@ def tile_load_partial(
 
 
 @intrinsic
-def tile_load_strided(typingctx: Any, shape: Any, step: Any, a: Any, ai: Any, begin: Any, end: Any) -> Any:
-    """``tile_load_strided(shape, step, a, ai, begin, end)``: one vector, MR = NV = 1.
+def tile_load_strided(typingctx: Any, shape: Any, step: Any, a: Any, ai: Any, stride: Any, begin: Any, end: Any) -> Any:
+    """``tile_load_strided(shape, step, a, ai, stride, begin, end)``: one vector, MR = NV = 1.
 
-    Element n is ``a[ai + n * step]`` for ``begin <= n < end``, the others are zero, wherever
-    they would lie. Every ``step`` vectors that hold the elements are loaded and shuffled.
+    Element n is ``a[ai + n * step]`` for ``begin <= n < end``, the others are zero, wherever they would lie. Every
+    ``step`` vectors that hold the elements are loaded and shuffled. If the constant ``step`` is 0 it is ``stride``,
+    and elements are loaded one by one.
     """
     if not isinstance(shape, StaticType) or not isinstance(step, StaticType):
         return None
@@ -112,22 +116,38 @@ def tile_load_strided(typingctx: Any, shape: Any, step: Any, a: Any, ai: Any, be
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         model, lanes = context.get_value_type(tile), tile.shape.lanes
         data = data_pointer(context, builder, a, arguments[2])
-        start, low, high = (
+        start, pitch, low, high = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((ai, begin, end), arguments[3:], strict=True)
+            for typ, value in zip((ai, stride, begin, end), arguments[3:], strict=True)
         )
-        stride = start.type(step.value)
-        first = builder.mul(low, stride)
-        last = builder.add(builder.mul(builder.sub(high, high.type(1)), stride), high.type(1))
+        vector = model.elements[0]
+        if step.value == 0:
+            value = _one_by_one(builder, vector, builder.gep(data, [start]), pitch, low, high)
+            return builder.insert_value(ir.Constant(model, ir.Undefined), value, 0)
+        pitch = start.type(step.value)
+        first = builder.mul(low, pitch)
+        last = builder.add(builder.mul(builder.sub(high, high.type(1)), pitch), high.type(1))
         loaded = []
         for v in range(step.value):
             at = start.type(v * lanes)
             before, inside = (first_lanes(builder, builder.sub(bound, at), lanes) for bound in (first, last))
             mask = builder.and_(builder.not_(before), inside)
-            loaded.append(masked_load(builder, model.elements[0], data, builder.add(start, at), mask))
+            loaded.append(masked_load(builder, vector, data, builder.add(start, at), mask))
         return builder.insert_value(ir.Constant(model, ir.Undefined), every(builder, loaded, step.value), 0)
 
-    return tile(shape, step, a, ai, begin, end), codegen
+    return tile(shape, step, a, ai, stride, begin, end), codegen
+
+
+def _one_by_one(
+    builder: Any, vector: ir.VectorType, place: ir.Value, stride: ir.Value, low: ir.Value, high: ir.Value
+) -> ir.Value:
+    """A vector of the elements ``low <= n < high`` of ``place``, ``stride`` apart, among zeros."""
+    result = cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * vector.count))
+    with cgutils.for_range_slice(builder, low, high, low.type(1)) as (index, _):
+        element = builder.load(builder.gep(place, [builder.mul(index, stride)]))
+        lane = builder.trunc(index, ir.IntType(32))
+        builder.store(builder.insert_element(builder.load(result), element, lane), result)
+    return builder.load(result)
 
 
 @intrinsic
@@ -194,33 +214,89 @@ def tile_store_partial(
 
 
 @intrinsic
-def tile_store_transposed(
-    typingctx: Any, tile: Any, c: Any, ci: Any, column_step: Any, rows: Any, columns: Any, epilogue: Any, r: Any,
+def tile_store_columns(
+    typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any, columns: Any, partial: Any, epilogue: Any, r: Any,
     slope: Any,
 ) -> Any:  # fmt: skip
-    """``tile_store_transposed(tile, c, ci, column_step, rows, columns, epilogue, r, slope)``.
+    """``tile_store_columns(tile, c, ci, row_step, columns, partial, epilogue, r, slope)``.
 
-    Writes element (m, n), finished with residual ``r``, to ``c[ci + n * column_step + m]`` for
-    ``m < rows`` and ``n < columns``: pixels by channels in registers become channel planes in memory.
+    Writes element (m, n), finished with residual ``r``, to ``c[ci + m * row_step + n]`` for every row m and, if
+    ``partial``, for ``n < columns``, which ends in the last of the NV vectors.
     """
-    if not isinstance(epilogue, StaticType):
+    if not isinstance(epilogue, StaticType) or not isinstance(partial, StaticType):
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size = tile.shape
+        data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[7])
+        leak = data_pointer(context, builder, slope, arguments[8])
+        start, step, live = (
+            index_value(context, builder, typ, value)
+            for typ, value in zip((ci, row_step, columns), arguments[2:5], strict=True)
+        )
+        last = first_lanes(builder, builder.sub(live, live.type((size.NV - 1) * size.lanes)), size.lanes)
+        for slot, offset in _vector_offsets(builder, size, start, step):
+            mask = last if partial.value and slot % size.NV == size.NV - 1 else None
+            value = builder.extract_value(arguments[0], slot)
+            store_finished(builder, epilogue.value, value, data, added, offset, leak, mask)
+        return context.get_dummy_value()
+
+    return types.void(tile, c, ci, row_step, columns, partial, epilogue, r, slope), codegen
+
+
+@intrinsic
+def tile_store_transposed(
+    typingctx: Any, tile: Any, c: Any, ci: Any, column_step: Any, room: Any, columns: Any, partial: Any, epilogue: Any,
+    r: Any, slope: Any,
+) -> Any:  # fmt: skip
+    """``tile_store_transposed(tile, c, ci, column_step, room, columns, partial, epilogue, r, slope)``.
+
+    Writes element (m, n), finished with residual ``r``, to ``c[ci + n * column_step + m]`` for every row m and, if
+    ``partial``, for ``n < columns``: pixels by channels in registers become channel planes in memory. Elements up to
+    ``ci + n * column_step + room`` are the caller's, who writes what is behind the tile afterwards.
+
+    With vectors of 64 bytes a part of a vector is stored by a mask, which is free there. With narrower ones a
+    masked store takes microcode on some CPUs, 18 cycles where a whole vector takes one. So whole vectors are stored where
+    there is room, and else parts of 4, 2 and 1 elements.
+    """
+    if not isinstance(epilogue, StaticType) or not isinstance(partial, StaticType):
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         size = tile.shape
         vector = context.get_value_type(tile).elements[0]
-        data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[7])
-        leak = None if slope == types.none else data_pointer(context, builder, slope, arguments[8])
-        start, step, live_rows, live_columns = (
+        has_masks = size.lanes * element_bytes(vector) == 64
+        data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[8])
+        leak = None if slope == types.none else data_pointer(context, builder, slope, arguments[9])
+        start, step, left, live = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((ci, column_step, rows, columns), arguments[2:6], strict=True)
+            for typ, value in zip((ci, column_step, room, columns), arguments[2:6], strict=True)
         )
-        whole = builder.and_(
-            builder.icmp_signed(">=", live_rows, step.type(size.MR)),
-            builder.icmp_signed(">=", live_columns, step.type(size.NV * size.lanes)),
-        )
+
+        def finish(channel: ir.Value, offset: ir.Value, count: int) -> None:
+            """Store the first ``count`` elements of one channel."""
+            if count == size.lanes:
+                store_finished(builder, epilogue.value, channel, data, added, offset, leak)
+            elif has_masks:
+                mask = ir.Constant(ir.VectorType(ir.IntType(1), size.lanes), [n < count for n in range(size.lanes)])
+                store_finished(builder, epilogue.value, channel, data, added, offset, leak, mask)
+            else:
+                for first, piece in pieces(builder, channel, count):
+                    place = builder.add(offset, offset.type(first))
+                    store_finished(builder, epilogue.value, piece, data, added, place, leak)
+
+        def store(channels: list[ir.Value], place: ir.Value, n: int, count: int) -> None:
+            offset = place
+            for lane, channel in enumerate(channels):
+                if partial.value:
+                    with builder.if_then(builder.icmp_signed("<", step.type(n + lane), live), likely=True):
+                        finish(channel, offset, count)
+                else:
+                    finish(channel, offset, count)
+                offset = builder.add(offset, step)
+
         for first in range(0, size.MR, size.lanes):
-            rows_here = min(size.lanes, size.MR - first)
+            here = min(size.lanes, size.MR - first)
             for v in range(size.NV):
                 square = [
                     builder.extract_value(arguments[0], m * size.NV + v)
@@ -229,26 +305,18 @@ def tile_store_transposed(
                     for m in range(first, first + size.lanes)
                 ]
                 channels = transpose(builder, square)
-                place = builder.add(builder.add(start, start.type(first)), builder.mul(step, step.type(v * size.lanes)))
-                # Most tiles are whole: their stores need no test, and a mask that is a constant.
-                with builder.if_else(whole, likely=True) as (then, otherwise):
-                    for branch in (then, otherwise):
-                        with branch:
-                            offset, live = place, step.type(rows_here)
-                            if branch is otherwise:
-                                live = builder.sub(live_rows, live_rows.type(first))
-                            mask = first_lanes(builder, live, size.lanes)
-                            for lane, channel in enumerate(channels):
-                                finish = functools.partial(
-                                    store_finished, builder, epilogue.value, channel, data, added
-                                )
-                                if branch is then:
-                                    finish(offset, leak, mask)
-                                else:
-                                    n = start.type(v * size.lanes + lane)
-                                    with builder.if_then(builder.icmp_signed("<", n, live_columns)):
-                                        finish(offset, leak, mask)
-                                offset = builder.add(offset, step)
+                n = v * size.lanes
+                place = builder.add(builder.add(start, start.type(first)), builder.mul(step, step.type(n)))
+                if here == size.lanes or has_masks:
+                    store(channels, place, n, here)
+                    continue
+                fits = builder.icmp_signed(">=", left, left.type(first + size.lanes))
+                with builder.if_else(fits, likely=True) as (then, otherwise):
+                    with then:
+                        store(channels, place, n, size.lanes)
+                    with otherwise:
+                        store(channels, place, n, here)
         return context.get_dummy_value()
 
-    return types.void(tile, c, ci, column_step, rows, columns, epilogue, r, slope), codegen
+    signature = types.void(tile, c, ci, column_step, room, columns, partial, epilogue, r, slope)
+    return signature, codegen

@@ -1,8 +1,9 @@
-"""What `im2col_gemm` does, counted for the cost model."""
+"""Amounts of `im2col_gemm`."""
 
 from __future__ import annotations
 
-from kernels.algorithms.im2col.blocking import Sizes
+from typing import Any
+
 from kernels.costs.amounts import (
     LINE_BYTES,
     Amounts,
@@ -18,7 +19,7 @@ from kernels.problem import Conv2dProblem
 __all__ = ["gemm_amounts"]
 
 
-def gemm_amounts(p: Conv2dProblem, z: Sizes, shape: TileShape, threads: int) -> Amounts:
+def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Amounts:
     """Of the loops in `kernels.algorithms.im2col.loops`, z being its extents."""
     pixels, K = p.oh * p.ow, z.ICG * p.kh * p.kw
     vectors = ceil_div(pixels, shape.lanes)

@@ -1,60 +1,90 @@
-"""The macrokernel of `im2col_gemm`.
+"""The loops of im2col: the convolution as one matrix product, its columns packed panel by panel.
 
-Layout: weights [g][oc / MR][ic / C][kh][kw][C][MR]; columns [kh][kw][C][NR + a vector] of one panel of
-pixels and one block of C input channels: the whole matrix never exists. A run of pixels of
-one output row is copied by masked vectors, which also bring the zeros of the padding.
-Without stride and padding the columns of a 1x1 kernel are the source itself and are read from there.
-Tile: MR output channels (broadcast) x NR pixels (vectors), so that its rows are rows of
-NCHW and nothing is transposed. Channels and whole vectors past the edge cost nothing.
-Loops, outside in: image, group, share of the channel blocks, panel of NR pixels (these four
-number the items that threads take); block of C input channels; block of MR output channels;
-tap. The columns of a block stay in L1 and L2 while every block of channels passes over
-them; the sums of a panel wait in scratch (L2) between blocks of input channels.
+Source: Chellapilla, Puri and Simard, "High Performance Convolutional Neural Networks for Document Processing" (2006);
+blocking after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
+
+- ``im2col_gemm``: dst[oc][pixel] = wei[oc][k] x columns[k][pixel], k over ic, kh, kw.
+
+Layout: weights [g][oc / MR][ic / C][kh][kw][C][MR]; columns [kh][kw][C][NR + a vector] of one panel of pixels and one
+block of C input channels: the whole matrix never exists. A run of pixels of one output row is copied by masked vectors,
+which also bring the zeros of the padding. Without stride and padding the columns of a 1x1 kernel are the source itself
+and are read from there.
+Tile: MR output channels (broadcast) x NR pixels (vectors), so that its rows are rows of NCHW and nothing is transposed.
+Channels and whole vectors past the edge cost nothing.
+Loops, outside in: image, group, share of the channel blocks, panel of NR pixels (these four number the items that
+threads take); block of C input channels; block of MR output channels; tap
+(the last two in `kernels.algorithms.im2col.microkernel`). The columns of a block stay in L1 and L2 while every block of
+channels passes over them; the sums of a panel wait in scratch (L2) between blocks of input channels.
 """
 
 from __future__ import annotations
 
-from kernels.algorithms.im2col.blocking import Sizes
-from kernels.machine.compile import inner
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.algorithms.im2col.blocking import channel_tile, column_blocks
+from kernels.algorithms.im2col.costs import gemm_amounts
+from kernels.algorithms.im2col.microkernel import ColumnsSpec, PanelSpec, columns_panel, pack_columns
+from kernels.costs.amounts import Amounts
+from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.parallel import share_of
+from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks
+from kernels.machine.parallel import Launch, address_of, share_of
+from kernels.machine.tile_shape import TileShape
+from kernels.problem import Conv2dProblem
+from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
-__all__ = ["panels"]
+#: Planes so many bytes apart fall into the same sets of L1: there, a panel that is used by so
+#: many channel blocks is copied though it could be read from the source.
+_SAME_SETS, _WORTH_COPYING = 4096, 5
 
-#: Fields of the record beside the extents: addresses of microkernels and arrays.
-_FIELDS = (
-    "ITEM",  # bytes of an element
-    "pack", "gemm", "gemm_last_block", "gemm_last_panel", "gemm_last_of_both",
-    "wei", "bias", "ones", "slope", "columns", "sums",
+
+class _Sizes(NamedTuple):
+    """Every extent that the kernels need."""
+
+    G: int
+    ICG: int
+    OCG: int
+    BLOCKS: int  # blocks of output channels per group
+    SHARES: int  # parts that the blocks are shared out in
+    PANELS: int  # panels of pixels per image and group
+    KC: int  # input channels per block
+    KH: int
+    KW: int
+    SH: int
+    SW: int
+    DH: int
+    DW: int
+    PH: int
+    PW: int
+    IH: int
+    IW: int
+    OH: int
+    OW: int
+    LANES: int
+    MR: int
+    NR: int
+    COPIED: bool  # whether every panel is copied, or only one that ends within a vector
+
+
+#: What else is in the record: items, columns and sums of each thread, and addresses. Of the microkernels there are four:
+#: for whole panels and the last, for all blocks of channels but the last and for that.
+_ELSE = (
+    "ITEMS", "ITEM", "COLUMNS", "WAITING", "pack", "tile", "tile_last", "short", "short_last",
+    "wei", "bias", "columns", "sums", "slope",
 )  # fmt: skip
 
 
-@inner
-def _multiply(z, gemm, first, blocks, g, out, pixels, c0, C, b, b_step, sums):
-    """``blocks`` channel blocks of a group, from ``first`` on, by ``pixels`` pixels of a panel."""
-    taps = z.KH * z.KW
-    at = (g * z.BLOCKS + first) * z.MR
-    wei = z.wei + (at * z.ICG + c0 * z.MR) * taps * z.ITEM
-    to = out + first * z.MR * z.OH * z.OW * z.ITEM
-    call(
-        gemm,
-        (
-            blocks, C * taps, wei, z.MR, z.MR * z.ICG * taps, b, b_step, z.bias + at * z.ITEM, z.MR,
-            z.ones, sums, z.MR * z.NR, c0 == 0, c0 + C == z.ICG, z.dst + to, z.MR * z.OH * z.OW, z.OH * z.OW,
-            pixels, z.residual + to, z.slope,
-        ),
-    )  # fmt: skip
-
-
-@macrokernel((*Sizes._fields, *_FIELDS))
-def panels(z, step, part, parts):
-    """The items of one thread, numbered over (image, group, share of the blocks, panel).
+@macrokernel((*_Sizes._fields, *_ELSE))
+def _panels(z, step, part, parts):
+    """Items are numbered over (image, group, share of the blocks, panel).
 
     Panels within shares: the last panel may be short, and each thread then has its part of it.
     """
     OHW = z.OH * z.OW
-    WHOLE = z.OCG // z.MR
-    columns, sums = z.columns + part * z.COLUMNS * z.ITEM, z.sums + part * z.SUMS * z.ITEM
+    columns, sums = z.columns + part * z.COLUMNS * z.ITEM, z.sums + part * z.WAITING * z.ITEM
     begin, end = share_of(z.ITEMS, part, parts)
     for item in range(begin, end):
         panel = item % z.PANELS
@@ -64,27 +94,125 @@ def panels(z, step, part, parts):
         pixel = panel * z.NR
         count = min(z.NR, OHW - pixel)
         copied = z.COPIED or count % z.LANES != 0
-        first, last = share_of(z.BLOCKS, share, z.SHARES)
-        whole = min(last, WHOLE)
-        gemm, gemm_last = z.gemm, z.gemm_last_block
-        if panel == z.PANELS - 1:
-            gemm, gemm_last = z.gemm_last_panel, z.gemm_last_of_both
-        out = ((n * z.G + g) * z.OCG * OHW + pixel) * z.ITEM
+        block0, block1 = share * z.BLOCKS // z.SHARES, (share + 1) * z.BLOCKS // z.SHARES
         for c0 in range(0, z.ICG, z.KC):
             C = min(z.KC, z.ICG - c0)
-            src = z.src + ((n * z.G + g) * z.ICG + c0) * z.IH * z.IW * z.ITEM
-            b, b_step = src + pixel * z.ITEM, OHW
+            source = z.src + ((n * z.G + g) * z.ICG + c0) * z.IH * z.IW * z.ITEM
+            rows, row = source + pixel * z.ITEM, OHW
             if copied:
-                b, b_step = columns, z.NR + z.LANES
+                rows, row = columns, z.NR + z.LANES
                 call(
                     z.pack,
                     (
-                        src, columns, pixel, count, C, b_step, z.OW, z.IH, z.IW,
-                        z.KH, z.KW, z.SH, z.SW, z.DH, z.DW, z.PH, z.PW,
+                        source, C, pixel, count, rows, row, z.IH, z.IW, z.OW, z.KH, z.KW, z.SH, z.SW, z.DH, z.DW,
+                        z.PH, z.PW,
                     ),
                 )  # fmt: skip
-            if first < whole:
-                _multiply(z, gemm, first, whole - first, g, out, count, c0, C, b, b_step, sums)
-            if whole < last:
-                put_by = sums + (whole - first) * z.MR * z.NR * z.ITEM
-                _multiply(z, gemm_last, whole, 1, g, out, count, c0, C, b, b_step, put_by)
+            # All blocks but the last of the group, and that one.
+            for at_edge in range(2):
+                first = max(block0, z.BLOCKS - 1) if at_edge else block0
+                blocks = (block1 if at_edge else min(block1, z.BLOCKS - 1)) - first
+                if blocks <= 0:
+                    continue
+                if count == z.NR:
+                    tile = z.tile_last if at_edge else z.tile
+                else:
+                    tile = z.short_last if at_edge else z.short
+                at = (g * z.BLOCKS + first) * z.MR
+                out = ((n * z.G * z.OCG + g * z.OCG + first * z.MR) * OHW + pixel) * z.ITEM
+                call(
+                    tile,
+                    (
+                        z.wei + (at * z.ICG + c0 * z.MR) * z.KH * z.KW * z.ITEM, z.ICG * z.KH * z.KW * z.MR, z.MR,
+                        rows, row, C * z.KH * z.KW, blocks, z.bias + at * z.ITEM, 1 if c0 == 0 else 0,
+                        1 if c0 + C == z.ICG else 0, sums + (first - block0) * z.MR * z.NR * z.ITEM, z.MR * z.NR,
+                        z.dst + out, OHW, count, z.residual + out, z.slope,
+                    ),
+                )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1024)
+def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
+    OCG, ICG = p.oc // p.g, p.ic // p.g
+    shape = channel_tile(OCG, p.oh * p.ow, lanes_of(p.dtype))
+    BLOCKS, PANELS = -(-OCG // shape.MR), -(-p.oh * p.ow // shape.NR)
+    # Few panels leave threads idle: then the channel blocks of a panel are shared out too.
+    wanted = -(-4 * threads // max(1, p.mb * p.g * PANELS)) if threads > 1 else 1
+    is_source = p.kh == p.kw == p.sh == p.sw == 1 and p.padded_shape == (p.ih, p.iw)
+    sizes = _Sizes(
+        G=p.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=min(BLOCKS, wanted), PANELS=PANELS,
+        KC=column_blocks(p, shape), KH=p.kh, KW=p.kw, SH=p.sh, SW=p.sw, DH=p.dh, DW=p.dw, PH=p.ph, PW=p.pw, IH=p.ih,
+        IW=p.iw, OH=p.oh, OW=p.ow, LANES=shape.lanes, MR=shape.MR, NR=shape.NR,
+        COPIED=not is_source or (p.oh * p.ow * p.itemsize % _SAME_SETS == 0 and BLOCKS >= _WORTH_COPYING),
+    )  # fmt: skip
+    return sizes, shape
+
+
+def _waiting(z: _Sizes) -> int:
+    """Sums that each thread puts by."""
+    return -(-z.BLOCKS // z.SHARES) * z.MR * z.NR if z.KC < z.ICG else 0
+
+
+def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
+    z, _ = _sizes(p, threads)
+    return {"columns": (threads, z.KC * z.KH * z.KW * (z.NR + z.LANES)), "sums": (threads, _waiting(z))}
+
+
+def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
+    z, _ = _sizes(p, 1)
+    panels = pack_weight_blocks(wei, p.g, z.MR).reshape(z.G, z.BLOCKS, z.ICG, z.KH, z.KW, z.MR)
+    panels = panels.transpose(0, 1, 3, 4, 2, 5)
+    cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
+    packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
+    return (packed.reshape(-1),)
+
+
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
+    return gemm_amounts(p, *_sizes(p, threads), threads)
+
+
+def panel_specs(setup: Setup) -> dict[str, PanelSpec]:
+    """The microkernels of tiles that a problem needs, by their names in the record."""
+    p = setup.problem
+    z, shape = _sizes(p, 1)
+    short = z.OH * z.OW % z.NR
+    specs = {}
+    for name, count in (("tile", z.NR if z.OH * z.OW >= z.NR else 0), ("short", short)):
+        for suffix, MR in (("", z.MR if z.BLOCKS > 1 else 0), ("_last", z.OCG - (z.BLOCKS - 1) * z.MR)):
+            if count and MR:
+                each = TileShape(MR, -(-count // z.LANES), z.LANES)
+                specs[name + suffix] = PanelSpec(p.dtype, each, count % z.LANES > 0, setup.epilogue.kind)
+    return specs
+
+
+@algorithm(
+    "im2col_gemm",
+    family="im2col",
+    error_factor=8.0,
+    exact_on_integers=True,
+    prepare=_prepare,
+    scratch=_scratch,
+    amounts=_amounts,
+)
+def im2col_gemm(setup: Setup) -> Run:
+    """One matrix product over columns packed panel by panel."""
+    p, threads = setup.problem, setup.threads
+    (wei,) = setup.packed
+    z, shape = _sizes(p, threads)
+    bias = np.empty((z.G, z.BLOCKS * z.MR), p.dtype)
+    fill_bias_blocks(setup.bia, bias)
+    slope = np.array([setup.epilogue.slope], p.dtype)
+    arrays = {"wei": wei, "bias": bias, "slope": slope, **setup.scratch}
+    addresses = {name: columns_panel.address(spec) for name, spec in panel_specs(setup).items()}
+    # Not needed by a problem whose every panel is read from the source.
+    if z.COPIED or z.OH * z.OW % z.LANES:
+        pitch = p.sw if p.sw <= 2 else 0
+        addresses["pack"] = pack_columns.address(ColumnsSpec(p.dtype, TileShape(1, 1, z.LANES), pitch))
+    record = _panels.record(
+        **z._asdict(),
+        **addresses,
+        **{name: address_of(array) for name, array in arrays.items()},
+        ITEMS=p.mb * z.G * z.PANELS * z.SHARES, ITEM=p.itemsize,
+        COLUMNS=z.KC * z.KH * z.KW * (z.NR + z.LANES), WAITING=_waiting(z),
+    )  # fmt: skip
+    return Launch(_panels, record, threads, keep=tuple(arrays.values()))

@@ -1,8 +1,10 @@
-"""Microkernels of `im2col_gemm`: blocks of a matrix product, and the copy of a panel's columns.
+"""The microkernels of im2col: the packing of a panel's columns, and the product of blocks of channels with a panel.
 
-A call takes all whole channel blocks of a panel, since one of 64 input channels takes 400 cycles alone; the last
-block, if it has fewer channels, is a call of its own. The tile stays in registers over all of K: MR broadcasts of
-weights, NV vectors of pixels and MR x NV multiply-adds a step.
+A tile is MR output channels (broadcast) by NV vectors of neighbouring pixels, so that its rows are rows of NCHW and
+nothing is transposed.
+
+What is batched: a call takes all blocks of channels of a panel, since one block of few input channels takes but some
+hundred cycles; packing takes the whole panel.
 """
 
 from __future__ import annotations
@@ -11,80 +13,91 @@ from typing import NamedTuple
 
 from kernels.epilogue import Epilogue
 from kernels.machine.microkernel import Elements, microkernel
-from kernels.machine.register_tile import tile_rank1, tile_zeros
+from kernels.machine.register_tile import tile_rank1, tile_splat
 from kernels.machine.static import number
-from kernels.machine.tile_memory import tile_load, tile_load_strided, tile_store, tile_store_partial
+from kernels.machine.tile_memory import (
+    tile_load,
+    tile_load_strided,
+    tile_store,
+    tile_store_columns,
+)
 from kernels.machine.tile_shape import TileShape
 
-__all__ = ["ColumnSpec", "GemmSpec", "gemm_blocks", "pack_columns"]
+__all__ = ["ColumnsSpec", "PanelSpec", "columns_panel", "pack_columns"]
 
 
-class GemmSpec(NamedTuple):
-    """What `gemm_blocks` is specialised by; of the epilogue the kind."""
+class PanelSpec(NamedTuple):
+    """What the product of a panel is specialised by.
+
+    Attributes
+    ----------
+    dtype : str
+    shape : TileShape
+        MR channels of NV vectors of pixels.
+    partial : bool
+        Whether some of the last vector's pixels do not exist.
+    epilogue : Epilogue
+        Without the number of its slope.
+    """
 
     dtype: str
     shape: TileShape
+    partial: bool
     epilogue: Epilogue
 
 
-class ColumnSpec(NamedTuple):
-    """What `pack_columns` is specialised by: one vector, and the step between pixels, 0 if it is any."""
+@microkernel
+def columns_panel(
+    spec, wei: Elements, wei_step: int, MR: int, columns: Elements, row: int, K: int, blocks: int,
+    bias: Elements, begins: int, ends: int, sums: Elements, sums_step: int, dst: Elements, plane: int, count: int,
+    residual: Elements, slope: Elements,
+):  # fmt: skip
+    """Add K rows of ``columns``, ``row`` elements apart, to ``blocks`` blocks of channels.
+
+    Row k of block n is multiplied by ``wei[n * wei_step + k * MR :]``. The sums begin as the bias or, unless this
+    ``begins`` them, are waiting in ``sums``; where they do not end they are put by there. The last of them go to planes
+    of the result, ``plane`` elements apart, the first ``count`` pixels of each.
+    """
+    for block in range(blocks):
+        if begins:
+            tile = tile_splat(spec.shape, bias, block * MR)
+        else:
+            tile = tile_load(spec.shape, sums, block * sums_step, number(spec.shape.NR))
+        at = block * wei_step
+        for k in range(K):
+            tile = tile_rank1(tile, wei, at + k * MR, 1, columns, k * row)
+        if ends:
+            out = block * MR * plane
+            tile_store_columns(tile, dst, out, plane, count, spec.partial, spec.epilogue, residual, slope)
+        else:
+            tile_store(tile, sums, block * sums_step, number(spec.shape.NR))
+
+
+class ColumnsSpec(NamedTuple):
+    """What packing is specialised by: ``pitch`` is 1 or 2, or 0 where the stride is given at run time."""
 
     dtype: str
     vector: TileShape
     pitch: int
 
-    @property
-    def step(self) -> int:
-        """The step that vectors are picked with, in code that a pitch of 0 leaves out."""
-        return max(1, self.pitch)
-
-
-@microkernel
-def gemm_blocks(
-    spec, blocks: int, K: int, wei: Elements, wei_row: int, wei_step: int, b: Elements, b_step: int,
-    bias: Elements, bias_step: int, ones: Elements, sums: Elements, sums_step: int, is_first: int, is_last: int,
-    dst: Elements, dst_step: int, OHW: int, count: int, residual: Elements, slope: Elements,
-):  # fmt: skip
-    """``blocks`` blocks of MR channels by ``count`` pixels, whose last vector may be short: K more terms of the sums.
-
-    A step of K takes ``wei_row`` weights, of which the first MR count here. The first block of input channels starts
-    from the bias, others from ``sums``; the last one ends in ``dst``.
-    """
-    MR, NR = number(spec.shape.MR), number(spec.shape.NR)
-    for block in range(blocks):
-        if is_first:
-            tile = tile_rank1(tile_zeros(spec.shape, ones), bias, block * bias_step, 1, ones, 0)
-        else:
-            tile = tile_load(spec.shape, sums, block * sums_step, NR)
-        at = block * wei_step
-        for k in range(K):
-            tile = tile_rank1(tile, wei, at + k * wei_row, 1, b, k * b_step)
-        if is_last:
-            tile_store_partial(tile, dst, block * dst_step, OHW, MR, count, spec.epilogue, residual, slope)
-        else:
-            tile_store(tile, sums, block * sums_step, NR)
-
 
 @microkernel
 def pack_columns(
-    spec, src: Elements, columns: Elements, first: int, count: int, C: int, WIDE: int, OW: int, IH: int, IW: int,
-    KH: int, KW: int, SH: int, SW: int, DH: int, DW: int, PH: int, PW: int,
+    spec, src: Elements, C: int, first: int, count: int, columns: Elements, WIDE: int,
+    IH: int, IW: int, OW: int, KH: int, KW: int, SH: int, SW: int, DH: int, DW: int, PH: int, PW: int,
 ):  # fmt: skip
     """Columns ``[kh][kw][C][WIDE]`` of pixels ``first`` to ``first + count``, of C planes from ``src`` on.
 
-    A run of pixels of one output row at a time, a vector of it at a time, and its place in
-    all planes in one loop: what of the vector lies on padding is the same for all. A vector
-    that ends past its run is overwritten by the next run, or ends between rows.
+    A run of pixels of one output row at a time, a vector of it at a time, and its place in all planes in one loop: what
+    of the vector lies on padding is the same for all. A vector that ends past its run is overwritten by the next run,
+    or ends between rows.
     """
     LANES = number(spec.vector.lanes)
-    if number(spec.pitch) == 1:
-        SW = 1
-    elif number(spec.pitch) == 2:
-        SW = 2
+    if number(spec.pitch):
+        SW = number(spec.pitch)
     done = 0
+    oh, ow = first // OW, first % OW
     while done < count:
-        oh, ow = (first + done) // OW, (first + done) % OW
         run = min(count - done, OW - ow)
         for kh in range(KH):
             ih = oh * SH + kh * DH - PH
@@ -92,19 +105,14 @@ def pack_columns(
                 for v in range(0, run, LANES):
                     iw = (ow + v) * SW + kw * DW - PW
                     begin = max(0, -(iw // SW))
-                    end = min(LANES, run - v, (IW - 1 - iw) // SW + 1)
+                    end = max(0, min(LANES, min(run - v, (IW - 1 - iw) // SW + 1)))
                     if ih < 0 or ih >= IH:
                         end = 0
                     at = ih * IW + iw
                     out = (kh * KW + kw) * C * WIDE + done + v
                     for _ in range(C):
-                        if number(spec.pitch):
-                            tile_store(tile_load_strided(spec.vector, spec.step, src, at, begin, end), columns, out, 0)
-                        else:
-                            # No vector holds two of them.
-                            tile_store(tile_zeros(spec.vector, columns), columns, out, 0)
-                            for lane in range(begin, end):
-                                columns[out + lane] = src[at + lane * SW]
+                        tile_store(tile_load_strided(spec.vector, spec.pitch, src, at, SW, begin, end), columns, out, 0)
                         at += IH * IW
                         out += WIDE
         done += run
+        oh, ow = oh + 1, 0

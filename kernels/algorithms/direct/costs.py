@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kernels.algorithms.direct.blocking import RowTiles
 from kernels.costs.amounts import (
     LINE_BYTES,
     Amounts,
@@ -13,25 +14,26 @@ from kernels.costs.amounts import (
     lines_of_layer,
     longest_share,
 )
-from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
 __all__ = ["tiled_amounts"]
 
 
-def tiled_amounts(p: Conv2dProblem, q: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Amounts:
-    """Of the loops in `kernels.algorithms.direct`: ``q`` is the problem as they read it, z its extents."""
-    vectors = ceil_div(z.OCG, shape.lanes)
-    tiles = p.mb * z.G * z.OH * z.ACROSS * z.BLOCKS
-    NV = min(shape.NV, vectors)
+def tiled_amounts(p: Conv2dProblem, z: Any, row: RowTiles, threads: int) -> Amounts:
+    """Of the loops in `kernels.algorithms.direct.loops`, whose extents are z."""
+    vectors = ceil_div(z.OCG, row.shape.lanes)
+    rows = p.mb * z.G * z.OH * z.BLOCKS
+    tiles = rows * z.ACROSS
+    NV = min(row.shape.NV, vectors)
     inside = p.macs_useful / max(1, p.macs_nominal)
+    idle = z.WIDE * idle_slots(z.MR, NV) + (z.ACROSS - z.WIDE) * idle_slots(z.MR - 1, NV)
     weights = z.G * z.BLOCKS * z.NR * z.ICG * z.KH * z.KW * p.itemsize
     passes = p.mb * z.STRIPS
     read = lines_beyond_l2(weights, weights + p.mb * p.ic * p.ih * p.iw * p.itemsize, passes)
     blocks = ceil_div(z.ICG, z.KC)
     counts = {
         "multiply-adds": p.macs_useful / max(1, p.oc) * z.G * vectors,
-        "waits": tiles * z.ICG * z.KH * z.KW * inside * idle_slots(shape.MR, NV),
+        "waits": rows * z.ICG * z.KH * z.KW * inside * idle,
         "tiles": float(tiles * blocks),
         "runs of taps": float(tiles * z.KW * blocks),
         "result vectors": float(p.mb * p.oh * p.ow * z.G * vectors),

@@ -1,0 +1,145 @@
+"""Sizes of a direct convolution: register tiles, tiles of a row, blocks of input channels and strips.
+
+A row of OW pixels is cut into as few tiles as the registers allow, MR pixels and MR - 1 pixels long: no short tile is
+left at its end, and a problem needs two microkernels at most.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.algorithms.direct.microkernel import REACHES
+from kernels.machine.cpu import cache_bytes, lanes_of, vector_registers
+from kernels.machine.tile_shape import TileShape
+from kernels.problem import Conv2dProblem
+
+__all__ = ["RowTiles", "as_read", "clip_numbers", "pixel_tile", "row_tiles", "strip_blocks"]
+
+
+class RowTiles(NamedTuple):
+    """The tiles of an output row: WIDE tiles of ``shape.MR`` pixels, then the others of one pixel less."""
+
+    shape: TileShape
+    ACROSS: int
+    WIDE: int
+
+    def starts(self) -> np.ndarray:
+        """First pixel of each tile."""
+        tiles = np.arange(self.ACROSS)
+        return tiles * self.shape.MR - np.maximum(0, tiles - self.WIDE)
+
+    def widths(self) -> np.ndarray:
+        """Pixels of each tile."""
+        return self.shape.MR - (np.arange(self.ACROSS) >= self.WIDE)
+
+
+def pixel_tile(pixels: int, channels: int, lanes: int) -> TileShape:
+    """The tile of a row's pixels (broadcast) by output channels (vectors).
+
+    Vectors past the edge cost nothing, so all that counts is that the tiles of a row are about equally long and fill
+    the registers.
+    """
+    registers = vector_registers()
+    vectors = -(-channels // lanes)
+    # Accumulators, vectors of weights and one broadcast; two vectors a row, if there are two.
+    most = (registers - 1) // min(2, vectors) - 1
+    MR = -(-pixels // -(-pixels // most))
+    return TileShape(MR, min(vectors, (registers - 1) // (MR + 1), 8), lanes)
+
+
+def row_tiles(p: Conv2dProblem) -> RowTiles:
+    """The tiles of a row of ``p``, as the loops read it."""
+    shape = pixel_tile(p.ow, p.oc // p.g, lanes_of(p.dtype))
+    ACROSS = -(-p.ow // shape.MR)
+    return RowTiles(shape, ACROSS, p.ow - ACROSS * (shape.MR - 1))
+
+
+@functools.lru_cache(maxsize=1024)
+def as_read(p: Conv2dProblem) -> tuple[Conv2dProblem, int]:
+    """The same sums over the source that the loops read, and how far its tiles are cut.
+
+    A plane is read as one row if no pixel has neighbours. A map whose edges cut more off a tile than any microkernel
+    does is read from a padded copy.
+    """
+    if p.kh == p.kw == p.sh == p.sw == 1 and p.padded_shape == (p.ih, p.iw):
+        return p.replace(ih=1, iw=p.ih * p.iw), 0
+    begin, end = _cuts(p)
+    cut = np.where(begin < end, np.maximum(begin, row_tiles(p).widths()[:, None] - end), 0)
+    both = (begin < end) & (begin > 0) & (end < row_tiles(p).widths()[:, None])
+    reach = next((each for each in REACHES if each >= cut.max(initial=0)), None)
+    if both.any() or reach is None:
+        return p.replace(ih=p.padded_shape[0], iw=p.padded_shape[1], ph=0, pw=0, pb=0, pr=0), 0
+    return p, reach
+
+
+def _cuts(p: Conv2dProblem) -> tuple[np.ndarray, np.ndarray]:
+    """First pixel of each tile whose tap is on the source, for each kw, and the first behind those."""
+    tiles = row_tiles(p)
+    first = tiles.starts()[:, None] * p.sw + np.arange(p.kw) * p.dw - p.pw
+    return np.maximum(0, -(first // p.sw)), np.minimum(tiles.widths()[:, None], (p.iw - 1 - first) // p.sw + 1)
+
+
+def clip_numbers(q: Conv2dProblem, reach: int) -> np.ndarray:
+    """What is cut off each tile, for each kw, as `tile_row` counts it: 0 if nothing is, -1 if all is.
+
+    Parameters
+    ----------
+    q : Conv2dProblem
+        As the loops read it.
+    reach : int
+
+    Returns
+    -------
+    ndarray of intp, shape (tiles of a row, kw)
+    """
+    begin, end = _cuts(q)
+    widths = row_tiles(q).widths()[:, None]
+    numbers = np.where(end < widths, reach + widths - end, begin)
+    return np.where(begin < end, numbers, -1).astype(np.intp)
+
+
+@functools.lru_cache(maxsize=1024)
+def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
+    """Input channels in a block and tiles in a strip, for a direct convolution of one group.
+
+    The source under a strip and the weights of one block of output channels share three quarters of L2. Of all that
+    fit, the pair is taken that moves fewest bytes beyond L2: the weights once for each strip, the sums twice for every
+    block of input channels but the first.
+    """
+    ICG, OCG = p.ic // p.g, p.oc // p.g
+    across = -(-p.ow // shape.MR)
+    tiles = p.oh * across
+    budget = cache_bytes(2) * 3 // 4 // p.itemsize
+    weights = ICG * OCG * p.kh * p.kw
+    # A tap's weights serve MR rows. Seven rows take long enough for them to come from L2; below,
+    # they have to be in L1: a third of it, with the source and the sums.
+    most = ICG if shape.MR >= 7 else max(1, cache_bytes(1) // 3 // p.itemsize // (p.kh * p.kw * shape.NR))
+    best = None
+    for blocks in range(-(-ICG // min(most, ICG)), ICG + 1):
+        KC = -(-ICG // blocks)
+        if best is not None and best[1] == KC:
+            continue
+        room = budget - KC * p.kh * p.kw * shape.NR
+        strips = 1
+        while strips < tiles and _source_under(p, shape, -(-tiles // strips), KC) > room:
+            strips = min(tiles, strips + max(1, strips // 8))
+        fits = _source_under(p, shape, -(-tiles // strips), KC) <= room
+        moved = strips * weights + 2 * (blocks - 1) * OCG * p.oh * p.ow
+        if best is None or (not fits, moved) < best[0]:
+            best = (not fits, moved), KC, -(-tiles // strips)
+        if KC <= 16:
+            break
+    assert best is not None
+    return best[1], best[2]
+
+
+def _source_under(p: Conv2dProblem, shape: TileShape, tiles: int, channels: int) -> int:
+    """Elements of source that a strip of that many tiles reads."""
+    across = -(-p.ow // shape.MR)
+    if p.oh == 1:
+        return channels * p.kh * min(p.iw, tiles * shape.MR * p.sw + p.kw * p.dw)
+    rows = (-(-tiles // across) - 1) * p.sh + p.kernel_extent[0]
+    return channels * min(rows, p.padded_shape[0]) * p.iw
