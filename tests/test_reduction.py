@@ -1,4 +1,4 @@
-"""What a clipped tile leaves out: exactly the pixels whose tap lies on padding or past the row."""
+"""What the tiles of a row leave out: exactly the pixels whose tap lies on padding."""
 
 from __future__ import annotations
 
@@ -6,34 +6,43 @@ import numpy as np
 import pytest
 
 from kernels import Conv2dProblem, conv2d_reference, plan
-from kernels.machine.reduction import clip_table
-from kernels.machine.tile_shape import TileShape
+from kernels.algorithms.direct.blocking import as_read, clip_numbers, row_tiles
 
 
 @pytest.mark.parametrize(
     "text",
-    ["ic2ih9oc20kh3ph1", "ic2ih17oc40kh1kw7pw3", "ic1ih11oc8kh3ph4dh4", "ic3ih30oc64kh7sh2ph3pr2", "ic1ih4oc70kh1ph3"],
+    ["ic2ih9oc20kh3ph1", "ic2ih17oc40kh1kw7pw3", "ic1ih31oc8kh3ph3dh3", "ic3ih30oc64kh7sh2ph3pr2", "ic1ih40oc70kh1ph3"],
 )
 def test_clips_hold_exactly_the_pixels_inside(text: str) -> None:
-    p, shape = Conv2dProblem.parse(text), TileShape(5, 3, 16)
-    clips, table = clip_table(p, shape)
-    blocks = -(-p.oc // shape.NR)
-    for side in range(2) if blocks > 1 else (1,):
-        vectors = shape.NV if side == 0 else -(-(p.oc - (blocks - 1) * shape.NR) // shape.lanes)
-        for tile in range(-(-p.ow // shape.MR)):
-            for kw in range(p.kw):
-                inside = [
-                    m
-                    for m in range(shape.MR)
-                    if tile * shape.MR + m < p.ow and 0 <= (tile * shape.MR + m) * p.sw + kw * p.dw - p.pw < p.iw
-                ]
-                number = table[side, tile, kw]
-                if inside:
-                    clip = clips[number]
-                    assert [*range(clip.begin, clip.end)] == inside
-                    assert vectors == clip.NV
-                else:
-                    assert number == -1
+    p = Conv2dProblem.parse(text)
+    read, reach = as_read(p)
+    assert read is p
+    tiles, numbers = row_tiles(p), clip_numbers(p, reach)
+    for tile, (start, width) in enumerate(zip(tiles.starts(), tiles.widths(), strict=True)):
+        for kw in range(p.kw):
+            inside = [m for m in range(width) if 0 <= (start + m) * p.sw + kw * p.dw - p.pw < p.iw]
+            number = numbers[tile, kw]
+            if number < 0:
+                assert not inside
+            else:
+                begin, cut = (number, 0) if number <= reach else (0, number - reach)
+                assert inside == [*range(begin, width - cut)]
+
+
+@pytest.mark.parametrize("pixels", range(1, 70))
+def test_tiles_of_a_row_are_of_two_widths_and_cover_it(pixels: int) -> None:
+    tiles = row_tiles(Conv2dProblem.parse(f"ic1ih1iw{pixels}oc64kh1"))
+    widths = tiles.widths()
+    assert widths.sum() == pixels
+    assert set(widths) <= {tiles.shape.MR, tiles.shape.MR - 1} - {0}
+    np.testing.assert_array_equal(tiles.starts(), np.cumsum(widths) - widths)
+
+
+@pytest.mark.parametrize("text", ["ic1ih9oc8kh3ph4dh4", "ic2ih33oc2kh31ph15", "ic1ih4oc4kh3ph2"])
+def test_what_cuts_more_than_a_microkernel_does_is_read_from_a_padded_copy(text: str) -> None:
+    p = Conv2dProblem.parse(text)
+    read, reach = as_read(p)
+    assert (read.ih, read.iw) == p.padded_shape and reach == 0
 
 
 def test_a_plan_that_was_called_takes_other_arrays() -> None:

@@ -122,7 +122,7 @@ def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int, first: int 
 
 
 def pieces(builder: ir.IRBuilder, vector: ir.Value, count: int) -> list[tuple[int, ir.Value]]:
-    """The first ``count`` elements of a vector as vectors of 4, 2 and 1 elements, each with its first element's number."""
+    """The first ``count`` elements of a vector as vectors of 4, 2 and 1, each with the number of its first."""
     found, first = [], 0
     for width in (4, 2, 1):
         while count - first >= width:

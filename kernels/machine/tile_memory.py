@@ -256,8 +256,8 @@ def tile_store_transposed(
     ``ci + n * column_step + room`` are the caller's, who writes what is behind the tile afterwards.
 
     With vectors of 64 bytes a part of a vector is stored by a mask, which is free there. With narrower ones a
-    masked store takes microcode on some CPUs, 18 cycles where a whole vector takes one. So whole vectors are stored where
-    there is room, and else parts of 4, 2 and 1 elements.
+    masked store takes microcode on some CPUs, 18 cycles where a whole vector takes one. So whole vectors are stored
+    where there is room, and else parts of 4, 2 and 1 elements.
     """
     if not isinstance(epilogue, StaticType) or not isinstance(partial, StaticType):
         return None

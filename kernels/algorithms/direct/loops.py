@@ -70,7 +70,8 @@ class _Sizes(NamedTuple):
 #: What else is in the record: of the sums that a thread puts by, and addresses. Of the microkernels there are four:
 #: for tiles of MR pixels and of one less, in all blocks of channels but the last, then in the last.
 _ELSE = (
-    "ITEMS", "ITEM", "WAITING", "tile", "tile_less", "last", "last_less", "taps", "clips", "wei", "bias", "sums", "slope",
+    "ITEMS", "ITEM", "WAITING", "tile", "tile_less", "last", "last_less", "taps", "clips", "wei", "bias", "sums",
+    "slope",
 )  # fmt: skip
 
 
@@ -108,19 +109,18 @@ def _strips(z, step, part, parts):
                         if tile0 >= tile1:
                             continue
                         ow = tile0 * z.MR - less * (tile0 - z.WIDE)
-                        slot = (
-                            waiting
-                            + ((block - block0) * z.TILES + oh * z.ACROSS + tile0 - first) * z.MR * z.NR * z.ITEM
-                        )
+                        number = (block - block0) * z.TILES + oh * z.ACROSS + tile0 - first
+                        slot = waiting + number * z.MR * z.NR * z.ITEM
                         start, start_step, row_step = z.bias + channel * z.NR * z.ITEM, 0, 0
                         if c0 > 0:
                             start, start_step, row_step = slot, z.MR * z.NR, z.NR
                         to, to_step = slot, z.MR * z.NR
                         if ends:
                             to, to_step = z.dst + (out + oh * z.OW + ow) * z.ITEM, MR
-                        tile = (
-                            (z.last if at_edge else z.tile) if less == 0 else (z.last_less if at_edge else z.tile_less)
-                        )
+                        if less:
+                            tile = z.last_less if at_edge else z.tile_less
+                        else:
+                            tile = z.last if at_edge else z.tile
                         ahead = z.AHEAD
                         if ahead and tile1 == z.ACROSS:
                             # The next tile is in the next row.

@@ -69,8 +69,8 @@ class _Sizes(NamedTuple):
     COPIED: bool  # whether every panel is copied, or only one that ends within a vector
 
 
-#: What else is in the record: items, columns and sums of each thread, and addresses. Of the microkernels there are four:
-#: for whole panels and the last, for all blocks of channels but the last and for that.
+#: What else is in the record: items, columns and sums of each thread, and addresses. Of the microkernels of tiles there
+#: are four: for whole panels and the last, for all blocks of channels but the last and for that.
 _ELSE = (
     "ITEMS", "ITEM", "COLUMNS", "WAITING", "pack", "tile", "tile_last", "short", "short_last",
     "wei", "bias", "columns", "sums", "slope",
@@ -114,10 +114,10 @@ def _panels(z, step, part, parts):
                 blocks = (block1 if at_edge else min(block1, z.BLOCKS - 1)) - first
                 if blocks <= 0:
                     continue
-                if count == z.NR:
-                    tile = z.tile_last if at_edge else z.tile
+                if at_edge:
+                    tile = z.tile_last if count == z.NR else z.short_last
                 else:
-                    tile = z.short_last if at_edge else z.short
+                    tile = z.tile if count == z.NR else z.short
                 at = (g * z.BLOCKS + first) * z.MR
                 out = ((n * z.G * z.OCG + g * z.OCG + first * z.MR) * OHW + pixel) * z.ITEM
                 call(
@@ -174,7 +174,7 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
 def panel_specs(setup: Setup) -> dict[str, PanelSpec]:
     """The microkernels of tiles that a problem needs, by their names in the record."""
     p = setup.problem
-    z, shape = _sizes(p, 1)
+    z, _ = _sizes(p, 1)
     short = z.OH * z.OW % z.NR
     specs = {}
     for name, count in (("tile", z.NR if z.OH * z.OW >= z.NR else 0), ("short", short)):
@@ -198,7 +198,7 @@ def im2col_gemm(setup: Setup) -> Run:
     """One matrix product over columns packed panel by panel."""
     p, threads = setup.problem, setup.threads
     (wei,) = setup.packed
-    z, shape = _sizes(p, threads)
+    z, _ = _sizes(p, threads)
     bias = np.empty((z.G, z.BLOCKS * z.MR), p.dtype)
     fill_bias_blocks(setup.bia, bias)
     slope = np.array([setup.epilogue.slope], p.dtype)
