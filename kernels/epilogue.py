@@ -51,6 +51,11 @@ class Epilogue(_Steps):
             raise ValueError("residual_last is given without residual, expected both")
         return super().__new__(cls, bool(residual), bool(relu), float(slope), bool(residual_last))
 
+    @property
+    def kind(self) -> Epilogue:
+        """The steps alone, for code to be compiled for: the same for every slope but 0."""
+        return self._replace(slope=1.0) if self.slope else self
+
 
 #: The convolution and its bias alone.
 NO_EPILOGUE = Epilogue()
