@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from kernels.algorithms.winograd1d.filter import HeightFilter
 from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, lines_beyond_l2, lines_of_layer, longest_share
 from kernels.machine.cpu import cache_bytes
 from kernels.problem import Conv2dProblem
@@ -14,26 +13,28 @@ __all__ = ["filter_amounts"]
 _HALF = 0.6
 
 
-def filter_amounts(p: Conv2dProblem, c: Any, threads: int) -> Amounts:
-    """Of the loops in `kernels.algorithms.grouped_winograd`, c being its constants."""
-    OCG, ICG, h = p.oc // p.g, p.ic // p.g, c.whole
-    strips, blocks = p.mb * p.g * ceil_div(p.oh, c.M), ceil_div(OCG, c.OCB)
-    half = c.rest.lanes < c.LANES
-    vectors = c.WHOLE // c.LANES + ceil_div(p.ow - c.WHOLE, c.REST) * (_HALF if half else 1.0)
+def filter_amounts(
+    p: Conv2dProblem, h: HeightFilter, rest: HeightFilter, columns: int, WS: int, threads: int
+) -> Amounts:
+    """Of the loops in `kernels.algorithms.winograd1d.loops`: ``h`` covers ``columns``, ``rest`` what is left."""
+    OCG, ICG, N = p.oc // p.g, p.ic // p.g, h.n * p.sw
+    strips, blocks = p.mb * p.g * ceil_div(p.oh, h.m * h.PACK), ceil_div(OCG, h.OCB)
+    half = rest.lanes < h.lanes
+    vectors = columns // h.lanes + ceil_div(p.ow - columns, rest.lanes) * (_HALF if half else 1.0)
     tiles = strips * blocks * vectors
     loads = tiles * ICG * h.n * h.KW
-    rows = ICG * c.N * c.WS * p.itemsize
-    weights = p.g * blocks * ICG * c.TAPS * p.itemsize
+    rows = ICG * N * WS * p.itemsize
+    weights = p.g * blocks * ICG * h.TAPS * p.itemsize
     read = lines_beyond_l2(weights, weights, p.mb * strips / max(1, p.mb * p.g))
     counts = {
         "multiply-adds": loads * h.OCB,
         "waits": tiles * ICG * h.KW * max(0, 8 - h.n * h.OCB),
         "pixel loads": loads,
         "pixel loads from L2": loads if rows > cache_bytes(1) * 3 // 4 else 0.0,
-        "rows transformed": strips * ICG * c.WS / c.LANES * c.N,
+        "rows transformed": strips * ICG * WS / h.lanes * N,
         "result vectors": tiles * h.OCB * h.m,
         "tiles": tiles,
-        "weights from L2": strips * blocks * vectors * ICG * c.TAPS * p.itemsize / LINE_BYTES
+        "weights from L2": strips * blocks * vectors * ICG * h.TAPS * p.itemsize / LINE_BYTES
         if weights > 16384
         else 0.0,
         "weights from L3": read.l3,
