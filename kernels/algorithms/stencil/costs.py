@@ -39,7 +39,7 @@ def stencil_amounts(p: Conv2dProblem, whole: Stencil, rest: Stencil, columns: in
         "result vectors": strips * sum(count * s.OCB * s.R * s.NV for count, s, _ in across),
         "source again from L3": again.l3,
         "source again from memory": again.memory,
-        "padded lines": 0.0 if whole.masked else p.mb * p.ic * p.ih * p.iw * p.itemsize / LINE_BYTES,
+        "lines copied": 0.0 if whole.masked else p.mb * p.ic * p.ih * p.iw * p.itemsize / LINE_BYTES,
         "calls": 1.0,
         **lines_of_layer(p),
     }
