@@ -14,6 +14,7 @@ fit the registers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -276,16 +277,12 @@ def tile_stencil(
             with builder.if_then(builder.icmp_unsigned("<", line, height), likely=True):
                 if s.ahead and row < s.R * s.SH:
                     _prefetch(builder, s, builder.gep(place, [builder.mul(width, width.type(s.R * s.SH))]))
-                pieces = [
-                    _piece(builder, place, offset, vector, mask) for offset, mask in zip(offsets, masks, strict=True)
-                ]
+                pieces = _Pieces(builder, place, offsets, vector, masks)
                 for kw in range(s.KW):
-                    for v in range(s.NV):
+                    for v, oc, (m, kh) in s.order(uses):
+                        slot, k = s.slot(oc, m, v), (kh * s.KW + kw) * s.OCB + oc
                         pixels = _pixels(builder, s, pieces, kw, v)
-                        for oc in range(s.OCB):
-                            for m, kh in uses:
-                                slot, k = s.slot(oc, m, v), (kh * s.KW + kw) * s.OCB + oc
-                                totals[slot] = fma(builder, held[k] if held else weight(k), pixels, totals[slot])
+                        totals[slot] = fma(builder, held[k] if held else weight(k), pixels, totals[slot])
                 inner = builder.block
             for slot, (old, new) in enumerate(zip(old_totals, totals, strict=True)):
                 if new is not old:
@@ -336,12 +333,29 @@ def tile_store_channels(
     return types.void(stencil, tile, c, ci, plane, row, live, lines, r, slope), codegen
 
 
-def _piece(
-    builder: Any, place: ir.Value, offset: ir.Value, vector: ir.VectorType, mask: ir.Value | None
-) -> ir.Value:
-    if mask is None:
-        return load_vector(builder, place, offset, vector)
-    return masked_load(builder, vector, place, offset, mask)
+class _Pieces(Sequence[ir.Value]):
+    """The vectors of a source row, each loaded when it is first asked for: all at once would not fit the registers."""
+
+    def __init__(
+        self, builder: Any, place: ir.Value, offsets: list[ir.Value], vector: ir.VectorType, masks: list[ir.Value | None]
+    ) -> None:
+        self._load = builder, place, vector
+        self._where = list(zip(offsets, masks, strict=True))
+        self._loaded: dict[int, ir.Value] = {}
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[n] for n in range(len(self))[i]]
+        if i not in self._loaded:
+            (builder, place, vector), (offset, mask) = self._load, self._where[i]
+            if mask is None:
+                self._loaded[i] = load_vector(builder, place, offset, vector)
+            else:
+                self._loaded[i] = masked_load(builder, vector, place, offset, mask)
+        return self._loaded[i]
 
 
 def _prefetch(builder: Any, s: Stencil, place: ir.Value) -> None:
@@ -353,7 +367,7 @@ def _prefetch(builder: Any, s: Stencil, place: ir.Value) -> None:
         prefetch(builder, builder.bitcast(here, ir.IntType(8).as_pointer()))
 
 
-def _pixels(builder: Any, s: Stencil, pieces: list[ir.Value], kw: int, v: int) -> ir.Value:
+def _pixels(builder: Any, s: Stencil, pieces: Sequence[ir.Value], kw: int, v: int) -> ir.Value:
     """What kernel column ``kw`` multiplies of vector ``v``, out of the vectors that were loaded of a row."""
     if not s.P:
         at = v * s.lanes
@@ -367,7 +381,7 @@ def _pixels(builder: Any, s: Stencil, pieces: list[ir.Value], kw: int, v: int) -
     return _gather(builder, [i * s.lanes for i in range(s.P)], pieces, columns)
 
 
-def _gather(builder: Any, begins: list[int], pieces: list[ir.Value], columns: list[int | None]) -> ir.Value:
+def _gather(builder: Any, begins: list[int], pieces: Sequence[ir.Value], columns: list[int | None]) -> ir.Value:
     """The vector of these columns, out of pieces of a row that begin at ``begins``."""
     lanes = len(columns)
     where: list[tuple[int, int] | None] = []

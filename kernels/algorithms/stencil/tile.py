@@ -23,7 +23,7 @@ _LONGEST = 700
 #: Source planes up to this size come into L1 by themselves: half of 32 KB.
 _NEAR_BYTES = 16 * 1024
 #: Output rows of a tile. Few, since each is compiled; maps of 7, 14, 28, 56 and 112 rows divide by them.
-_ROWS = (1, 2, 3, 4, 5, 6, 7, 14)
+_ROWS = (1, 2, 3, 4, 5, 7, 14)
 #: Widest steps between kernel rows and output rows of which the rows in common are loaded once.
 _MOST_DILATION, _MOST_STRIDE = 2, 4
 
@@ -156,6 +156,15 @@ class Stencil(NamedTuple):
     @property
     def _begins(self) -> range:
         return range(0, self.NV * self.lanes, self.lanes)
+
+    def order(self, uses: list[tuple[int, int]]) -> list[tuple[int, int, tuple[int, int]]]:
+        """Vectors, channels and uses of a source row and kernel column, in the order of their multiply-adds.
+
+        Vectors first where each tap can wait for all of them; otherwise last, with all pixels in registers.
+        """
+        found = [(v, oc, use) for oc in range(self.OCB) for use in uses for v in range(self.NV)]
+        held = self.OCB * self.R * self.NV + self.NV + 2 <= vector_registers() - 2
+        return found if held else sorted(found, key=lambda each: each[0])
 
     def slot(self, oc: int, m: int, v: int) -> int:
         """Number of a vector of the tile."""
