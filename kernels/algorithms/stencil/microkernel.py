@@ -278,6 +278,9 @@ def tile_stencil(
                 if s.ahead and row < s.R * s.SH:
                     _prefetch(builder, s, builder.gep(place, [builder.mul(width, width.type(s.R * s.SH))]))
                 pieces = _Pieces(builder, place, offsets, vector, masks)
+                if not s.waiting:
+                    # LLVM moves loads to where they are used, but from here on better than from there.
+                    list(pieces)
                 for kw in range(s.KW):
                     for v, oc, (m, kh) in s.order(uses):
                         slot, k = s.slot(oc, m, v), (kh * s.KW + kw) * s.OCB + oc
@@ -334,7 +337,7 @@ def tile_store_channels(
 
 
 class _Pieces(Sequence[ir.Value]):
-    """The vectors of a source row, each loaded when it is first asked for: all at once would not fit the registers."""
+    """The vectors of a source row, each loaded when it is first asked for."""
 
     def __init__(
         self, builder: Any, place: ir.Value, offsets: list[ir.Value], vector: ir.VectorType, masks: list[ir.Value | None]

@@ -157,14 +157,18 @@ class Stencil(NamedTuple):
     def _begins(self) -> range:
         return range(0, self.NV * self.lanes, self.lanes)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the pixels of all vectors of a kernel column fit the registers, so that each tap is read once."""
+        return self.OCB * self.R * self.NV + self.NV + 2 <= vector_registers() - 2
+
     def order(self, uses: list[tuple[int, int]]) -> list[tuple[int, int, tuple[int, int]]]:
         """Vectors, channels and uses of a source row and kernel column, in the order of their multiply-adds.
 
-        Vectors first where each tap can wait for all of them; otherwise last, with all pixels in registers.
+        If pixels wait in registers, all vectors take a tap before the next; otherwise vectors come one by one.
         """
         found = [(v, oc, use) for oc in range(self.OCB) for use in uses for v in range(self.NV)]
-        held = self.OCB * self.R * self.NV + self.NV + 2 <= vector_registers() - 2
-        return found if held else sorted(found, key=lambda each: each[0])
+        return found if self.waiting else sorted(found, key=lambda each: each[0])
 
     def slot(self, oc: int, m: int, v: int) -> int:
         """Number of a vector of the tile."""
