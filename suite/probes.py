@@ -3,8 +3,8 @@
 The one file of the suite that looks behind the public face of ``kernels``: a limit is only
 a limit when its probe is built from the same register tile as the kernels that are judged
 by it, and the phases of a transform are seen from within only. The probes are compiled in every
-process (half a second), because the disk cache of `kernels.machine.jit` is keyed by the
-sources of ``kernels`` and would not notice an edit here.
+process (half a second), because the disk cache of `kernels.machine.compile` is of pieces of
+``kernels`` alone.
 """
 
 from __future__ import annotations

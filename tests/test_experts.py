@@ -10,7 +10,6 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, Setup, algorithms, get_algorithm, plan, registry
 from kernels.blocks.experts import PackedExperts, PlaneAverage, fastest_with_experts
-from kernels.machine.launch import Launch as OldLaunch
 from kernels.machine.parallel import Launch
 from kernels.registry import Run
 from kernels.select import choose
@@ -38,7 +37,6 @@ def test_a_sum_of_packed_experts_is_the_sum_packed(algorithm: Algorithm, monkeyp
         np.testing.assert_allclose(bound.setup.bia, factors @ biases, rtol=1e-6, atol=1e-6)
     # What was written is what kernels are given: compiling each of them here would take minutes.
     given: list[Any] = []
-    monkeypatch.setattr(OldLaunch, "__call__", lambda self, *arguments: given.extend(arguments))
     monkeypatch.setattr(Launch, "__call__", lambda self, *arguments: given.append(self.record))
     bound(np.zeros(p.input_shape, p.dtype))
     arrays = [each for each in given if isinstance(each, np.ndarray)]

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 import kernels
-from kernels.algorithms import grouped, grouped_winograd
-from kernels.machine import jit
+from kernels.algorithms.stencil.microkernel import planes_of_tiles
+from kernels.algorithms.stencil.tile import pick_stencil
+from kernels.algorithms.winograd1d import loops as winograd1d
+from kernels.algorithms.winograd1d.filter import row_filter
+from kernels.algorithms.winograd1d.microkernel import filter_tiles
 from kernels.machine.cpu import vector_bytes
 
 _ROOT = Path(kernels.__file__).parent.parent
@@ -45,40 +48,47 @@ def test_every_vector_width_is_right(width: int) -> None:
     subprocess.run([sys.executable, "-c", _VERIFY], env=environment, cwd=_ROOT, check=True)
 
 
-#: A multiply-add of the widest vectors.
-_PRODUCT = re.compile(r"vfmadd.*zmm")
+#: A multiply-add of vectors.
+_PRODUCT = re.compile(r"vfmadd.*[xyz]mm")
 
 
-@pytest.mark.skipif(vector_bytes() != 64, reason="reads the assembly of 64-byte vectors")
-@pytest.mark.parametrize(
-    ("module", "kernel", "name", "text"),
-    [
-        (grouped, "_tiles", "depthwise_stencil", "g3ic3ih14oc3kh3ph1"),
-        (grouped, "_tiles", "grouped_stencil", "g3ic12ih28oc12kh3ph1"),
-        (grouped_winograd, "_strips", "grouped_winograd", "g3ic24ih28oc24kh3ph1"),
-    ],
-)
-def test_sums_stay_in_registers(
-    monkeypatch: pytest.MonkeyPatch, module: object, kernel: str, name: str, text: str
-) -> None:
-    p = kernels.Conv2dProblem.parse(text)
-    # Compiled here and now: code that came from the disk cache keeps no assembly.
-    body = jit.kernel(getattr(module, kernel).py_func)
-    body._cache.disable()
-    monkeypatch.setattr(module, kernel, body)
-    kernels.plan(p, np.ones(p.weight_shape, "f4"), algorithm=name, threads=1)(np.ones(p.input_shape, "f4"))
-    assembly = next(iter(body.inspect_asm().values()))
-    assert len(_PRODUCT.findall(assembly)) >= 72
-    # Straight-line code between two labels: where most of the products are, sums stay where they are.
-    hot = max(re.split(r"^(?=\.LBB\w+:)", assembly, flags=re.MULTILINE), key=lambda block: len(_PRODUCT.findall(block)))
-    spills = [line for line in hot.split("\n") if "zmm" in line and "(%rsp)" in line]
-    assert len(_PRODUCT.findall(hot)) >= 24 and len(spills) <= 4, spills
+@pytest.mark.skipif(vector_bytes() == 16, reason="reads the assembly of vectors with multiply-adds")
+@pytest.mark.parametrize("text", ["g3ic3ih14oc3kh3ph1", "g3ic12ih28oc12kh3ph1", "g3ic3ih56oc3kh3ph1sh2"])
+def test_sums_of_stencils_stay_in_registers(text: str) -> None:
+    spec, _, _ = pick_stencil(kernels.Conv2dProblem.parse(text))
+    _check_products(planes_of_tiles.assembly(spec), spec.work)
+
+
+@pytest.mark.skipif(vector_bytes() == 16, reason="reads the assembly of vectors with multiply-adds")
+@pytest.mark.parametrize("text", ["g3ic24ih28oc24kh3ph1", "g3ic24ih28oc24kh3ph1sh2"])
+def test_sums_of_row_filters_stay_in_registers(text: str) -> None:
+    spec = winograd1d._tiling(kernels.Conv2dProblem.parse(text)).whole
+    _check_products(filter_tiles.assembly(spec), spec.n * spec.KW * spec.OCB)
+
+
+def _check_products(assembly: str, work: int) -> None:
+    widest = {32: "ymm", 64: "zmm"}[vector_bytes()]
+    products = [line for line in assembly.split("\n") if _PRODUCT.search(line)]
+    assert len(products) >= work and all(widest in line for line in products)
+    # Sums are neither stored to the stack nor read from there.
+    spills = [line for line in assembly.split("\n") if widest in line and "(%rsp)" in line]
+    assert len(spills) <= 4, spills
+
+
+@pytest.mark.parametrize("name", ["depthwise_stencil", "grouped_stencil", "grouped_winograd"])
+def test_maps_of_all_sizes_share_few_pieces(name: str) -> None:
+    groups = 4 if name == "depthwise_stencil" else 2
+    specs = set()
+    for size in range(3, 203):
+        p = kernels.Conv2dProblem.parse(f"g{groups}ic4ih{size}oc8kh3ph1")
+        specs |= set(winograd1d._tiling(p)[:3]) if name == "grouped_winograd" else set(pick_stencil(p)[:2])
+    assert len(specs) <= 12
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_filters_over_rows_are_convolutions(stride: int) -> None:
     rng = np.random.default_rng(5)
-    rows = grouped_winograd._rows(stride)
+    rows = row_filter(stride)
     m = rows.at.shape[0]
     taps, pixels = rng.standard_normal(3), rng.standard_normal(max(rows.rows) + 1)
     expected = [pixels[i * stride : i * stride + 3] @ taps for i in range(m)]

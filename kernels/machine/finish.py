@@ -7,7 +7,7 @@ from llvmlite import ir
 from kernels.epilogue import Epilogue
 from kernels.machine.ir import load_vector, masked_load, masked_store, splat, store_vector
 
-__all__ = ["store_finished"]
+__all__ = ["finished", "store_finished"]
 
 
 def store_finished(
@@ -17,7 +17,7 @@ def store_finished(
     data: ir.Value,
     residual: ir.Value,
     offset: ir.Value,
-    slope: ir.Value | None,
+    slope: ir.Value,
     mask: ir.Value | None = None,
 ) -> None:
     """Write ``value``, finished, to ``data[offset]``; elements of ``residual`` stand at the same place.
@@ -25,21 +25,34 @@ def store_finished(
     ``slope`` is the address of what a leaky ReLU multiplies by: a user's number, and no constant of the code.
     Lanes outside ``mask`` are neither read nor written.
     """
+    value = finished(builder, epilogue, value, residual, offset, slope, mask)
+    if mask is None:
+        store_vector(builder, value, data, offset)
+    else:
+        masked_store(builder, value, data, offset, mask)
+
+
+def finished(
+    builder: ir.IRBuilder,
+    epilogue: Epilogue,
+    value: ir.Value,
+    residual: ir.Value,
+    offset: ir.Value,
+    slope: ir.Value,
+    mask: ir.Value | None = None,
+) -> ir.Value:
+    """``value`` as `store_finished` writes it."""
     if epilogue.residual and not epilogue.residual_last:
         value = _added(builder, value, residual, offset, mask)
     if epilogue.relu:
         least = ir.Constant(value.type, [0.0] * value.type.count)
         if epilogue.slope:
-            factor = ir.Constant(value.type.element, epilogue.slope) if slope is None else builder.load(slope)
-            least = builder.fmul(value, splat(builder, factor, value.type.count))
+            least = builder.fmul(value, splat(builder, builder.load(slope), value.type.count))
         # Ordered: not true of NaN, which is kept. It is one instruction, a maximum.
         value = builder.select(builder.fcmp_ordered("<", value, least), least, value)
     if epilogue.residual and epilogue.residual_last:
         value = _added(builder, value, residual, offset, mask)
-    if mask is None:
-        store_vector(builder, value, data, offset)
-    else:
-        masked_store(builder, value, data, offset, mask)
+    return value
 
 
 def _added(

@@ -23,10 +23,10 @@ from numba import types
 from numba.core import cgutils
 from numba.core.datamodel.models import PrimitiveModel
 from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, intrinsic, lower_getattr_generic, register_model
+from numba.extending import infer_getattr, lower_getattr_generic, register_model
 
 from kernels.machine.compile import assembly, compiled
-from kernels.machine.static import static
+from kernels.machine.static import intrinsic, static
 
 __all__ = [
     "Doubles",

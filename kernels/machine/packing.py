@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from threading import get_ident
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +19,6 @@ from kernels.problem import Conv2dProblem
 __all__ = [
     "fill_bias_blocks",
     "pack_weight_blocks",
-    "pad_source",
     "source_padding",
 ]
 
@@ -100,26 +97,6 @@ def source_padding(p: Conv2dProblem, threads: int) -> Launch:
     spec = RowSpec(p.dtype, TileShape(1, 1, lanes_of(p.dtype)))
     sizes = {"ROWS": planes * HP, "SIZE": planes * p.ih * p.iw, "IH": p.ih, "IW": p.iw, "PH": p.ph, "PW": p.pw}
     return Launch(_pad, _pad.record(**sizes, HP=HP, WP=WP, pad=pad_rows.address(spec)), threads)
-
-
-@functools.lru_cache(maxsize=64)
-def _padding(p: Conv2dProblem, threads: int, caller: int) -> Launch:
-    # One for each Python thread: a record serves one call at a time.
-    return source_padding(p, threads)
-
-
-def pad_source(p: Conv2dProblem, src: np.ndarray, dst: np.ndarray, threads: int) -> None:
-    """Copy the source with zeros around it.
-
-    Parameters
-    ----------
-    p : Conv2dProblem
-    src : ndarray, shape (mb, ic, ih, iw)
-    dst : ndarray
-        Written as (mb, ic, *p.padded_shape).
-    threads : int
-    """
-    _padding(p, threads, get_ident())(src, dst, dst)
 
 
 def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:

@@ -14,10 +14,10 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.datamodel.models import PrimitiveModel
-from numba.extending import intrinsic, register_model
+from numba.extending import register_model
 
 from kernels.machine.ir import data_pointer, fma, index_value, load_vector, scalar_type, splat, transpose
-from kernels.machine.static import StaticType
+from kernels.machine.static import StaticType, intrinsic
 from kernels.machine.tile_shape import TileShape
 
 __all__ = [

@@ -9,25 +9,30 @@ constant are constants too, so one argument carries all that a kernel is special
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
-from numba import types
+from numba import extending, types
 from numba.core.datamodel.models import OpaqueModel
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
     infer_getattr,
-    intrinsic,
     lower_getattr_generic,
     register_model,
     typeof_impl,
     unbox,
 )
 
-__all__ = ["Static", "StaticType", "number", "static"]
+__all__ = ["Static", "StaticType", "intrinsic", "number", "static"]
 
 #: Longer representations are shortened to a digest: type names become names of symbols.
 _LONGEST_NAME = 24
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Numba's ``intrinsic``, of a type that lets compiled code call it without its first parameter."""
+    return extending.intrinsic(function)
 
 
 class StaticType(types.Type):

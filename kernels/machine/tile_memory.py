@@ -12,7 +12,6 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from kernels.machine.finish import store_finished
 from kernels.machine.ir import (
@@ -28,7 +27,7 @@ from kernels.machine.ir import (
     transpose,
 )
 from kernels.machine.register_tile import TileType
-from kernels.machine.static import StaticType
+from kernels.machine.static import StaticType, intrinsic
 from kernels.machine.tile_shape import TileShape
 
 __all__ = [
@@ -181,7 +180,7 @@ def tile_store_partial(
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         size = tile.shape
         data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[7])
-        leak = None if slope == types.none else data_pointer(context, builder, slope, arguments[8])
+        leak = data_pointer(context, builder, slope, arguments[8])
         start, step, live_rows, live_columns = (
             index_value(context, builder, typ, value)
             for typ, value in zip((ci, row_step, rows, columns), arguments[2:6], strict=True)
@@ -267,7 +266,7 @@ def tile_store_transposed(
         vector = context.get_value_type(tile).elements[0]
         has_masks = size.lanes * element_bytes(vector) == 64
         data, added = data_pointer(context, builder, c, arguments[1]), data_pointer(context, builder, r, arguments[8])
-        leak = None if slope == types.none else data_pointer(context, builder, slope, arguments[9])
+        leak = data_pointer(context, builder, slope, arguments[9])
         start, step, left, live = (
             index_value(context, builder, typ, value)
             for typ, value in zip((ci, column_step, room, columns), arguments[2:6], strict=True)

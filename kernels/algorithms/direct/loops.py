@@ -26,8 +26,9 @@ from kernels.algorithms.direct.microkernel import RowSpec, tile_row
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks, pad_source
+from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks, source_padding
 from kernels.machine.parallel import Launch, address_of, share_of
+from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
@@ -206,7 +207,7 @@ def row_specs(setup: Setup) -> dict[str, RowSpec]:
             MR = shape.MR - less
             needed = (z.BLOCKS > 1 or name == "last") and (z.WIDE < z.ACROSS if less else z.WIDE > 0)
             if needed:
-                each = shape.__class__(MR, NV, shape.lanes)
+                each = TileShape(MR, NV, shape.lanes)
                 specs[name + "_less" * less] = RowSpec(p.dtype, each, z.NR, as_read(p)[1], pitch, is_partial, kind)
     return specs
 
@@ -240,8 +241,10 @@ def direct_tiled(setup: Setup) -> Run:
     if not padded.size:
         return launch
 
+    pad = source_padding(p, threads)
+
     def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
-        pad_source(p, src, padded, threads)
+        pad(src, padded, padded)
         launch(padded, dst, residual)
 
     return run

@@ -17,13 +17,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from kernels.epilogue import Epilogue
 from kernels.machine.cpu import LINE_BYTES
 from kernels.machine.ir import data_pointer, element_bytes, fma, index_value, load_vector, prefetch, splat
 from kernels.machine.microkernel import Elements, Offsets, microkernel
-from kernels.machine.static import StaticType, number
+from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.tile_memory import tile_load, tile_store, tile_store_transposed
 from kernels.machine.tile_shape import TileShape
 

@@ -32,10 +32,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from kernels.machine.microkernel import call, macrokernel, word
 from kernels.machine.parallel import share_of
+from kernels.machine.static import intrinsic
 
 __all__ = [
     "BLOCK_FIELDS",

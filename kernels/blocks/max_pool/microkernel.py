@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba.extending import intrinsic
 
 from kernels.machine.compile import inner
 from kernels.machine.ir import data_pointer, every, index_value, load_vector
 from kernels.machine.microkernel import Elements, microkernel
 from kernels.machine.register_tile import TileType
-from kernels.machine.static import StaticType, number
+from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store
 from kernels.machine.tile_shape import TileShape
 

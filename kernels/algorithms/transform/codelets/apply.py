@@ -12,13 +12,12 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from kernels.algorithms.transform.codelets.fourier import FftCodelet
 from kernels.algorithms.transform.codelets.phased import PhasedCodelet
 from kernels.machine.ir import data_pointer, index_value, load_vector, scalar_type, store_vector
 from kernels.machine.matrix_codelet import MatrixCodelet
-from kernels.machine.static import StaticType
+from kernels.machine.static import StaticType, intrinsic
 
 __all__ = ["Codelet", "apply_codelet"]
 
