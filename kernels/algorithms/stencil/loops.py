@@ -75,9 +75,9 @@ def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
             )  # fmt: skip
             live = min(z.OCB, z.OCG - block * z.OCB)
             if z.WHOLE > 0:
-                call(z.whole, arguments + (0, z.WHOLE, row, rows, groups, live))
+                call(z.whole, arguments + (0, z.WHOLE, row, rows, groups, live))  # noqa: RUF005  (Numba takes no starred tuple)
             if z.WHOLE < z.OW:
-                call(z.rest, arguments + (z.WHOLE, z.OW, row, rows, groups, live))
+                call(z.rest, arguments + (z.WHOLE, z.OW, row, rows, groups, live))  # noqa: RUF005  (Numba takes no starred tuple)
         item += groups
 
 
@@ -147,8 +147,9 @@ def _bind(setup: Setup) -> Run:
     p, threads, (wei,) = setup.problem, setup.threads, setup.packed
     (whole, rest, WHOLE), c, ICG, OCG = _stencil(p), _strips(p, threads), p.ic // p.g, p.oc // p.g
     BLOCKS, ROWS = -(-OCG // whole.OCB), -(-p.oh // whole.R)
+    copied: tuple[np.ndarray, ...] = ()
     if whole.masked:
-        line, plane, copied = p.iw, p.ih * p.iw, ()
+        line, plane = p.iw, p.ih * p.iw
         row = line if whole.DH else line * p.dh
     else:
         row = line = p.sw * c.WS

@@ -57,9 +57,9 @@ def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
             rows, z.wei + g * z.WEI_GROUP, z.bia + g * z.BIA_GROUP, z.dst + to, z.residual + to, z.slope, z.extents, oh,
         )  # fmt: skip
         if z.WHOLE > 0:
-            call(z.whole, arguments + (0, z.WHOLE))
+            call(z.whole, arguments + (0, z.WHOLE))  # noqa: RUF005  (Numba takes no starred tuple)
         if z.WHOLE < z.OW:
-            call(z.rest, arguments + (z.WHOLE, z.OW))
+            call(z.rest, arguments + (z.WHOLE, z.OW))  # noqa: RUF005  (Numba takes no starred tuple)
 
 
 class _Tiling(NamedTuple):
