@@ -148,8 +148,8 @@ def tile_sum(
                 panel = builder.gep(weights, [builder.mul(loop.index, word(NR))])
                 for back in asked:
                     prefetch(builder, builder.gep(place, [builder.sub(distance, word(back))]))
-                for v in range(size.NV):
-                    prefetch(builder, builder.gep(panel, [word(_FURTHER // LINE_BYTES * line + v * line)]))
+                for first in range(0, size.NR, line):
+                    prefetch(builder, builder.gep(panel, [word(_FURTHER // LINE_BYTES * line + first)]))
                 _products(builder, size, slots, (begin, end), place, stride, panel)
             builder.branch(done)
         builder.position_at_end(done)
