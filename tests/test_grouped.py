@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_simd import loops_of_products
 
 import kernels
 from kernels.algorithms.stencil.microkernel import planes_of_tiles
@@ -60,19 +61,24 @@ def test_sums_of_stencils_stay_in_registers(text: str) -> None:
 
 
 @pytest.mark.skipif(vector_bytes() == 16, reason="reads the assembly of vectors with multiply-adds")
-@pytest.mark.parametrize("text", ["g3ic24ih28oc24kh3ph1", "g3ic24ih28oc24kh3ph1sh2"])
-def test_sums_of_row_filters_stay_in_registers(text: str) -> None:
+@pytest.mark.parametrize(("text", "spills"), [("g3ic24ih28oc24kh3ph1", 0), ("g3ic24ih28oc24kh3ph1sh2", 2)])
+def test_sums_of_row_filters_stay_in_registers(text: str, spills: int) -> None:
     spec = winograd1d._tiling(kernels.Conv2dProblem.parse(text)).whole
-    _check_products(filter_tiles.assembly(spec), spec.n * spec.KW * spec.OCB)
+    # Of the loop over input channels; the inverse transform, once a tile, may put a few values by. At stride 2 sums,
+    # pixels and a tap take all 16 registers, and LLVM moves one sum to the stack and back.
+    loops = loops_of_products(filter_tiles.assembly(spec))
+    assert loops
+    for loop in loops:
+        _check_products(loop, spec.n * spec.KW * spec.OCB, spills)
 
 
-def _check_products(assembly: str, work: int) -> None:
+def _check_products(assembly: str, work: int, spills: int = 4) -> None:
     widest = {32: "ymm", 64: "zmm"}[vector_bytes()]
     products = [line for line in assembly.split("\n") if _PRODUCT.search(line)]
     assert len(products) >= work and all(widest in line for line in products)
     # Sums are neither stored to the stack nor read from there.
-    spills = [line for line in assembly.split("\n") if widest in line and "(%rsp)" in line]
-    assert len(spills) <= 4, spills
+    found = [line for line in assembly.split("\n") if widest in line and "(%rsp)" in line]
+    assert len(found) <= spills, found
 
 
 @pytest.mark.parametrize("name", ["depthwise_stencil", "grouped_stencil", "grouped_winograd"])
@@ -82,7 +88,7 @@ def test_maps_of_all_sizes_share_few_pieces(name: str) -> None:
     for size in range(3, 203):
         p = kernels.Conv2dProblem.parse(f"g{groups}ic4ih{size}oc8kh3ph1")
         specs |= set(winograd1d._tiling(p)[:3]) if name == "grouped_winograd" else set(pick_stencil(p)[:2])
-    assert len(specs) <= 12
+    assert len(specs) <= 16
 
 
 @pytest.mark.parametrize("stride", [1, 2])

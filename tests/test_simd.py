@@ -92,7 +92,7 @@ def test_inner_loops_are_multiply_adds_on_the_widest_registers_without_spills(
     kernel: Microkernel, spec: Any, products: int
 ) -> None:
     widest = {64: "zmm", 32: "ymm"}[vector_bytes()]
-    loops = _loops_of_products(kernel.assembly(spec))
+    loops = loops_of_products(kernel.assembly(spec))
     counts = [len(re.findall(rf"\bvfmadd\d+ps\b.*%{widest}", loop)) for loop in loops]
     # The compiler may unroll: then it is a multiple.
     assert any(count and count % products == 0 for count in counts), f"{counts} multiply-adds, expected {products}"
@@ -114,7 +114,7 @@ def test_parts_of_narrow_vectors_are_stored_without_masks(spec: RowSpec) -> None
     assert "vmaskmov" not in tile_row.assembly(spec)
 
 
-def _loops_of_products(assembly: str) -> list[str]:
+def loops_of_products(assembly: str) -> list[str]:
     """Blocks that end in a jump to their own beginning and multiply: the innermost loops."""
     found = []
     for block in re.split(r"^(?=\.LBB\w+:)", assembly, flags=re.MULTILINE):
