@@ -26,7 +26,8 @@ import numpy as np, kernels
 from kernels.machine.cpu import vector_bytes
 rng = np.random.default_rng(1)
 for text in (
-    "ic5ih9iw19oc37kh3ph1b1", "ic3ih15oc20kh7sh2ph3", "ic3ih13oc9kh3sh3ph1", "g2ic6ih7oc20kh2sh2dh2ph1f64", "ic4ih6iw3oc9kh1",
+    "ic5ih9iw19oc37kh3ph1b1", "ic3ih15oc20kh7sh2ph3", "ic3ih13oc9kh3sh3ph1",
+    "g2ic6ih7oc20kh2sh2dh2ph1f64", "ic4ih6iw3oc9kh1",
 ):
     p = kernels.Conv2dProblem.parse(text)
     src, wei, bia = (rng.integers(-4, 5, s).astype(p.dtype) for s in (p.input_shape, p.weight_shape, (p.oc,)))

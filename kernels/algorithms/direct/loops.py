@@ -117,10 +117,9 @@ def _strips(z, step, part, parts):
                         to, to_step = slot, z.MR * z.NR
                         if ends:
                             to, to_step = z.dst + (out + oh * z.OW + ow) * z.ITEM, MR
+                        tile = z.last if at_edge else z.tile
                         if less:
                             tile = z.last_less if at_edge else z.tile_less
-                        else:
-                            tile = z.last if at_edge else z.tile
                         ahead = z.AHEAD
                         if ahead and tile1 == z.ACROSS:
                             # The next tile is in the next row.
