@@ -116,9 +116,10 @@ def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
     weights = ICG * OCG * p.kh * p.kw
     # A tap's weights serve MR rows. Seven rows take long enough for them to come from L2; below,
     # they have to be in L1: a third of it, with the source and the sums. Half of it if a call of the
-    # microkernel takes one tile, whose cost is then spread over more taps.
+    # microkernel takes one tile, whose cost is then spread over more taps,
+    # unless a stride leaves unused pixels in L1.
     row = row_tiles(p)
-    share = 2 if max(row.WIDE, row.ACROSS - row.WIDE) == 1 else 3
+    share = 2 if p.sw == 1 and max(row.WIDE, row.ACROSS - row.WIDE) == 1 else 3
     most = ICG if shape.MR >= 7 else max(1, cache_bytes(1) // share // p.itemsize // (p.kh * p.kw * shape.NR))
     best = None
     for blocks in range(-(-ICG // min(most, ICG)), ICG + 1):

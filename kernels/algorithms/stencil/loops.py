@@ -36,6 +36,9 @@ from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
+#: Input channels per group up to which the counts were compared with times: of more, lines come from L2, which is not
+#: counted, and tiles of channels are faster.
+_MOST_COUNTED = 64
 #: Largest kernel that is worth a straight line of code.
 _MOST_TAPS = 49
 #: Widest stride between columns that is picked out of vectors.
@@ -180,7 +183,9 @@ def _bind(setup: Setup) -> Run:
     return Launch(loops, record, threads, keep=(wei, setup.bia, slope, extents, *copied))
 
 
-def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts | None:
+    if p.ic // p.g > _MOST_COUNTED:
+        return None
     return stencil_amounts(p, *_stencil(p), threads)
 
 
