@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pytest
 from conftest import EDGES
 
 from kernels import Algorithm, Conv2dProblem, ProblemError, plan
-from kernels.machine.static import Static
+from kernels.machine.microkernel import Microkernel
 
 __all__ = ["KINDS", "NARROW", "matrix", "sample", "spread"]
 
@@ -74,10 +74,11 @@ KINDS: Mapping[str, tuple[int, Choices]] = {
 
 #: Problems that an algorithm is asked for in full, of those that it does not refuse.
 _FULL = 304
-#: How many kernels those may need, since compiling is nearly all that they cost, and after how many draws in vain more.
+#: How many microkernels those may need beside the edges', since compiling is nearly all that they cost, and after how
+#: many draws in vain more.
 _COMPILES, _PATIENCE = 48, 300
 #: Problems of a sample, and of how many that were drawn one is looked at.
-_SAMPLE, _SPREAD = 40, 5
+_SAMPLE, _SPREAD = 24, 5
 #: What a sample compiles for, by number of threads: what other tests compile anyway.
 _COMPILED: Mapping[int, tuple[str, ...]] = {
     1: EDGES,
@@ -107,20 +108,20 @@ def _drawn() -> tuple[str, ...]:
 def matrix(algorithm: Algorithm) -> tuple[str, ...]:
     """The problems that an algorithm is asked for in full: 304 that it does not refuse, of every kind.
 
-    Kinds take turns. From some number of kernels on, problems are taken that need no other; where every extent
-    is a constant of the kernel, the number grows.
+    Kinds take turns. From some number of microkernels on, problems are taken that need no other.
     """
-    found = {text: _specialisation(algorithm, text) for text in (str(Conv2dProblem.parse(text)) for text in EDGES)}
-    found = {text: kernel for text, kernel in found.items() if kernel is not None}
+    found = [text for text in map(_standard, EDGES) if _pieces(algorithm, text) is not None]
+    compiled = _pieces_of(algorithm, found)
     draws = {kind: random.Random(f"{kind} {algorithm.name}") for kind in KINDS}
-    most, vain = _COMPILES, 0
+    most, vain = len(compiled) + _COMPILES, 0
     for kind in itertools.cycle(KINDS):
         problem = _draw(draws[kind], {**_ANYTHING, **KINDS[kind][1]})
-        kernel = None if problem is None else _specialisation(algorithm, str(problem))
-        if kernel is None or str(problem) in found:
+        pieces = None if problem is None else _pieces(algorithm, str(problem))
+        if pieces is None or str(problem) in found:
             continue
-        if kernel in found.values() or len(set(found.values())) < most:
-            found[str(problem)], vain = kernel, 0
+        if pieces <= compiled or len(compiled) < most:
+            found.append(str(problem))
+            compiled, vain = compiled | pieces, 0
         else:
             most, vain = (most + _COMPILES, 0) if vain == _PATIENCE else (most, vain + 1)
         if len(found) == _FULL:
@@ -136,32 +137,41 @@ def spread(texts: Sequence[str], count: int) -> tuple[str, ...]:
 def sample(algorithm: Algorithm, threads: int) -> tuple[str, ...]:
     """Problems that ``algorithm`` does not refuse, spread over the matrix.
 
-    Compiling is nearly all of what a case costs, so these are problems that need no kernel but
+    Compiling is nearly all of what a case costs, so these are problems that need no microkernel but
     those that a few problems of other tests need too.
     """
-    compiled = {_specialisation(algorithm, text) for text in _COMPILED[threads]} - {None}
+    compiled = _pieces_of(algorithm, map(_standard, _COMPILED[threads]))
     some = (*EDGES, *_drawn()[len(EDGES) :: _SPREAD])
-    cheap = [text for text in some if _specialisation(algorithm, text) in compiled]
+    pieces = {text: _pieces(algorithm, text) for text in some}
+    cheap = [text for text, needed in pieces.items() if needed is not None and needed <= compiled]
     return tuple(cheap[:: max(1, len(cheap) // _SAMPLE)])
 
 
+def _standard(text: str) -> str:
+    return str(Conv2dProblem.parse(text))
+
+
+def _pieces_of(algorithm: Algorithm, texts: Iterable[str]) -> frozenset[str]:
+    """The microkernels that these problems need together."""
+    return frozenset().union(*(_pieces(algorithm, text) or () for text in texts))
+
+
 @functools.cache
-def _specialisation(algorithm: Algorithm, text: str) -> tuple[str, ...] | None:
-    """What the kernels of a problem are specialised by, None where it is refused."""
+def _pieces(algorithm: Algorithm, text: str) -> frozenset[str] | None:
+    """The microkernels that a problem needs, with what each is specialised by; None where it is refused."""
     p = Conv2dProblem.parse(text)
     if algorithm.unsupported(p) is not None:
         return None
-    constants: list[str] = []
-    make = Static.__init__
+    needed: list[str] = []
 
-    def recorded(self: Static, value: object) -> None:
-        constants.append(repr(value))
-        make(self, value)
+    def recorded(self: Microkernel, spec: object) -> int:
+        needed.append(f"{self.__name__} {spec!r}")
+        return 0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Static, "__init__", recorded)
+        patch.setattr(Microkernel, "address", recorded)
         plan(p, np.zeros(p.weight_shape, p.dtype), algorithm=algorithm.name, threads=1)
-    return p.dtype, *constants
+    return frozenset(needed)
 
 
 def _draw(draw: random.Random, choices: Choices) -> Conv2dProblem | None:

@@ -57,7 +57,7 @@ class Microkernel:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         parameters = list(inspect.signature(function).parameters.values())
         self._kinds = [str(each.annotation) for each in parameters[1:]]
-        self.address = functools.lru_cache(maxsize=None)(self._address)
+        self._address = functools.lru_cache(maxsize=None)(self._compiled)
 
     def _arguments(self, spec: Any) -> tuple[types.Type, ...]:
         element = types.float32 if spec.dtype == "float32" else types.float64
@@ -65,9 +65,12 @@ class Microkernel:
         kinds = {name: types.CPointer(typ) for name, typ in of.items()}
         return (static(spec).numba_type, *(kinds.get(kind, types.intp) for kind in self._kinds))
 
-    def _address(self, spec: Hashable) -> int:
-        """Address of the code for ``spec``; compiled or loaded by the first call."""
+    def _compiled(self, spec: Hashable) -> int:
         return compiled(self.function, self._arguments(spec), spec)
+
+    def address(self, spec: Hashable) -> int:
+        """Address of the code for ``spec``; compiled or loaded by the first call."""
+        return self._address(spec)
 
     def assembly(self, spec: Hashable) -> str:
         """The assembly of the code for ``spec``."""
