@@ -1,8 +1,8 @@
 """Compiled pieces of code and the cache that keeps them on disk.
 
 A *piece* is compiled on its own, has a plain C signature whose arguments are all integers (numbers or
-addresses), and is called by its address. Two kinds of piece stand on this module:
-`kernels.machine.microkernel` and `kernels.machine.macrokernel`.
+addresses), and is called by its address: the microkernels and macrokernels of `kernels.machine.microkernel`, and what
+`kernels.machine.parallel` calls the latter from.
 
 The cache has one file for each piece, named by a digest of all that the piece is made of: its module and what that
 imports inside this package, the constants that it is specialised by, the versions of Python, numba and
@@ -39,6 +39,8 @@ from numba.core import compiler, config, typed_passes, untyped_passes
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager
 from numba.core.registry import cpu_target
+
+from kernels.machine.static import StaticType
 
 __all__ = [
     "CompileCounter",
@@ -449,8 +451,8 @@ def _optimised(
     }
     for setting, value in settings.items():
         setattr(flags, setting, value)
-    passes = compiler.Compiler if "auto_parallel" in options else _Passes
-    result = compiler.compile_extra(typing, target, function, arguments, types.void, flags, {}, pipeline_class=passes)
+    pipeline = compiler.Compiler if "auto_parallel" in options else _Passes
+    result = compiler.compile_extra(typing, target, function, arguments, types.void, flags, {}, pipeline_class=pipeline)
     library = result.library
     library.add_ir_module(_entry(name, target, result.fndesc, arguments))
     # What the library does when it is finalised, but that all but the entry is private and nothing is emitted twice.
@@ -468,8 +470,6 @@ def _optimised(
 
 def _entry(name: str, target: Any, description: Any, arguments: tuple[types.Type, ...]) -> ir.Module:
     """A C function whose integers become what the compiled function takes."""
-    from kernels.machine.static import StaticType
-
     module = target.create_module(name)
     callee = ir.Function(module, target.call_conv.get_function_type(types.void, arguments), description.llvm_func_name)
     word = target.get_value_type(types.intp)

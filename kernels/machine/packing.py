@@ -18,6 +18,7 @@ from kernels.problem import Conv2dProblem
 
 __all__ = [
     "fill_bias_blocks",
+    "in_channel_blocks",
     "pack_weight_blocks",
     "source_padding",
 ]
@@ -120,6 +121,25 @@ def pack_weight_blocks(wei: np.ndarray, groups: int, NR: int) -> np.ndarray:
     filled[:, :ocg] = wei.reshape(groups, ocg, icg, kh, kw)
     panels = filled.reshape(groups, blocks, NR, icg, kh, kw).transpose(0, 1, 3, 4, 5, 2)
     return np.ascontiguousarray(panels).reshape(-1)
+
+
+def in_channel_blocks(panels: np.ndarray, KC: int) -> np.ndarray:
+    """Weights of KC input channels behind those of the KC before, for each group and block of output channels.
+
+    Parameters
+    ----------
+    panels : ndarray, shape (g, blocks, a, b, ic, NR)
+        With the axes of the kernel in any order.
+    KC : int
+
+    Returns
+    -------
+    ndarray, one-dimensional
+        ``[g][block][ic / KC][a][b][KC][NR]``, the last KC of what channels are left.
+    """
+    G, BLOCKS, _, _, ICG, _ = panels.shape
+    cuts = [panels[:, :, :, :, c : c + KC].reshape(G, BLOCKS, -1) for c in range(0, ICG, KC)]
+    return np.concatenate(cuts, axis=2).reshape(-1)
 
 
 def fill_bias_blocks(bia: np.ndarray, blocks: np.ndarray) -> None:

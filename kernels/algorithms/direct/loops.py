@@ -26,7 +26,7 @@ from kernels.algorithms.direct.microkernel import RowSpec, tile_row
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks, source_padding
+from kernels.machine.packing import fill_bias_blocks, in_channel_blocks, pack_weight_blocks, source_padding
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -182,11 +182,8 @@ def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     kh, ic = np.meshgrid(np.arange(z.KH), np.arange(z.ICG), indexing="ij")
     offsets = kh * z.DH * z.IW + ic * z.IH * z.IW
     panels = pack_weight_blocks(wei, p.g, z.NR).reshape(z.G, z.BLOCKS, z.ICG, z.KH, z.KW, z.NR)
-    panels = panels.transpose(0, 1, 4, 3, 2, 5)
-    cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
-    taps = np.concatenate([offsets[:, cut].reshape(-1) for cut in cuts]).astype(np.intp)
-    packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
-    return taps, clip_numbers(q, reach), packed.reshape(-1)
+    taps = np.concatenate([offsets[:, c : c + z.KC].reshape(-1) for c in range(0, z.ICG, z.KC)]).astype(np.intp)
+    return taps, clip_numbers(q, reach), in_channel_blocks(panels.transpose(0, 1, 4, 3, 2, 5), z.KC)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:

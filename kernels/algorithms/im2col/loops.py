@@ -30,7 +30,7 @@ from kernels.algorithms.im2col.microkernel import ColumnsSpec, PanelSpec, column
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import fill_bias_blocks, pack_weight_blocks
+from kernels.machine.packing import fill_bias_blocks, in_channel_blocks, pack_weight_blocks
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -161,10 +161,7 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
 def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
     z, _ = _sizes(p, 1)
     panels = pack_weight_blocks(wei, p.g, z.MR).reshape(z.G, z.BLOCKS, z.ICG, z.KH, z.KW, z.MR)
-    panels = panels.transpose(0, 1, 3, 4, 2, 5)
-    cuts = [slice(c, c + z.KC) for c in range(0, z.ICG, z.KC)]
-    packed = np.concatenate([panels[:, :, :, :, cut].reshape(z.G, z.BLOCKS, -1) for cut in cuts], axis=2)
-    return (packed.reshape(-1),)
+    return (in_channel_blocks(panels.transpose(0, 1, 3, 4, 2, 5), z.KC),)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
