@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +22,66 @@ from kernels.algorithms.transform.geometry import Sizes
 from kernels.plan import plan
 from kernels.problem import Conv2dProblem
 
-__all__ = ["Phase", "profile"]
+__all__ = ["Phase", "least_seconds", "profile", "shortest_sample_s"]
 
 _NAMES = ("input transform", "products", "output transform")
 #: Seconds that all phases together are repeated for.
 _PATIENCE_S = 0.6
+#: A sample is at least this many steps of the clock long.
+_STEPS = 20
+
+
+@cache
+def shortest_sample_s(clock: Callable[[], float]) -> float:
+    """Seconds that a clock must count for 5 % of accuracy.
+
+    Processor time advances by 1 to 10 ms at a time on systems that count it by timer interrupts, whatever
+    resolution they claim.
+    """
+    return _STEPS * min(_step(clock) for _ in range(5))
+
+
+def _step(clock: Callable[[], float]) -> float:
+    first = clock()
+    while (second := clock()) == first:
+        pass
+    while (third := clock()) == second:
+        pass
+    return third - second
+
+
+def least_seconds(calls: Sequence[Callable[[], object]], patience_s: float) -> list[float]:
+    """Processor time of each call, the least of several samples in which the calls take turns.
+
+    Parameters
+    ----------
+    calls : sequence of callable
+        Each has been called once before.
+    patience_s : float
+        Seconds that all are repeated for; at least one sample each is taken.
+    """
+    repeats = [_repeats(call) for call in calls]
+    least = [float("inf")] * len(calls)
+    end = time.perf_counter() + patience_s
+    while True:
+        for each, call in enumerate(calls):
+            least[each] = min(least[each], _sample(call, repeats[each]) / repeats[each])
+        if time.perf_counter() >= end:
+            return least
+
+
+def _repeats(call: Callable[[], object]) -> int:
+    repeats, enough = 1, shortest_sample_s(time.thread_time)
+    while _sample(call, repeats) < enough:
+        repeats *= 2
+    return repeats
+
+
+def _sample(call: Callable[[], object], repeats: int) -> float:
+    start = time.thread_time()
+    for _ in range(repeats):
+        call()
+    return time.thread_time() - start
 
 
 class Phase(NamedTuple):
@@ -69,14 +126,12 @@ def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
     run = bound.algorithm.bind(bound.setup)
     if not isinstance(run, TransformRun):
         raise ValueError(f"algorithm is {algorithm!r}, expected one of family winograd or fft")
-    least = [float("inf")] * len(_NAMES)
-    end = time.perf_counter() + _PATIENCE_S
-    while time.perf_counter() < end:
-        for phase in range(len(_NAMES)):
-            run.only(1 << phase)
-            start = time.thread_time()
-            run(src, dst, dst)
-            least[phase] = min(least[phase], time.thread_time() - start)
+
+    def only(phase: int) -> None:
+        run.only(1 << phase)
+        run(src, dst, dst)
+
+    least = least_seconds([partial(only, phase) for phase in range(len(_NAMES))], _PATIENCE_S)
     flops, V_bytes, M_bytes = _work(problem, run.sizes)
     U_bytes = bound.setup.packed[0].nbytes
     moved = (src.nbytes + V_bytes, U_bytes + V_bytes + M_bytes, M_bytes + dst.nbytes)

@@ -14,9 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from kernels import Conv2dProblem, Plan, get_algorithm, plan
+from kernels import Conv2dProblem, get_algorithm, plan
 from suite import probes
 from suite.environment import this_machine
 from suite.inputs import make_inputs
@@ -138,19 +136,20 @@ def profile_phases(problem: Conv2dProblem, algorithm: str, ceilings: Ceilings) -
 def _profile(p: Conv2dProblem, name: str, ceilings: Ceilings) -> Profile:
     inputs = make_inputs(p)
     bound = plan(p, inputs.wei, inputs.bia, algorithm=name, threads=1)
-    call_s = _least_s(bound, inputs.src)
+    dst = bound(inputs.src)
+    [call_s] = probes.least_seconds([lambda: bound(inputs.src, out=dst)], _PATIENCE_S)
     into, products, out = probes.measure_phases(p, name)
-    src, dst = inputs.src.nbytes, p.itemsize * p.mb * p.oc * p.oh * p.ow
-    points, sums = into.nbytes - src, out.nbytes - dst
+    src_bytes, dst_bytes = inputs.src.nbytes, dst.nbytes
+    points, sums = into.nbytes - src_bytes, out.nbytes - dst_bytes
     weights = products.nbytes - points - sums
     block = bound.workspace_bytes
-    layer = int(src + weights + dst + block)
+    layer = int(src_bytes + weights + dst_bytes + block)
     far, near = ceilings.moving_gb_s(layer), ceilings.moving_gb_s(block)
     there, here = (f"{ceilings.level_of(n)} {rate:.0f}" for n, rate in ((layer, far), (block, near)))
     held = (
-        (f"{there}, {here}", 1e-9 * (src / far + points / near)),
+        (f"{there}, {here}", 1e-9 * (src_bytes / far + points / near)),
         _of_products(products.flops, weights, layer, ceilings),
-        (f"{here}, {there}", 1e-9 * (sums / near + dst / far)),
+        (f"{here}, {there}", 1e-9 * (sums / near + dst_bytes / far)),
     )
     total = into.seconds + products.seconds + out.seconds
     phases = tuple(
@@ -170,14 +169,3 @@ def _of_products(flops: float, weights: float, layer: int, ceilings: Ceilings) -
     if reading_s <= multiplying_s:
         return "FMA", multiplying_s
     return f"weights: {ceilings.level_of(layer)} {reading:.0f}", reading_s
-
-
-def _least_s(bound: Plan, src: np.ndarray) -> float:
-    """Processor time of a call, the least of some."""
-    dst = bound(src)
-    least, end = float("inf"), time.perf_counter() + _PATIENCE_S
-    while time.perf_counter() < end:
-        start = time.thread_time()
-        bound(src, out=dst)
-        least = min(least, time.thread_time() - start)
-    return least

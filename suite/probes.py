@@ -20,12 +20,13 @@ from numba import prange
 from kernels.machine import cpu, register_tile, tile_memory, tile_shape
 from kernels.machine.static import static
 from kernels.machine.threads import limited_to, resolve
-from kernels.phases import Phase, profile
+from kernels.phases import Phase, least_seconds, profile, shortest_sample_s
 from kernels.problem import Conv2dProblem
 
 __all__ = [
     "PHASED",
     "cpu_model",
+    "least_seconds",
     "measure_bandwidth",
     "measure_fma",
     "measure_phases",
@@ -197,7 +198,7 @@ def measure_phases(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
 def _best_rate(run: Callable[[int], None], least_s: float, clock: Clock) -> float:
     """Most repeats a second over several samples, compilation and calibration before them."""
     run(1)
-    repeats = 1
+    repeats, least_s = 1, max(least_s, shortest_sample_s(clock))
     while (seconds := _seconds(run, repeats, clock)) < least_s:
         repeats = max(2 * repeats, int(1.2 * repeats * least_s / max(seconds, 1e-6)))
     return repeats / min(_seconds(run, repeats, clock) for _ in range(_SAMPLES))

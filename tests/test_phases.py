@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kernels import Conv2dProblem, get_algorithm
-from kernels.phases import Phase
+from kernels.phases import Phase, least_seconds
 from suite import cli, phases, probes
 from suite.phases import MEMORY, Ceilings, Profile, profile_phases
 from suite.report.phases import PHASE_HEADINGS, phase_lines
@@ -145,3 +145,19 @@ def test_the_script_writes_beside_itself() -> None:
         text=True, check=True,
     )  # fmt: skip
     assert done.stdout == f"profile --output {_SCRIPT.parent / 'profile.md'} -a {_ALGORITHM}\n"
+
+
+def test_a_clock_that_advances_by_whole_milliseconds_still_tells_a_short_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def coarse() -> float:
+        nonlocal now
+        now += 2e-6
+        return 4e-3 * (now // 4e-3)
+
+    def call() -> None:
+        nonlocal now
+        now += 50e-6
+
+    monkeypatch.setattr(time, "thread_time", coarse)
+    assert least_seconds([call], 1e-6) == [pytest.approx(50e-6, rel=0.06)]
