@@ -35,12 +35,13 @@ import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types
-from numba.core import compiler, config, typed_passes, untyped_passes
+from numba.core import compiler, config
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import PassManager
 from numba.core.registry import cpu_target
+from numba.core.target_extension import target_override
 
 from kernels.machine.static import StaticType
+from kernels.machine.target import PIECES, Passes
 
 __all__ = [
     "CompileCounter",
@@ -49,7 +50,6 @@ __all__ = [
     "code_digest",
     "compile_counts",
     "compiled",
-    "inner",
     "load_piece",
     "piece_key",
     "prune_cache",
@@ -321,42 +321,6 @@ def compile_counts() -> CompileCounts:
     return CompileCounts(CompileCounter.pieces, CompileCounter.loaded, CompileCounter.seconds)
 
 
-class _Passes(compiler.CompilerBase):  # type: ignore[misc]
-    """Numba's passes without those that find nothing in code over integers and vectors: a fifth of its front end.
-
-    Left out are closures, ``with`` blocks, array expressions, inlining, literals and the pruning of branches.
-    """
-
-    def define_pipelines(self) -> list[PassManager]:
-        passes = PassManager("piece")
-        for each in (
-            untyped_passes.TranslateByteCode,
-            untyped_passes.FixupArgs,
-            untyped_passes.IRProcessing,
-            untyped_passes.GenericRewrites,
-            untyped_passes.ReconstructSSA,
-            typed_passes.NopythonTypeInference,
-            typed_passes.PreLowerStripPhis,
-            typed_passes.IRLegalization,
-            typed_passes.NativeLowering,
-            typed_passes.NoPythonBackend,
-        ):
-            passes.add_pass(each, each.__name__)
-        passes.finalize()
-        return [passes]
-
-
-def inner(function: Callable[..., Any]) -> Any:
-    """Compile a function that only other compiled code calls."""
-    options: dict[str, Any] = {
-        "error_model": "numpy",
-        "boundscheck": False,
-        "no_cpython_wrapper": True,
-        "no_cfunc_wrapper": True,
-    }
-    return numba.njit(**options)(function)
-
-
 #: Code that is loaded lives as long as the process; pieces are few, since no extent is in a key.
 _ADDRESSES: dict[str, int] = {}
 
@@ -409,7 +373,7 @@ def _loaded_or_compiled(
 
 
 def _add_code(name: str, code: bytes) -> int:
-    engine = cpu_target.target_context.codegen()._engine._ee
+    engine = PIECES.target_context.codegen()._engine._ee
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     address: int = engine.get_function_address(name)
@@ -423,7 +387,7 @@ def _compile(
 ) -> bytes:
     """Object code of a C function ``name`` that calls ``function``; nothing else of it is visible from outside."""
     module = _optimised(name, function, arguments, options)
-    code: bytes = cpu_target.target_context.codegen()._tm.emit_object(module)
+    code: bytes = PIECES.target_context.codegen()._tm.emit_object(module)
     return code
 
 
@@ -431,14 +395,16 @@ def assembly(function: Callable[..., Any], arguments: tuple[types.Type, ...], **
     """The assembly of a piece, compiled here and now."""
     with global_compiler_lock:
         module = _optimised("piece", function, arguments, options)
-        text: str = cpu_target.target_context.codegen()._tm.emit_assembly(module)
+        text: str = PIECES.target_context.codegen()._tm.emit_assembly(module)
     return text
 
 
 def _optimised(
     name: str, function: Callable[..., Any], arguments: tuple[types.Type, ...], options: dict[str, Any]
 ) -> llvm.ModuleRef:
-    typing, target = cpu_target.typing_context, cpu_target.target_context
+    # Numba takes loops apart for threads by means of all that it knows of arrays.
+    descriptor, pipeline = (cpu_target, compiler.Compiler) if "auto_parallel" in options else (PIECES, Passes)
+    typing, target = descriptor.typing_context, descriptor.target_context
     flags = compiler.Flags()
     settings = {
         "nrt": False,
@@ -451,8 +417,10 @@ def _optimised(
     }
     for setting, value in settings.items():
         setattr(flags, setting, value)
-    pipeline = compiler.Compiler if "auto_parallel" in options else _Passes
-    result = compiler.compile_extra(typing, target, function, arguments, types.void, flags, {}, pipeline_class=pipeline)
+    with target_override(target.target_name):
+        result = compiler.compile_extra(
+            typing, target, function, arguments, types.void, flags, {}, pipeline_class=pipeline
+        )
     library = result.library
     library.add_ir_module(_entry(name, target, result.fndesc, arguments))
     # What the library does when it is finalised, but that all but the entry is private and nothing is emitted twice.

@@ -36,10 +36,8 @@ __all__ = [
     "Offsets",
     "Record",
     "call",
-    "load_word",
     "macrokernel",
     "microkernel",
-    "store_word",
 ]
 
 #: Annotations of a microkernel's parameters: addresses of elements of ``spec.dtype``, of float64 whatever the spec,
@@ -137,30 +135,6 @@ def call(typingctx: Any, address: Any, arguments: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(address, arguments), codegen
-
-
-@intrinsic
-def load_word(typingctx: Any, address: Any) -> Any:
-    """``load_word(address)``: the integer at an address."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        word = context.get_value_type(types.intp)
-        return builder.load(builder.inttoptr(values[0], word.as_pointer()))
-
-    return types.intp(types.intp), codegen
-
-
-@intrinsic
-def store_word(typingctx: Any, address: Any, place: Any, value: Any) -> Any:
-    """``store_word(address, place, value)``: write the ``place``-th integer from an address on."""
-
-    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        word = context.get_value_type(types.intp)
-        first = builder.inttoptr(values[0], word.as_pointer())
-        builder.store(values[2], builder.gep(first, [values[1]]))
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp), codegen
 
 
 @intrinsic

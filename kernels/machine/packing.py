@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.machine.compile import inner
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import Elements, call, macrokernel, microkernel
 from kernels.machine.parallel import Launch, share_of
 from kernels.machine.register_tile import tile_zeros
 from kernels.machine.static import number
+from kernels.machine.target import inner
 from kernels.machine.tile_memory import tile_load, tile_store
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem

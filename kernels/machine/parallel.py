@@ -10,14 +10,17 @@ import ctypes
 import functools
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
 from numba import prange, types
-from numba.core import cpu
+from numba.core import cgutils, cpu
 
-from kernels.machine.compile import compiled, inner
-from kernels.machine.microkernel import Macrokernel, call, load_word, store_word
+from kernels.machine.compile import compiled
+from kernels.machine.microkernel import Macrokernel, call
+from kernels.machine.static import intrinsic
+from kernels.machine.target import inner
 
 __all__ = ["Launch", "address_of", "share_of"]
 
@@ -28,27 +31,38 @@ def share_of(work, part, parts):  # type: ignore[no-untyped-def]
     return part * work // parts, (part + 1) * work // parts
 
 
+@intrinsic
+def place_arrays(typingctx: Any, bound: Any) -> Any:
+    """``place_arrays(bound)``: write the addresses of a call's arrays into the record, whose first fields they are."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word = context.get_value_type(types.intp).as_pointer()
+
+        def at(first: Any, place: int) -> Any:
+            return cgutils.gep_inbounds(builder, first, place)
+
+        record = builder.inttoptr(builder.load(at(values[0], 1)), word)
+        for i in range(3):
+            array = builder.inttoptr(builder.load(at(values[0], 4 + i)), word)
+            builder.store(builder.load(array), at(record, i))
+        return context.get_dummy_value()
+
+    return types.void(bound), codegen
+
+
 def _one_thread(bound):  # type: ignore[no-untyped-def]
-    kernel, record, steps = _begin(bound)
+    place_arrays(bound)
+    kernel, record, steps = bound[0], bound[1], bound[2]
     for step in range(steps):
         call(kernel, (record, step, 0, 1))
 
 
 def _many_threads(bound):  # type: ignore[no-untyped-def]
-    kernel, record, steps = _begin(bound)
-    parts = bound[3]
+    place_arrays(bound)
+    kernel, record, steps, parts = bound[0], bound[1], bound[2], bound[3]
     for step in range(steps):
         for part in prange(parts):
             call(kernel, (record, step, np.intp(part), parts))
-
-
-@inner
-def _begin(bound):  # type: ignore[no-untyped-def]
-    """Write the addresses of a call's arrays into the record, whose first fields they are."""
-    kernel, record, steps = bound[0], bound[1], bound[2]
-    for i in range(3):
-        store_word(record, i, load_word(bound[4 + i]))
-    return kernel, record, steps
 
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)

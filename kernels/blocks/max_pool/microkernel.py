@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from kernels.machine.compile import inner
 from kernels.machine.ir import data_pointer, every, index_value, load_vector
 from kernels.machine.microkernel import Elements, microkernel
 from kernels.machine.register_tile import TileType
 from kernels.machine.static import StaticType, intrinsic, number
+from kernels.machine.target import inner
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store
 from kernels.machine.tile_shape import TileShape
 
@@ -147,7 +147,7 @@ def _windows_of_any_stride(row, dst, to, OW, KW, SW):
         greatest = row[ow * SW]
         for kw in range(1, KW):
             value = row[ow * SW + kw]
-            if value > greatest or np.isnan(value):
+            if value > greatest or value != value:
                 greatest = value
         dst[to + ow] = greatest
 

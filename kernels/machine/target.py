@@ -1,0 +1,128 @@
+"""Numba's compiler, reduced to what code over integers, addresses and vectors needs.
+
+Numba loads all that it knows of NumPy arrays, strings and containers when it first compiles anything, and asks for
+news of it before each function that it compiles. Pieces of code know no such types. Their compiler has contexts
+of its own, which are of Numba's classes and share nothing with those of the user's own Numba code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba.core import cpu, imputils, target_extension, typed_passes, types, typing, untyped_passes
+from numba.core.compiler import CompilerBase
+from numba.core.compiler_machinery import PassManager
+from numba.core.registry import CPUDispatcher, CPUTarget
+from numba.core.typing import templates
+from numba.core.utils import threadsafe_cached_property
+
+__all__ = ["PIECES", "Passes", "inner"]
+
+
+_NAME = "convmark"
+
+
+#: Numba's own ``min`` and ``max`` are compiled by its whole pipeline for each pair of types.
+_TYPES, _CODE = templates.Registry(), imputils.Registry(_NAME)
+
+
+class _Choice(templates.AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if len(args) == 2 and all(isinstance(each, types.Integer) for each in args):
+            return templates.signature(types.intp, types.intp, types.intp)
+        return None
+
+
+for _function, _order in ((min, "<"), (max, ">")):
+    _TYPES.register_global(_function)(type(_function.__name__, (_Choice,), {"key": _function}))
+
+    def _choose(context: Any, builder: Any, sig: Any, args: Any, order: str = _order) -> Any:
+        return builder.select(builder.icmp_signed(order, *args), *args)
+
+    _CODE.lower(_function, types.intp, types.intp)(_choose)
+
+
+class _Typing(typing.BaseContext):  # type: ignore[misc]
+    def load_additional_registries(self) -> None:
+        from numba.core.typing import mathdecl
+
+        self.install_registry(_TYPES)
+        self.install_registry(mathdecl.registry)
+
+
+class _Target(cpu.CPUContext):  # type: ignore[misc]
+    def load_additional_registries(self) -> None:
+        from numba.core import optional  # noqa: F401
+        from numba.cpython import builtins, iterators, mathimpl, numbers, rangeobj, tupleobj  # noqa: F401
+
+        self.install_registry(mathimpl.registry)
+        self.install_registry(_CODE)
+
+    def post_lowering(self, module: Any, library: Any) -> None:
+        """Link nothing: pieces count no references."""
+
+
+class _PieceTarget(CPUTarget):  # type: ignore[misc]
+    @threadsafe_cached_property
+    def _toplevel_target_context(self) -> cpu.CPUContext:
+        return _Target(self.typing_context, self._target_name)
+
+    @threadsafe_cached_property
+    def _toplevel_typing_context(self) -> typing.BaseContext:
+        return _Typing()
+
+
+#: What pieces are compiled for.
+PIECES = _PieceTarget(_NAME)
+
+
+class Passes(CompilerBase):  # type: ignore[misc]
+    """Numba's passes without those that find nothing in code over integers and vectors: a fifth of its front end.
+
+    Left out are closures, ``with`` blocks, array expressions, inlining, literals and the pruning of branches.
+    """
+
+    def define_pipelines(self) -> list[PassManager]:
+        passes = PassManager("piece")
+        for each in (
+            untyped_passes.TranslateByteCode,
+            untyped_passes.FixupArgs,
+            untyped_passes.IRProcessing,
+            untyped_passes.GenericRewrites,
+            untyped_passes.ReconstructSSA,
+            typed_passes.NopythonTypeInference,
+            typed_passes.PreLowerStripPhis,
+            typed_passes.IRLegalization,
+            typed_passes.NativeLowering,
+            typed_passes.NoPythonBackend,
+        ):
+            passes.add_pass(each, each.__name__)
+        passes.finalize()
+        return [passes]
+
+
+class _PieceDispatcher(CPUDispatcher):  # type: ignore[misc]
+    targetdescr = PIECES
+
+
+class _Pieces(target_extension.CPU):  # type: ignore[misc]
+    """Names the target where Numba asks which of its functions are meant for it."""
+
+
+def _jit(**options: Any) -> Callable[[Callable[..., Any]], _PieceDispatcher]:
+    return lambda function: _PieceDispatcher(function, targetoptions={"nopython": True, **options})
+
+
+target_extension.target_registry[_NAME] = _Pieces
+target_extension.dispatcher_registry[_Pieces] = _PieceDispatcher
+target_extension.jit_registry[_Pieces] = _jit
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """Let pieces call a function; it is compiled into each of them."""
+    options = {
+        "nopython": True, "error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }  # fmt: skip
+    return _PieceDispatcher(function, targetoptions=options, pipeline_class=Passes)
