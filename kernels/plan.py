@@ -9,7 +9,7 @@ import numpy as np
 
 from kernels.arguments import check_out
 from kernels.epilogue import NO_EPILOGUE, Epilogue
-from kernels.machine import threads as threading
+from kernels.machine.threads import resolve
 from kernels.machine.workspace import carve
 from kernels.problem import Conv2dProblem
 from kernels.registry import Setup
@@ -117,11 +117,7 @@ class Plan:
             added = self._checked_residual(residual, out)
         if out.size:
             with self._turn:
-                if self.threads == 1:
-                    self._run(src, out, added)
-                else:
-                    with threading.limited_to(self.threads):
-                        self._run(src, out, added)
+                self._run(src, out, added)
         return out
 
     def _checked_residual(self, residual: np.ndarray | None, out: np.ndarray) -> np.ndarray:
@@ -186,7 +182,7 @@ def plan(
     ValueError
         A shape or dtype differs from the problem's, or ``threads`` is out of range.
     """
-    count = threading.resolve(threads)
+    count = resolve(threads)
     if algorithm == "auto":
         choice, count = choose_threads(problem, count, max_error=max_error, max_workspace=max_workspace)
     else:

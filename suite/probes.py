@@ -10,7 +10,8 @@ process (half a second), because the disk cache of `kernels.machine.compile` is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -19,7 +20,7 @@ from numba import prange
 
 from kernels.machine import cpu, register_tile, tile_memory, tile_shape
 from kernels.machine.static import static
-from kernels.machine.threads import limited_to, resolve
+from kernels.machine.threads import region, resolve
 from kernels.phases import Phase, least_seconds, profile, shortest_sample_s
 from kernels.problem import Conv2dProblem
 
@@ -138,7 +139,7 @@ def measure_fma(dtype: str, threads: int, least_s: float = _LEAST_S, clock: Cloc
             _fma_parallel(*operands, _DEPTH, repeats, threads)  # type: ignore[call-arg]
 
     flops = 2 * MR * shape.NR * _DEPTH * threads
-    with limited_to(threads):
+    with _limited_to(threads):
         return flops * _best_rate(run, least_s, clock) / 1e9
 
 
@@ -167,7 +168,7 @@ def measure_bandwidth(threads: int, nbytes: int, least_s: float = _LEAST_S, cloc
         else:
             _triad_parallel(a, b, c, factor, repeats, threads)
 
-    with limited_to(threads):
+    with _limited_to(threads):
         return 3 * a.nbytes * _best_rate(run, least_s, clock) / 1e9
 
 
@@ -193,6 +194,21 @@ def measure_phases(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
     UnsupportedProblem
     """
     return profile(problem, algorithm)
+
+
+@contextmanager
+def _limited_to(threads: int) -> Iterator[None]:
+    """Run the block on so many of Numba's threads, and put the caller's number back."""
+    if threads == 1:
+        yield
+        return
+    with region():
+        before = numba.get_num_threads()
+        numba.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(before)
 
 
 def _best_rate(run: Callable[[int], None], least_s: float, clock: Clock) -> float:

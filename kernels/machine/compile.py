@@ -37,7 +37,6 @@ from llvmlite import ir
 from numba import types
 from numba.core import compiler, config
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
 from numba.core.target_extension import target_override
 
 from kernels.machine.static import StaticType
@@ -325,7 +324,7 @@ def compile_counts() -> CompileCounts:
 _ADDRESSES: dict[str, int] = {}
 
 
-def compiled(function: Callable[..., Any], arguments: tuple[types.Type, ...], *constants: Any, **flags: Any) -> int:
+def compiled(function: Callable[..., Any], arguments: tuple[types.Type, ...], *constants: Any) -> int:
     """Address of ``function``, compiled for these types of arguments or loaded from the cache.
 
     Parameters
@@ -337,8 +336,6 @@ def compiled(function: Callable[..., Any], arguments: tuple[types.Type, ...], *c
         piece; each other one is an integer of the machine's word, of pointers the address.
     *constants
         What the piece is specialised by; part of its key.
-    **flags
-        Attributes of Numba's ``Flags``.
 
     Returns
     -------
@@ -351,20 +348,18 @@ def compiled(function: Callable[..., Any], arguments: tuple[types.Type, ...], *c
         with global_compiler_lock:
             address = _ADDRESSES.get(key)
             if address is None:
-                address = _ADDRESSES[key] = _loaded_or_compiled(key, function, arguments, flags)
+                address = _ADDRESSES[key] = _loaded_or_compiled(key, function, arguments)
     return address
 
 
-def _loaded_or_compiled(
-    key: str, function: Callable[..., Any], arguments: tuple[types.Type, ...], flags: dict[str, Any]
-) -> int:
+def _loaded_or_compiled(key: str, function: Callable[..., Any], arguments: tuple[types.Type, ...]) -> int:
     name = f"convmark_{key}"
     code = load_piece(key)
     if code is not None:
         CompileCounter.loaded += 1
         return _add_code(name, code)
     start = time.perf_counter()
-    code = _compile(name, function, arguments, flags)
+    code = _compile(name, function, arguments)
     address = _add_code(name, code)
     CompileCounter.pieces += 1
     CompileCounter.seconds += time.perf_counter() - start
@@ -382,29 +377,23 @@ def _add_code(name: str, code: bytes) -> int:
     return address
 
 
-def _compile(
-    name: str, function: Callable[..., Any], arguments: tuple[types.Type, ...], options: dict[str, Any]
-) -> bytes:
+def _compile(name: str, function: Callable[..., Any], arguments: tuple[types.Type, ...]) -> bytes:
     """Object code of a C function ``name`` that calls ``function``; nothing else of it is visible from outside."""
-    module = _optimised(name, function, arguments, options)
+    module = _optimised(name, function, arguments)
     code: bytes = PIECES.target_context.codegen()._tm.emit_object(module)
     return code
 
 
-def assembly(function: Callable[..., Any], arguments: tuple[types.Type, ...], **options: Any) -> str:
+def assembly(function: Callable[..., Any], arguments: tuple[types.Type, ...]) -> str:
     """The assembly of a piece, compiled here and now."""
     with global_compiler_lock:
-        module = _optimised("piece", function, arguments, options)
+        module = _optimised("piece", function, arguments)
         text: str = PIECES.target_context.codegen()._tm.emit_assembly(module)
     return text
 
 
-def _optimised(
-    name: str, function: Callable[..., Any], arguments: tuple[types.Type, ...], options: dict[str, Any]
-) -> llvm.ModuleRef:
-    # Numba takes loops apart for threads by means of all that it knows of arrays.
-    descriptor, pipeline = (cpu_target, compiler.Compiler) if "auto_parallel" in options else (PIECES, Passes)
-    typing, target = descriptor.typing_context, descriptor.target_context
+def _optimised(name: str, function: Callable[..., Any], arguments: tuple[types.Type, ...]) -> llvm.ModuleRef:
+    typing, target = PIECES.typing_context, PIECES.target_context
     flags = compiler.Flags()
     settings = {
         "nrt": False,
@@ -413,13 +402,12 @@ def _optimised(
         "no_cfunc_wrapper": True,
         "enable_looplift": False,
         "error_model": "numpy",
-        **options,
     }
     for setting, value in settings.items():
         setattr(flags, setting, value)
     with target_override(target.target_name):
         result = compiler.compile_extra(
-            typing, target, function, arguments, types.void, flags, {}, pipeline_class=pipeline
+            typing, target, function, arguments, types.void, flags, {}, pipeline_class=Passes
         )
     library = result.library
     library.add_ir_module(_entry(name, target, result.fndesc, arguments))

@@ -1,7 +1,9 @@
 """The one parallel region: threads that call a macrokernel, each with a part of its own.
 
-The region is given the macrokernel's address and the number of parts at run time, so it is compiled once for all
-families and numbers of threads. One thread enters no region.
+Threads are those of Numba's threading layer. It is asked as Numba's own ``target="parallel"`` asks it: for a C function
+to be called with each row of a table. A row names a macrokernel and a part, so what is compiled knows neither
+families nor numbers of threads. (A ``prange`` does the same, but the code around it takes half a second to compile,
+and with that all that Numba knows of arrays.) One thread enters no region.
 """
 
 from __future__ import annotations
@@ -12,15 +14,16 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-import numba
+import llvmlite.binding as llvm
 import numpy as np
-from numba import prange, types
-from numba.core import cgutils, cpu
+from numba import types
+from numba.core import cgutils
 
 from kernels.machine.compile import compiled
-from kernels.machine.microkernel import Macrokernel, call
+from kernels.machine.microkernel import Macrokernel, call, word
 from kernels.machine.static import intrinsic
 from kernels.machine.target import inner
+from kernels.machine.threads import region
 
 __all__ = ["Launch", "address_of", "share_of"]
 
@@ -52,31 +55,44 @@ def place_arrays(typingctx: Any, bound: Any) -> Any:
 
 def _one_thread(bound):  # type: ignore[no-untyped-def]
     place_arrays(bound)
-    kernel, record, steps = bound[0], bound[1], bound[2]
-    for step in range(steps):
-        call(kernel, (record, step, 0, 1))
+    for step in range(bound[2]):
+        call(bound[0], (bound[1], step, 0, 1))
 
 
 def _many_threads(bound):  # type: ignore[no-untyped-def]
+    """Threads meet after each step."""
     place_arrays(bound)
-    kernel, record, steps, parts = bound[0], bound[1], bound[2], bound[3]
-    for step in range(steps):
-        for part in prange(parts):
-            call(kernel, (record, step, np.intp(part), parts))
+    for step in range(bound[2]):
+        # As gufuncs are called: no dimensions of their own, one array, whose rows are shared out to so many threads.
+        call(bound[7], (bound[8], bound[9], bound[10], bound[11], step, 0, 1, bound[3]))
+
+
+def _rows(tables, counts, strides, step):  # type: ignore[no-untyped-def]
+    """Work off rows of a table, as the threading layer calls a gufunc: kernel, record, part, parts."""
+    for i in range(counts[0]):
+        row = tables[0] + i * strides[0]
+        call(word(row, 0), (word(row, 1), step, word(row, 2), word(row, 3)))
 
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
+_WORDS = types.CPointer(types.intp)
+
+
 @functools.cache
 def _entry(is_parallel: bool) -> Callable[..., None]:
     """``entry(bound)``: calls the macrokernel that the integers at ``bound`` describe; see `Launch`."""
-    arguments = (types.CPointer(types.intp),)
-    if not is_parallel:
-        return _ENTRY(compiled(_one_thread, arguments))
-    # Loads the threading layer, whose functions the compiled region calls.
-    numba.np.ufunc.parallel._launch_threads()
-    return _ENTRY(compiled(_many_threads, arguments, auto_parallel=cpu.ParallelOptions(True)))
+    return _ENTRY(compiled(_many_threads if is_parallel else _one_thread, (_WORDS,)))
+
+
+def _threading(kernel: int, record: int, threads: int) -> tuple[list[int], tuple[np.ndarray, ...]]:
+    """What `_many_threads` calls the threading layer with, and the arrays that it points into."""
+    rows = np.array([(kernel, record, part, threads) for part in range(threads)], np.intp)
+    table, counts, strides = (np.array([each], np.intp) for each in (rows.ctypes.data, threads, rows.strides[0]))
+    function = compiled(_rows, (_WORDS, _WORDS, _WORDS, types.intp))
+    layer: int = llvm.address_of_symbol("numba_parallel_for")
+    return [layer, function, *(each.ctypes.data for each in (table, counts, strides))], (rows, table, counts, strides)
 
 
 #: Where the address of its elements stands in an array object: first behind the head of every Python object.
@@ -115,23 +131,28 @@ class Launch:
     def __init__(
         self, kernel: Macrokernel, record: np.ndarray, threads: int, steps: int = 1, keep: tuple[object, ...] = ()
     ) -> None:
-        self.record, self._keep = record, keep
+        self._region = region() if threads > 1 else None
+        more, tables = _threading(kernel.address, record.ctypes.data, threads) if threads > 1 else ([], ())
+        self.record, self._keep = record, (keep, tables)
         self._call = _entry(threads > 1)
-        # What the entry reads: four integers, and where the addresses of the three arrays stand.
-        self._bound = np.array([kernel.address, record.ctypes.data, steps, threads, 0, 0, 0], np.intp)
+        # What the entry reads: four integers, where the addresses of the three arrays stand, and what threads need.
+        self._bound = np.array([kernel.address, record.ctypes.data, steps, threads, 0, 0, 0, *more], np.intp)
         self._argument = ctypes.c_void_p(self._bound.ctypes.data)
-        self._places = self._bound[4:].data.cast("B")
+        self._places = self._bound[4:7].data.cast("B")
 
     def __call__(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
         """Run it over C-contiguous arrays."""
         if _IN_OBJECT:
             _PACK(self._places, 0, id(src) + _PLACE, id(dst) + _PLACE, id(residual) + _PLACE)
+        else:
+            addresses = np.array([address_of(each) for each in (src, dst, residual)], np.intp)
+            first, width = addresses.ctypes.data, addresses.itemsize
+            _PACK(self._places, 0, first, first + width, first + 2 * width)
+        if self._region is None:
             self._call(self._argument)
-            return
-        addresses = np.array([address_of(each) for each in (src, dst, residual)], np.intp)
-        first, width = addresses.ctypes.data, addresses.itemsize
-        _PACK(self._places, 0, first, first + width, first + 2 * width)
-        self._call(self._argument)
+        else:
+            with self._region:
+                self._call(self._argument)
 
 
 _PACK = struct.Struct("3n").pack_into

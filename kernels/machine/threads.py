@@ -12,12 +12,12 @@ A run on one thread enters no parallel region and is free of all that.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import numba
+from numba.np.ufunc import parallel
 
-__all__ = ["limited_to", "resolve"]
+__all__ = ["region", "resolve"]
 
 
 #: Held by the run that is in a parallel region, where only one may be.
@@ -40,27 +40,7 @@ def resolve(threads: int | None) -> int:
     return threads
 
 
-@contextmanager
-def limited_to(threads: int) -> Iterator[None]:
-    """Run the block on ``threads`` Numba threads and put the caller's mask back.
-
-    One thread needs no mask: such a run enters no parallel region.
-    """
-    if threads == 1:
-        yield
-        return
-    before = numba.get_num_threads()  # loads the layer, if nothing did so far
-    with _turn():
-        if before == threads:
-            yield
-            return
-        numba.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            numba.set_num_threads(before)
-
-
-def _turn() -> AbstractContextManager[object]:
-    """What to hold while in a parallel region."""
+def region() -> AbstractContextManager[object]:
+    """What a run holds while it is in a parallel region; loads the threading layer, if nothing did so far."""
+    parallel._launch_threads()
     return _REGION if numba.threading_layer() == "workqueue" else nullcontext()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.blocks.experts.blend import run_spec
-from kernels.machine import threads as threading
 from kernels.machine.microkernel import Doubles, Elements, call, macrokernel, microkernel
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.register_tile import tile_rank1, tile_zeros
@@ -59,7 +58,7 @@ class PlaneAverage:
     def __init__(self, shape: tuple[int, ...], dtype: str, threads: int) -> None:
         spec = run_spec(dtype)
         one, local = np.ones(1, dtype), np.zeros((threads, spec.run.NR), dtype)
-        self._result, self._threads = np.zeros(shape[:2]), threads
+        self._result = np.zeros(shape[:2])
         record = _planes.record(
             PLANES=shape[0] * shape[1], N=shape[2] * shape[3], one=address_of(one), local=address_of(local),
             local_step=local.strides[0], average=average_planes.address(spec),
@@ -68,6 +67,5 @@ class PlaneAverage:
 
     def __call__(self, src: np.ndarray) -> np.ndarray:
         """Averages (N, C) in float64: an array that the next call writes to."""
-        with threading.limited_to(self._threads):
-            self._launch(src, self._result, self._result)
+        self._launch(src, self._result, self._result)
         return self._result

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from kernels.blocks.experts.blend import blending
-from kernels.machine import threads as threading
 from kernels.machine.parallel import Launch
 from kernels.plan import Plan
 from kernels.problem import Conv2dProblem
@@ -72,12 +71,11 @@ class PackedExperts:
     def __init__(self, bound: Plan, weights: np.ndarray, biases: np.ndarray) -> None:
         experts = [bound.algorithm.prepare(bound.problem, each) for each in weights]
         self._factors = np.zeros(len(weights), bound.problem.dtype)
-        self._threads = bound.threads
         #: What sums a stack of arrays, the stack, and the sum.
         self._sums: list[tuple[Launch, np.ndarray, np.ndarray]] = []
         for target, *each in zip(bound.setup.packed, *experts, strict=True):
             if _is_sum(target):
-                self._sums.append((blending(self._factors, target.size, self._threads), np.stack(each), target))
+                self._sums.append((blending(self._factors, target.size, bound.threads), np.stack(each), target))
             elif not all(_is_same(target, other) for other in each):
                 raise ValueError(f"{bound.algorithm.name} packs weights not linearly, expected what sums are made of")
         self._biases, self._bias = biases.astype(np.float64), bound.setup.bia
@@ -86,9 +84,8 @@ class PackedExperts:
         """Give the plan the sum of experts times ``factors`` (K,)."""
         self._bias[:] = factors @ self._biases
         self._factors[:] = factors
-        with threading.limited_to(self._threads):
-            for launch, stack, target in self._sums:
-                launch(stack, target, target)
+        for launch, stack, target in self._sums:
+            launch(stack, target, target)
 
 
 def _is_same(one: Any, other: Any) -> bool:
