@@ -72,7 +72,7 @@ class Plan:
         else:
             bia = _checked("bias", bias, (problem.oc,), problem.dtype)
         start = time.perf_counter()
-        packed = algorithm.prepare(problem, wei)
+        packed = algorithm.prepare(problem, wei, threads, None)
         self.prepare_s = time.perf_counter() - start
         shapes = algorithm.scratch(problem, threads)
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)

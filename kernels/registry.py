@@ -82,7 +82,9 @@ class Algorithm:
     unsupported : callable
         ``unsupported(problem) -> str | None``: why the problem is refused.
     prepare : callable
-        ``prepare(problem, wei) -> Packed``: weights packed for ``run``; timed apart.
+        ``prepare(problem, wei, threads, into) -> Packed``: C-contiguous weights packed for ``run``, by so many
+        threads; timed apart. What is packed does not depend on the number of threads. ``into`` is what an earlier
+        call for the same problem returned, to be written over, or None.
     scratch : callable
         ``scratch(problem, threads) -> Scratch``: the arrays that ``run`` writes to beside ``dst``.
     amounts : callable
@@ -100,7 +102,7 @@ class Algorithm:
     summary: str
     bind: Callable[[Setup], Run]
     unsupported: Callable[[Conv2dProblem], str | None]
-    prepare: Callable[[Conv2dProblem, np.ndarray], Packed]
+    prepare: Callable[[Conv2dProblem, np.ndarray, int, Packed | None], Packed]
     scratch: Callable[[Conv2dProblem, int], Scratch]
     error_factor: float
     exact_on_integers: bool
@@ -124,7 +126,7 @@ def _supports_everything(problem: Conv2dProblem) -> str | None:
     return None
 
 
-def _weights_as_they_are(problem: Conv2dProblem, wei: np.ndarray) -> Packed:
+def _weights_as_they_are(problem: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
     return (wei,)
 
 
@@ -139,7 +141,7 @@ def algorithm(
     error_factor: float,
     exact_on_integers: bool = False,
     unsupported: Callable[[Conv2dProblem], str | None] = _supports_everything,
-    prepare: Callable[[Conv2dProblem, np.ndarray], Packed] = _weights_as_they_are,
+    prepare: Callable[[Conv2dProblem, np.ndarray, int, Packed | None], Packed] = _weights_as_they_are,
     scratch: Callable[[Conv2dProblem, int], Scratch] = _no_scratch,
     amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts,
 ) -> Callable[[Callable[[Setup], Run]], Callable[[Setup], Run]]:

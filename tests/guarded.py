@@ -132,7 +132,7 @@ def _prepared(algorithm: str, text: str, placement: str) -> tuple[Any, ...]:
     """What ``prepare`` makes of guarded weights; kept from one case to the next, since it may take long."""
     p = Conv2dProblem.parse(text)
     _, wei, _ = integers(p)
-    return get_algorithm(algorithm).prepare(p, Guard(placement).copy("weights", wei))
+    return get_algorithm(algorithm).prepare(p, Guard(placement).copy("weights", wei), 1, None)
 
 
 @functools.lru_cache(maxsize=1)

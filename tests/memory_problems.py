@@ -17,6 +17,7 @@ from conftest import EDGES
 
 from kernels import Algorithm, Conv2dProblem, ProblemError, plan
 from kernels.machine.microkernel import Microkernel
+from kernels.machine.parallel import Launch
 
 __all__ = ["KINDS", "NARROW", "matrix", "sample", "spread"]
 
@@ -170,6 +171,7 @@ def _pieces(algorithm: Algorithm, text: str) -> frozenset[str] | None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Microkernel, "address", recorded)
+        patch.setattr(Launch, "__call__", lambda self, *arrays: None)
         plan(p, np.zeros(p.weight_shape, p.dtype), algorithm=algorithm.name, threads=1)
     return frozenset(needed)
 

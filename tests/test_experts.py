@@ -11,7 +11,7 @@ import pytest
 from kernels import Algorithm, Conv2dProblem, Setup, algorithms, get_algorithm, plan, registry
 from kernels.blocks.experts import PackedExperts, PlaneAverage, fastest_with_experts
 from kernels.machine.parallel import Launch
-from kernels.registry import Run
+from kernels.registry import Packed, Run
 from kernels.select import choose
 
 #: For those that are made for one kind only: depthwise, 5x5, one-dimensional.
@@ -28,7 +28,7 @@ def test_a_sum_of_packed_experts_is_the_sum_packed(algorithm: Algorithm, monkeyp
     experts = PackedExperts(bound, weights, biases)
     for factors in (np.array([0.25, -0.5, 0.75]), np.array([1.0, 0.125, 0.0])):
         experts.blend(factors)
-        packed = algorithm.prepare(p, np.tensordot(factors, weights, 1).astype(p.dtype))
+        packed = algorithm.prepare(p, np.tensordot(factors, weights, 1).astype(p.dtype), 1, None)
         for one, other in zip(bound.setup.packed, packed, strict=True):
             if isinstance(one, np.ndarray):
                 np.testing.assert_allclose(one, other, rtol=0, atol=2e-6 * np.abs(other).max())
@@ -52,7 +52,10 @@ def test_packing_that_is_not_linear_is_refused(monkeypatch: pytest.MonkeyPatch) 
     def bind(setup: Setup) -> Run:
         return naive.bind(dataclasses.replace(setup, packed=setup.packed[:1]))
 
-    made = dataclasses.replace(naive, name="squares", prepare=lambda p, wei: (wei, 1 + wei**2), bind=bind)
+    def prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+        return wei, 1 + wei**2
+
+    made = dataclasses.replace(naive, name="squares", prepare=prepare, bind=bind)
     monkeypatch.setitem(registry._REGISTRY, "squares", made)
     p = Conv2dProblem.parse("ic2ih3oc2kh1")
     bound = plan(p, np.zeros(p.weight_shape, p.dtype), algorithm="squares", threads=1)
@@ -67,7 +70,8 @@ def test_an_algorithm_is_chosen_with_what_summing_its_weights_takes() -> None:
 
     def bytes_of(name: str) -> int:
         zeros = np.zeros(p.weight_shape, p.dtype)
-        return sum(each.nbytes for each in get_algorithm(name).prepare(p, zeros) if isinstance(each, np.ndarray))
+        packed = get_algorithm(name).prepare(p, zeros, 1, None)
+        return sum(each.nbytes for each in packed if isinstance(each, np.ndarray))
 
     few, many = (fastest_with_experts(p, experts, 1) for experts in (1, 64))
     assert bytes_of(many) < bytes_of(alone.algorithm.name) and bytes_of(many) <= bytes_of(few)

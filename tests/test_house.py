@@ -83,7 +83,11 @@ def test_no_two_modules_of_the_kernels_need_each_other() -> None:
 
 
 def test_one_region_is_parallel() -> None:
-    said = [_module(path) for path in _KERNELS if "numba_parallel_for" in path.read_text() or "import prange" in path.read_text()]
+    said = [
+        _module(path)
+        for path in _KERNELS
+        if "numba_parallel_for" in path.read_text() or "import prange" in path.read_text()
+    ]
     assert said == ["kernels.machine.parallel"]
 
 

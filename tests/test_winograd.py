@@ -9,7 +9,11 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, algorithms, conv2d_reference, get_algorithm, plan
 from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
+from kernels.algorithms.transform.product_tile import _TILES
+from kernels.algorithms.transform.products import ProductSpec, products
 from kernels.machine.compile import CompileCounter
+from kernels.machine.cpu import lanes_of, vector_registers
+from kernels.machine.tile_shape import TileShape
 from kernels.phases import profile
 
 _HALF = Fraction(1, 2)
@@ -171,8 +175,11 @@ def _pieces_for(text: str, algorithm: str) -> int:
 
 
 def test_no_extent_that_a_user_can_vary_is_compiled_for() -> None:
+    # Every residue, and every tile of the products: there are five shapes.
     for residue in range(4):
         _pieces_for(f"ic16ih{20 + residue}oc16kh3ph1", "winograd_f4x3")
+    for MR, NV in _TILES[vector_registers()]:
+        products.address(ProductSpec("float32", TileShape(MR, NV, lanes_of("float32")), lanes_of("float32"), 1, 1))
     again = (
         "ic16ih32oc16kh3ph2dh2", "mb3ic24ih21iw28oc16kh3ph1", "g2ic32ih19oc32kh3", "ic16ih75iw50oc16kh3ph12dh12dw9",
     )  # fmt: skip

@@ -22,6 +22,7 @@ import numpy as np
 from kernels.algorithms.transform import domain
 from kernels.algorithms.transform.codelets.fourier import FftCodelet
 from kernels.algorithms.transform.costs import transform_amounts
+from kernels.algorithms.transform.weights import pack_weights
 from kernels.costs.amounts import Amounts
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
@@ -35,23 +36,12 @@ _MOST_WEIGHT_BYTES = 2**30
 @functools.cache
 def _transform(T: int, tap: tuple[int, int]) -> domain.Transform:
     """Tiles of T x T for kernels, or pieces of kernels, of ``tap``."""
-
-    # Conjugated: a correlation, so that outputs 0 to T - tap are free of wrap-around. As two
-    # matrix products, since only the taps of the T x T points are not zero.
-    points = np.arange(T)
-    down, along = (np.exp(2j * np.pi * np.outer(points, points[:count]) / T) for count in tap)
-
-    def weights(taps: np.ndarray) -> np.ndarray:
-        rows = taps @ along[: T // 2 + 1].T
-        return (down @ rows) / (T * T)
-
     return domain.Transform(
         down=domain.Side(T, T - tap[0] + 1, FftCodelet(T, "c2c"), FftCodelet(T, "c2c")),
         across=domain.Side(T, T - tap[1] + 1, FftCodelet(T, "r2c"), FftCodelet(T, "c2r")),
         tap=tap,
         width=2,
         block_tiles=_BLOCK_TILES[T],
-        weights=weights,
         steps=True,
     )
 
@@ -74,8 +64,8 @@ def _unsupported(T: int, p: Conv2dProblem) -> str | None:
     return None
 
 
-def _prepare(T: int, problem: Conv2dProblem, wei: np.ndarray) -> Packed:
-    return domain.prepare(problem, wei, _transform_of(T, problem))
+def _prepare(T: int, problem: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+    return pack_weights(problem, wei, _transform_of(T, problem), threads, into)
 
 
 def _scratch(T: int, problem: Conv2dProblem, threads: int) -> Scratch:

@@ -105,9 +105,11 @@ def naive_amounts(p: Conv2dProblem, threads: int) -> Amounts:
     return Amounts("seven loops", counts, longest_share(p.mb * p.oc, threads))
 
 
-def _own_weights(p: Conv2dProblem, wei: np.ndarray) -> Packed:
+def _own_weights(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
     # A copy: what the user writes to the array later is none of the plan's.
-    return (wei.copy(),)
+    (copy,) = into or (np.empty_like(wei),)
+    copy[...] = wei
+    return (copy,)
 
 
 @algorithm(

@@ -35,12 +35,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from kernels.algorithms.cook_toom import Matrix, shortened, transform_matrices
+from kernels.algorithms.cook_toom import shortened, transform_matrices
 from kernels.algorithms.transform import domain
 from kernels.algorithms.transform.codelets.phased import PhasedCodelet
 from kernels.algorithms.transform.costs import transform_amounts
+from kernels.algorithms.transform.weights import pack_weights
 from kernels.costs.amounts import Amounts
-from kernels.machine.matrix_codelet import MatrixCodelet
+from kernels.machine.matrix_codelet import identity, matrix_codelet
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
 
@@ -58,11 +59,7 @@ def _pairs(*points: Fraction | int) -> Points:
     return (0, *(sign * point for point in points for sign in (1, -1)))
 
 
-def _codelet(matrix: Matrix) -> MatrixCodelet:
-    return MatrixCodelet(tuple(tuple(map(float, row)) for row in matrix))
-
-
-_ONE_TAP = MatrixCodelet(((1.0,),))
+_ONE_TAP = identity(1)
 
 
 def _side(m: int, r: int, points: Points, stride: int, dilation: int, outputs: int) -> domain.Side:
@@ -71,15 +68,15 @@ def _side(m: int, r: int, points: Points, stride: int, dilation: int, outputs: i
         return domain.Side(1, 1, _ONE_TAP, _ONE_TAP)
     if stride == 1:
         at, bt = shortened(m, outputs, r, points)
-        return domain.Side(outputs + r - 1, outputs, _codelet(bt), _codelet(at), 1, dilation)
+        return domain.Side(outputs + r - 1, outputs, matrix_codelet(bt), matrix_codelet(at), 1, dilation)
     even, odd = _phases(m, r, points)
     at, bt = shortened(m, outputs, even[0], even[1])
     _, bt_odd = shortened(m, outputs, odd[0], odd[1])
     # A short tile takes both points of each of its sums, of which the last has nothing in one.
     if outputs < m:
         bt_odd += ((Fraction(0),) * len(bt_odd),)
-    into = PhasedCodelet(_codelet(bt), _codelet(bt_odd))
-    return domain.Side(2 * (outputs - 1) + r, outputs, into, _codelet(at), 2)
+    into = PhasedCodelet(matrix_codelet(bt), matrix_codelet(bt_odd))
+    return domain.Side(2 * (outputs - 1) + r, outputs, into, matrix_codelet(at), 2)
 
 
 def _phases(m: int, r: int, points: Points) -> tuple[tuple[int, Points], tuple[int, Points]]:
@@ -110,14 +107,10 @@ def _transform(
         i = int(is_across)
         return _side(m, taps[i], points[strides[i] - 1], strides[i], dilations[i], outputs)
 
-    down, across = (_taps_to_points(m, taps[i], points[strides[i] - 1], strides[i]) for i in (0, 1))
-
-    def weights(values: np.ndarray) -> np.ndarray:
-        return down @ values @ across.T
-
-    tiles = min(_MOST_TILES, round(_BLOCK_POINTS / (len(down) * len(across))))
+    down, across = (matrix_codelet(_taps_to_points(m, taps[i], points[strides[i] - 1], strides[i])) for i in (0, 1))
+    tiles = min(_MOST_TILES, round(_BLOCK_POINTS / (down.outputs * across.outputs)))
     return domain.Transform(
-        short(m, False), short(m, True), taps, width=1, block_tiles=tiles, weights=weights, short=short
+        short(m, False), short(m, True), taps, width=1, block_tiles=tiles, weights=(down, across), short=short
     )
 
 
@@ -153,8 +146,8 @@ def _register(
         dilations = (p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1)
         return _transform(m, (points, strided or points), (p.kh, p.kw), (p.sh, p.sw), dilations)
 
-    def prepare(problem: Conv2dProblem, wei: np.ndarray) -> Packed:
-        return domain.prepare(problem, wei, transform(problem))
+    def prepare(problem: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+        return pack_weights(problem, wei, transform(problem), threads, into)
 
     def scratch(problem: Conv2dProblem, threads: int) -> Scratch:
         return domain.scratch(problem, threads, transform(problem))

@@ -122,9 +122,9 @@ def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int, first: int 
 
 
 def pieces(builder: ir.IRBuilder, vector: ir.Value, count: int) -> list[tuple[int, ir.Value]]:
-    """The first ``count`` elements of a vector as vectors of 4, 2 and 1, each with the number of its first."""
+    """The first ``count`` elements of a vector as vectors of 8, 4, 2 and 1, each with the number of its first."""
     found, first = [], 0
-    for width in (4, 2, 1):
+    for width in (8, 4, 2, 1):
         while count - first >= width:
             found.append((first, _picked(builder, vector, vector, [*range(first, first + width)])))
             first += width

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
+import numpy as np
 from llvmlite import ir
 
 from kernels.machine.ir import fma
 
-__all__ = ["MatrixCodelet", "constant"]
+__all__ = ["MatrixCodelet", "constant", "identity", "matrix_codelet"]
 
 Value = Any  # an llvmlite value of vector type
 
@@ -85,6 +86,16 @@ class MatrixCodelet:
             columns[j] = tuple(0.0 if i % 2 else x for i, x in enumerate(column))
             columns[twin] = tuple(x if i % 2 else 0.0 for i, x in enumerate(column))
         return list(zip(*columns, strict=True)), values
+
+
+def matrix_codelet(matrix: Sequence[Sequence[SupportsFloat]] | np.ndarray) -> MatrixCodelet:
+    """The codelet of a matrix."""
+    return MatrixCodelet(tuple(tuple(map(float, row)) for row in matrix))
+
+
+def identity(size: int) -> MatrixCodelet:
+    """The codelet that changes nothing."""
+    return matrix_codelet(np.eye(size))
 
 
 def _mirrored(numbers: Sequence[float]) -> tuple[float, ...]:

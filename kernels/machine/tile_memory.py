@@ -34,6 +34,7 @@ __all__ = [
     "tile_load",
     "tile_load_partial",
     "tile_load_strided",
+    "tile_scatter",
     "tile_store",
     "tile_store_columns",
     "tile_store_partial",
@@ -162,6 +163,35 @@ def tile_store(typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any) -> Any
         return context.get_dummy_value()
 
     return types.void(tile, c, ci, row_step), codegen
+
+
+@intrinsic
+def tile_scatter(typingctx: Any, tile: Any, width: Any, c: Any, ci: Any, places: Any, pi: Any, rows: Any) -> Any:
+    """``tile_scatter(tile, width, c, ci, places, pi, rows)``, NV = 1.
+
+    The first ``width`` elements of row m go to ``c[ci + places[pi + m] :]``, for ``m < rows``.
+    """
+    if not isinstance(width, StaticType) or tile.shape.NV != 1:
+        return None
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data, table = (data_pointer(context, builder, typ, arguments[i]) for i, typ in ((2, c), (4, places)))
+        start, first, live = (
+            index_value(context, builder, typ, arguments[i]) for i, typ in ((3, ci), (5, pi), (6, rows))
+        )
+        for m in range(tile.shape.MR):
+            with builder.if_then(builder.icmp_signed("<", live.type(m), live), likely=True):
+                row = builder.extract_value(arguments[0], m)
+                place = builder.load(builder.gep(table, [builder.add(first, first.type(m))]))
+                offset = builder.add(start, place)
+                if width.value == tile.shape.lanes:
+                    store_vector(builder, row, data, offset)
+                else:
+                    for at, piece in pieces(builder, row, width.value):
+                        store_vector(builder, piece, data, builder.add(offset, offset.type(at)))
+        return context.get_dummy_value()
+
+    return types.void(tile, width, c, ci, places, pi, rows), codegen
 
 
 @intrinsic

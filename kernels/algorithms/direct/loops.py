@@ -26,7 +26,8 @@ from kernels.algorithms.direct.microkernel import RowSpec, tile_row
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import fill_bias_blocks, in_channel_blocks, pack_weight_blocks, source_padding
+from kernels.machine.packing import fill_bias_blocks, in_channel_blocks, pack_panels
+from kernels.machine.padding import source_padding
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -176,14 +177,23 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     }
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
+def _prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+    z, _ = _sizes(p, 1)
+    columns_first = [kw * z.KH + kh for kh in range(z.KH) for kw in range(z.KW)]
+    places = in_channel_blocks(z.ICG, columns_first, z.KC)
+    taps, clips = _tables(p)
+    return taps, clips, pack_panels(wei, p.g, z.NR, places, threads, into[2] if into else None)
+
+
+@functools.lru_cache(maxsize=256)
+def _tables(p: Conv2dProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets of taps, and which of them are left out at edges."""
     q, reach = as_read(p)
     z, _ = _sizes(p, 1)
     kh, ic = np.meshgrid(np.arange(z.KH), np.arange(z.ICG), indexing="ij")
     offsets = kh * z.DH * z.IW + ic * z.IH * z.IW
-    panels = pack_weight_blocks(wei, p.g, z.NR).reshape(z.G, z.BLOCKS, z.ICG, z.KH, z.KW, z.NR)
     taps = np.concatenate([offsets[:, c : c + z.KC].reshape(-1) for c in range(0, z.ICG, z.KC)]).astype(np.intp)
-    return taps, clip_numbers(q, reach), in_channel_blocks(panels.transpose(0, 1, 4, 3, 2, 5), z.KC)
+    return taps, clip_numbers(q, reach)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:

@@ -30,7 +30,7 @@ from kernels.algorithms.im2col.microkernel import ColumnsSpec, PanelSpec, column
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import fill_bias_blocks, in_channel_blocks, pack_weight_blocks
+from kernels.machine.packing import fill_bias_blocks, in_channel_blocks, pack_panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -158,10 +158,10 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     return {"columns": (threads, z.KC * z.KH * z.KW * (z.NR + z.LANES)), "sums": (threads, _waiting(z))}
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
+def _prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
     z, _ = _sizes(p, 1)
-    panels = pack_weight_blocks(wei, p.g, z.MR).reshape(z.G, z.BLOCKS, z.ICG, z.KH, z.KW, z.MR)
-    return (in_channel_blocks(panels.transpose(0, 1, 3, 4, 2, 5), z.KC),)
+    places = in_channel_blocks(z.ICG, range(z.KH * z.KW), z.KC)
+    return (pack_panels(wei, p.g, z.MR, places, threads, into[0] if into else None),)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:

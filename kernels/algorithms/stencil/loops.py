@@ -31,7 +31,7 @@ from kernels.algorithms.stencil.tile import Stencil, pick_stencil
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import pack_weight_blocks
+from kernels.machine.packing import pack_panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
@@ -141,9 +141,9 @@ def _depthwise_unsupported(p: Conv2dProblem) -> str | None:
     return _unsupported(p)
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
+def _prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
     whole, _, _ = _stencil(p)
-    return (pack_weight_blocks(wei, p.g, whole.OCB),)
+    return (pack_panels(wei, p.g, whole.OCB, None, threads, into[0] if into else None),)
 
 
 def _bind(setup: Setup) -> Run:

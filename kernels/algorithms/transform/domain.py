@@ -1,4 +1,4 @@
-"""What Winograd and FFT are made of: weights packed for a transform, scratch, and the run.
+"""What Winograd and FFT are made of: scratch, and the run.
 
 The loops, with layout and caches, are in `kernels.algorithms.transform.loops`.
 """
@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.algorithms.transform.geometry import Sizes, points_of
+from kernels.algorithms.transform.geometry import Sizes
 from kernels.algorithms.transform.loops import INPUT, OUTPUT, PRODUCTS, loops
 from kernels.algorithms.transform.phases import GatherSpec, LinesSpec, ScatterSpec, gather, lines, scatter
 from kernels.algorithms.transform.products import ProductSpec, products
 from kernels.algorithms.transform.program import Kernels, distances, programs, tables
-from kernels.algorithms.transform.tiling import Code, Side, Transform, sizes_of, spread_extent
+from kernels.algorithms.transform.tiling import Code, Side, Transform, sizes_of
 from kernels.machine.packing import fill_bias_blocks
 from kernels.machine.parallel import Launch, address_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, Scratch, Setup
+from kernels.registry import Scratch, Setup
 
-__all__ = ["Side", "Transform", "TransformRun", "prepare", "scratch", "weight_bytes"]
+__all__ = ["Side", "Transform", "TransformRun", "scratch", "weight_bytes"]
 
 _ALL_PHASES = INPUT | PRODUCTS | OUTPUT
 
@@ -28,46 +28,6 @@ def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
     """Bytes of the transformed weights U."""
     z, _ = sizes_of(p, t, 1)
     return z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR * p.itemsize
-
-
-def _points_in_order(z: Sizes) -> list[int]:
-    """Points as the products take them: those of the first sum, then those of the next."""
-    order = []
-    for f in range(z.SUMS):
-        row, rows, column, columns = points_of(z, f)
-        order += [(row + i) * z.C + column + j for i in range(rows) for j in range(columns)]
-    return order
-
-
-def prepare(p: Conv2dProblem, wei: np.ndarray, t: Transform) -> Packed:
-    """Transform and pack weights; see the layout of U above.
-
-    Parameters
-    ----------
-    p : Conv2dProblem
-    wei : ndarray, shape (oc, ic // g, kh, kw)
-    t : Transform
-
-    Returns
-    -------
-    Packed
-    """
-    z, _ = sizes_of(p, t, 1)
-    ICG, pieces = p.ic // p.g, z.PIECES_H * z.PIECES_W
-    order, extent = _points_in_order(z), spread_extent(p, t)
-    U = np.zeros((z.G, z.OCB, z.F, pieces, z.ICP, z.W, z.CHANNELS), p.dtype)
-    grouped = wei.reshape(z.G, z.OCG, ICG, p.kh, p.kw)
-    for block in range(z.OCB):
-        taken = grouped[:, block * z.CHANNELS : (block + 1) * z.CHANNELS]
-        spread = np.zeros((*taken.shape[:3], z.PIECES_H * z.TAP_H, z.PIECES_W * z.TAP_W), np.float64)
-        spread[..., : extent[0] : p.dh // t.down.dilation, : extent[1] : p.dw // t.across.dilation] = taken
-        cut = spread.reshape(*taken.shape[:3], z.PIECES_H, z.TAP_H, z.PIECES_W, z.TAP_W).swapaxes(4, 5)
-        points = t.weights(cut).reshape(*taken.shape[:3], pieces, z.F)[..., order]
-        ordered = points.transpose(0, 4, 3, 2, 1)  # g, f, piece, ic, oc
-        U[:, block, :, :, :ICG, 0, : taken.shape[1]] = ordered.real
-        if z.W == 2:
-            U[:, block, :, :, :ICG, 1, : taken.shape[1]] = ordered.imag
-    return (U.reshape(-1),)
 
 
 def scratch(p: Conv2dProblem, threads: int, t: Transform) -> Scratch:

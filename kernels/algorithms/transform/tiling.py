@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from kernels.algorithms.transform.codelets.apply import Codelet
 from kernels.algorithms.transform.geometry import Sizes
 from kernels.algorithms.transform.product_tile import pick_product_tile
 from kernels.machine.cpu import cache_bytes, lanes_of
+from kernels.machine.matrix_codelet import MatrixCodelet
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
@@ -58,8 +57,8 @@ class Transform:
 
     ``down`` and ``across`` are its sides: ``across.into`` runs along each of the ``down.n``
     rows of a tile, ``down.into`` down each of its results; the inverses in the opposite order.
-    ``tap`` is how many taps a kernel piece has a side; ``weights`` maps float64 taps (...,
-    tap[0], tap[1]) to points (..., R, C), which are complex where ``width`` is 2.
+    ``tap`` is how many taps a kernel piece has a side. ``weights`` are the matrices that make points of taps, down and
+    across; without them, numbers have ``width`` 2 parts and it is the Fourier transform over tiles of ``down.n``.
     ``block_tiles`` is how many tiles a block aims at. ``steps``: whether one tile fills the scratch between its
     sides, else a row of tiles shares it and the order of sides is free. ``short`` makes, of a number of outputs
     and of whether it is across, the side of tiles of so many outputs over the first of the same points.
@@ -70,7 +69,7 @@ class Transform:
     tap: tuple[int, int]
     width: int
     block_tiles: int
-    weights: Callable[[np.ndarray], np.ndarray]
+    weights: tuple[MatrixCodelet, MatrixCodelet] | None = None
     steps: bool = False
     short: Callable[[int, bool], Side] | None = None
 

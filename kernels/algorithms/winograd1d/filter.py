@@ -15,7 +15,7 @@ import numpy as np
 
 from kernels.algorithms.cook_toom import transform_matrices
 from kernels.epilogue import NO_EPILOGUE, Epilogue
-from kernels.machine.matrix_codelet import MatrixCodelet
+from kernels.machine.matrix_codelet import MatrixCodelet, matrix_codelet
 from kernels.machine.tile_shape import TileShape
 
 __all__ = ["HeightFilter", "RowFilter", "RowTransform", "row_filter"]
@@ -30,14 +30,19 @@ class RowFilter(NamedTuple):
     rows: tuple[int, ...]
 
     @property
+    def weights(self) -> MatrixCodelet:
+        """From rows of taps to those that transformed rows are multiplied by."""
+        return matrix_codelet(self.g)
+
+    @property
     def into(self) -> MatrixCodelet:
         """From source rows to transformed ones."""
-        return MatrixCodelet(tuple(tuple(map(float, row)) for row in self.bt))
+        return matrix_codelet(self.bt)
 
     @property
     def out(self) -> MatrixCodelet:
         """From transformed rows to output rows."""
-        return MatrixCodelet(tuple(tuple(map(float, row)) for row in self.at))
+        return matrix_codelet(self.at)
 
 
 @functools.cache

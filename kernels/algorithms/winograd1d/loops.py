@@ -31,8 +31,9 @@ from kernels.algorithms.winograd1d.filter import HeightFilter, RowTransform, row
 from kernels.algorithms.winograd1d.microkernel import EXTENTS, filter_tiles, transform_rows
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of, vector_bytes
+from kernels.machine.matrix_codelet import identity
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import pack_weight_blocks
+from kernels.machine.packing import points_of_weights, transformed_panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
@@ -121,9 +122,11 @@ def _unsupported(p: Conv2dProblem) -> str | None:
     return None
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray) -> Packed:
-    transformed = (row_filter(p.sh).g @ wei.astype(np.float64)).astype(p.dtype)
-    return (pack_weight_blocks(transformed, p.g, _tiling(p).whole.OCB),)
+def _prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+    OCB, down = _tiling(p).whole.OCB, row_filter(p.sh).weights
+    taps = down.outputs * p.kw
+    points = points_of_weights(p.dtype, down, identity(p.kw), p.ic // p.g, OCB, taps * OCB, np.arange(taps) * OCB)
+    return (transformed_panels(wei, p.g, OCB, points, threads, into[0] if into else None),)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:

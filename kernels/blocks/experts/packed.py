@@ -39,7 +39,7 @@ def fastest_with_experts(problem: Conv2dProblem, experts: int, threads: int) -> 
     for seconds, algorithm in sorted(timed, key=lambda each: each[0]):
         if seconds >= least:
             break
-        packed = algorithm.prepare(problem, np.zeros(problem.weight_shape, problem.dtype))
+        packed = algorithm.prepare(problem, np.zeros(problem.weight_shape, problem.dtype), threads, None)
         size = sum(each.nbytes for each in packed if _is_sum(each))
         total = seconds + (experts + 1) * size / _BYTES_PER_S
         if total < least:
@@ -69,7 +69,7 @@ class PackedExperts:
     """
 
     def __init__(self, bound: Plan, weights: np.ndarray, biases: np.ndarray) -> None:
-        experts = [bound.algorithm.prepare(bound.problem, each) for each in weights]
+        experts = [bound.algorithm.prepare(bound.problem, each, bound.threads, None) for each in weights]
         self._factors = np.zeros(len(weights), bound.problem.dtype)
         #: What sums a stack of arrays, the stack, and the sum.
         self._sums: list[tuple[Launch, np.ndarray, np.ndarray]] = []
