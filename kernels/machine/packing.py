@@ -324,9 +324,10 @@ def transformed_panels(
         steps["pack" + more], steps["extents" + more] = kernel, address_of(extents)
         keep.append(extents)
     record = _transformed.record(
-        ITEMS=groups * BLOCKS if points.size else 0, points=points.kernel.address(points.spec), scratch=address_of(scratch),
-        SCRATCH=scratch[0].nbytes, PANEL=points.size * wei.itemsize, points_extents=address_of(points.extents),
-        tables=address_of(points.tables), local=address_of(local), LOCAL=local[0].nbytes, **steps,
+        ITEMS=groups * BLOCKS if points.size else 0, points=points.kernel.address(points.spec),
+        scratch=address_of(scratch), SCRATCH=scratch[0].nbytes, PANEL=points.size * wei.itemsize,
+        points_extents=address_of(points.extents), tables=address_of(points.tables), local=address_of(local),
+        LOCAL=local[0].nbytes, **steps,
     )  # fmt: skip
     Launch(_transformed, record, threads, keep=tuple(keep))(wei, packed, packed)
     return packed
