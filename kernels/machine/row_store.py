@@ -1,8 +1,8 @@
 """Rows of vectors, finished, into rows of a map that may be narrower than they are.
 
 A store of a part of a vector is microcode on CPUs without mask registers, and takes as long as six whole ones.
-So a row is stored whole while what it overhangs into is written afterwards, by the rows below of the same tile;
-the last ones go in halves, quarters and so on.
+So a row is stored whole while what it overhangs into is written afterwards, by rows below; the last ones go in halves,
+quarters and so on.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def store_rows(
     offset: ir.Value,
     width: ir.Value,
     lines: ir.Value,
+    below: ir.Value | None,
     narrow: bool,
 ) -> None:
     """Write row m, finished, to ``data[offset + m * width :]`` for ``m < lines``.
@@ -39,6 +40,8 @@ def store_rows(
         As for `kernels.machine.finish.store_finished`.
     rows : sequence of sequences of vectors
     offset, width, lines : ir.Value
+    below : ir.Value, optional
+        How many rows from the first on the caller writes in all, none of them before these; by default these alone.
     narrow : bool
         Whether rows are wider than the map, all but their last vectors not: then ``width`` elements of each are
         written.
@@ -51,9 +54,8 @@ def store_rows(
             for value, place in zip(whole, places, strict=False):
                 store_finished(builder, epilogue, value, data, residual, place, slope)
             if narrow:
-                left = builder.icmp_signed("<", lines, lines.type(len(rows)))
-                below = builder.sub(builder.select(left, lines, lines.type(len(rows))), lines.type(m))
-                fits = builder.icmp_signed(">=", builder.mul(below, width), width.type(lanes * len(vectors)))
+                written = builder.sub(_least(builder, lines, len(rows)) if below is None else below, lines.type(m))
+                fits = builder.icmp_signed(">=", builder.mul(written, width), width.type(lanes * len(vectors)))
                 with builder.if_else(fits, likely=True) as (then, otherwise):
                     with then:
                         store_finished(builder, epilogue, vectors[-1], data, residual, places[-1], slope)
@@ -66,6 +68,10 @@ def store_rows(
                         else:
                             _store_first(builder, value, data, places[-1], count)
         offset = builder.add(offset, width)
+
+
+def _least(builder: ir.IRBuilder, value: ir.Value, most: int) -> ir.Value:
+    return builder.select(builder.icmp_signed("<", value, value.type(most)), value, value.type(most))
 
 
 def _store_first(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, offset: ir.Value, count: ir.Value) -> None:

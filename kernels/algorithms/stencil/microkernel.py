@@ -57,6 +57,16 @@ class Copy(NamedTuple):
     lanes: int
     SW: int
 
+    @property
+    def whole(self) -> bool:
+        """For vectors that lie in the source."""
+        return True
+
+    @property
+    def edge(self) -> bool:
+        """For vectors of which a part may not."""
+        return False
+
 
 @microkernel
 def copy_rows(
@@ -71,14 +81,28 @@ def copy_rows(
     FIRST, COLUMNS = PW // (LANES * SW) * LANES, min(WS, (PW + IW + SW - 1) // SW)
     BEGIN = max(0, -(top // LINE_STEP))
     END = max(BEGIN, min(LINES, (IH - 1 - top) // LINE_STEP + 1))
-    # Columns outside: what is masked of a vector is found once for all lines.
-    for column in range(FIRST, COLUMNS, LANES):
-        source, to = top * IW - PW, 0
-        for _ in range(planes):
-            for line in range(BEGIN, END):
-                copy_columns(spec, src, source + line * LINE_STEP * IW, column, PW, IW, copy, to + line * SW * WS, WS)
-            source += IH * IW
-            to += LINES * SW * WS
+    # Vectors within the source, line by line; then those at its ends, whose masks are found once for all lines.
+    WHOLE = min(COLUMNS, (PW + LANES * SW - 1) // (LANES * SW) * LANES)
+    REST = max(WHOLE, (PW + IW) // (LANES * SW) * LANES)
+    for plane in range(planes if WHOLE < REST else 0):
+        for line in range(BEGIN, END):
+            source = plane * IH * IW + (top + line * LINE_STEP) * IW - PW
+            to = (plane * LINES + line) * SW * WS
+            for column in range(WHOLE, REST, LANES):
+                copy_columns(spec, spec.whole, src, source, column, PW, IW, copy, to, WS)
+    column = FIRST
+    while column < COLUMNS:
+        if column == WHOLE:
+            column = REST
+        if column < COLUMNS:
+            source, to = top * IW - PW, 0
+            for _ in range(planes):
+                for line in range(BEGIN, END):
+                    at = source + line * LINE_STEP * IW
+                    copy_columns(spec, spec.edge, src, at, column, PW, IW, copy, to + line * SW * WS, WS)
+                source += IH * IW
+                to += LINES * SW * WS
+        column += LANES
 
 
 @microkernel
@@ -103,7 +127,7 @@ def planes_of_tiles(
     OH, OW, IH, IW, PH, PW, SH, SRC_TILE, DW, ICG = z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7], z[8], z[9]
     SRC_ROW, SRC_PLANE, WS, LINE_STEP = z[10], z[11], z[16], z[18]
     # The last tile of a row reaches back, so that it is whole.
-    LAST = max(0, end - NR)
+    LAST, END = max(0, end - NR), min(OH, (row + rows) * R)
     weights = channel = result = 0
     for _ in range(groups):
         start = first
@@ -117,7 +141,7 @@ def planes_of_tiles(
                     tile = tile_stencil(spec, tile, src, at, top, left, IH, IW, SRC_ROW, LINE_STEP, DW, WS, wei, wi)
                     at += SRC_PLANE
                     wi += TAPS
-                tile_store_channels(spec, tile, dst, to + ow, OH * OW, OW, live, OH - oh, residual, slope)
+                tile_store_channels(spec, tile, dst, to + ow, OH * OW, OW, live, OH - oh, END - oh, residual, slope)
             start += SRC_TILE
         first += z[12]
         result += z[13]
@@ -127,57 +151,43 @@ def planes_of_tiles(
 
 @intrinsic
 def copy_columns(
-    typingctx: Any, spec: Any, a: Any, ai: Any, column: Any, PW: Any, IW: Any, b: Any, bi: Any, step: Any
+    typingctx: Any, spec: Any, whole: Any, a: Any, ai: Any, column: Any, PW: Any, IW: Any, b: Any, bi: Any, step: Any
 ) -> Any:
-    """``copy_columns(spec, a, ai, column, PW, IW, b, bi, step)``: a vector of each SW-th column.
+    """``copy_columns(spec, whole, a, ai, column, PW, IW, b, bi, step)``: a vector of each SW-th column.
 
     Column ``(column + n) * SW + q`` of a row, counted from its zeros, of which PW stand before IW elements from
-    ``a[ai + PW]`` on, goes to ``b[bi + q * step + column + n]``.
+    ``a[ai + PW]`` on, goes to ``b[bi + q * step + column + n]``. If ``whole``, none of them lies beside those.
     """
-    if not isinstance(spec, StaticType):
+    if not isinstance(spec, StaticType) or not isinstance(whole, StaticType):
         return None
     s: Copy = spec.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, target = (
-            data_pointer(context, builder, typ, value) for typ, value in ((a, arguments[1]), (b, arguments[6]))
+            data_pointer(context, builder, typ, value) for typ, value in ((a, arguments[2]), (b, arguments[7]))
         )
         start, at, before, width, to, pitch = (
             index_value(context, builder, typ, arguments[i])
-            for i, typ in ((2, ai), (3, column), (4, PW), (5, IW), (7, bi), (8, step))
+            for i, typ in ((3, ai), (4, column), (5, PW), (6, IW), (8, bi), (9, step))
         )
         vector = ir.VectorType(scalar_type(a.dtype), s.lanes)
         first = builder.mul(at, at.type(s.SW))
         left = builder.sub(first, before)
         place = builder.gep(source, [builder.add(start, first)])
         offsets = [at.type(v * s.lanes) for v in range(s.SW)]
-        inside = builder.and_(
-            builder.icmp_signed(">=", left, left.type(0)),
-            builder.icmp_signed("<=", builder.add(left, left.type(s.SW * s.lanes)), width),
-        )
-        with builder.if_else(inside, likely=True) as (then, otherwise):
-            with then:
-                plain = [load_vector(builder, place, offset, vector) for offset in offsets]
-                one = builder.block
-            with otherwise:
-                masks = [_in_row(builder, builder.add(left, offset), width, s.lanes) for offset in offsets]
-                masked = [
-                    masked_load(builder, vector, place, offset, mask)
-                    for offset, mask in zip(offsets, masks, strict=True)
-                ]
-                other = builder.block
-        pieces = []
-        for value, beside in zip(plain, masked, strict=True):
-            piece = builder.phi(vector)
-            piece.add_incoming(value, one)
-            piece.add_incoming(beside, other)
-            pieces.append(piece)
+        if whole.value:
+            pieces = [load_vector(builder, place, offset, vector) for offset in offsets]
+        else:
+            masks = [_in_row(builder, builder.add(left, offset), width, s.lanes) for offset in offsets]
+            pieces = [
+                masked_load(builder, vector, place, offset, mask) for offset, mask in zip(offsets, masks, strict=True)
+            ]
         for q in range(s.SW):
             line = builder.add(builder.add(to, at), builder.mul(pitch, pitch.type(q)))
             store_vector(builder, every(builder, pieces, s.SW, q), target, line)
         return context.get_dummy_value()
 
-    return types.void(spec, a, ai, column, PW, IW, b, bi, step), codegen
+    return types.void(spec, whole, a, ai, column, PW, IW, b, bi, step), codegen
 
 
 def _in_row(builder: Any, left: ir.Value, width: ir.Value, lanes: int) -> ir.Value:
@@ -302,13 +312,14 @@ def tile_stencil(
 
 @intrinsic
 def tile_store_channels(
-    typingctx: Any, stencil: Any, tile: Any, c: Any, ci: Any, plane: Any, row: Any, live: Any, lines: Any,
+    typingctx: Any, stencil: Any, tile: Any, c: Any, ci: Any, plane: Any, row: Any, live: Any, lines: Any, below: Any,
     r: Any, slope: Any,
 ) -> Any:  # fmt: skip
-    """``tile_store_channels(stencil, tile, c, ci, plane, row, live, lines, r, slope)``.
+    """``tile_store_channels(stencil, tile, c, ci, plane, row, live, lines, below, r, slope)``.
 
     Writes element (oc, m, n), finished with residual ``r`` and ``slope``, to ``c[ci + oc * plane + m * row + n]``,
     for ``oc < live``, ``m < lines`` and, if the tile is wider than a row, ``n < row``.
+    Of each plane ``below`` rows from the first of the tile on are the caller's, who writes the others later.
     """
     if not _is_stencil(stencil):
         return None
@@ -317,22 +328,22 @@ def tile_store_channels(
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data, added, factor = (
             data_pointer(context, builder, typ, value)
-            for typ, value in ((c, arguments[2]), (r, arguments[8]), (slope, arguments[9]))
+            for typ, value in ((c, arguments[2]), (r, arguments[9]), (slope, arguments[10]))
         )
-        start, across, down, channels, height = (
+        start, across, down, channels, height, after = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((ci, plane, row, live, lines), arguments[3:8], strict=True)
+            for typ, value in zip((ci, plane, row, live, lines, below), arguments[3:9], strict=True)
         )
         for oc in range(s.OCB):
             with builder.if_then(builder.icmp_signed("<", channels.type(oc), channels), likely=True):
                 rows = [
                     [builder.extract_value(arguments[1], s.slot(oc, m, v)) for v in range(s.NV)] for m in range(s.R)
                 ]
-                store_rows(builder, s.epilogue, rows, data, added, factor, start, down, height, s.narrow)
+                store_rows(builder, s.epilogue, rows, data, added, factor, start, down, height, after, s.narrow)
             start = builder.add(start, across)
         return context.get_dummy_value()
 
-    return types.void(stencil, tile, c, ci, plane, row, live, lines, r, slope), codegen
+    return types.void(stencil, tile, c, ci, plane, row, live, lines, below, r, slope), codegen
 
 
 class _Pieces(Sequence[ir.Value]):

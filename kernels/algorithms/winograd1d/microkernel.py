@@ -268,7 +268,7 @@ def filter_store(
                 products = [builder.extract_value(arguments[1], oc * s.n + j) for j in range(s.n)]
                 totals = [builder.fadd(line, bias_vector) for line in row_filter(s.SH).out.emit(builder, products)]
                 rows = [[_part(builder, s, total, strip)] for strip in range(s.PACK) for total in totals]
-                store_rows(builder, s.epilogue, rows, data, residual, factor, place, down, height, s.narrow)
+                store_rows(builder, s.epilogue, rows, data, residual, factor, place, down, height, None, s.narrow)
             place = builder.add(place, across)
         return context.get_dummy_value()
 
