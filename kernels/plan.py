@@ -72,13 +72,13 @@ class Plan:
         else:
             bia = _checked("bias", bias, (problem.oc,), problem.dtype)
         start = time.perf_counter()
-        packed = algorithm.prepare(problem, wei, threads, None)
+        packed = algorithm.prepare(problem, wei, bia, threads, None)
         self.prepare_s = time.perf_counter() - start
         shapes = algorithm.scratch(problem, threads)
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
         self._workspace = aligned_empty(self.workspace_bytes)
         scratch = carve(self._workspace, shapes, problem.dtype)
-        self.setup = Setup(problem, packed, bia.copy() if bia is bias else bia, epilogue, scratch, threads)
+        self.setup = Setup(problem, packed, epilogue, scratch, threads)
         self._run = algorithm.bind(self.setup)
         self._turn = Lock()
 

@@ -26,8 +26,10 @@ __all__ = [
     "get_algorithm",
 ]
 
-#: Arrays that ``prepare`` makes of the weights; only the algorithm knows their layout.
+#: Arrays that ``prepare`` makes of weights and biases; only the algorithm knows their layout.
 Packed = tuple[Any, ...]
+#: ``prepare(problem, wei, bia, threads, into)``; see `Algorithm.prepare`.
+Prepare = Callable[[Conv2dProblem, np.ndarray, np.ndarray, int, Packed | None], Packed]
 #: Shapes of the arrays of scratch, by name.
 Scratch = Mapping[str, tuple[int, ...]]
 #: ``run(src, dst, residual)``: convolves; see `Algorithm.bind`.
@@ -42,9 +44,7 @@ class Setup:
     ----------
     problem : Conv2dProblem
     packed : Packed
-        What ``prepare`` made of the weights.
-    bia : ndarray, shape (oc,)
-        Zeros where the problem has no bias.
+        What ``prepare`` made of the weights and biases.
     epilogue : Epilogue
     scratch : mapping of name to ndarray
         What ``scratch`` asked for, of ``problem.dtype``, each array on a cache line of its own.
@@ -53,7 +53,6 @@ class Setup:
 
     problem: Conv2dProblem
     packed: Packed
-    bia: np.ndarray
     epilogue: Epilogue
     scratch: Mapping[str, np.ndarray]
     threads: int
@@ -82,9 +81,10 @@ class Algorithm:
     unsupported : callable
         ``unsupported(problem) -> str | None``: why the problem is refused.
     prepare : callable
-        ``prepare(problem, wei, threads, into) -> Packed``: C-contiguous weights packed for ``run``, by so many
-        threads; timed apart. What is packed does not depend on the number of threads. ``into`` is what an earlier
-        call for the same problem returned, to be written over, or None.
+        ``prepare(problem, wei, bia, threads, into) -> Packed``: C-contiguous weights and biases ``(oc,)``, zeros
+        where the problem has none, packed for ``run`` by so many threads; timed apart. What is packed does not
+        depend on the number of threads. ``into`` is what an earlier call for the same problem returned, to be
+        written over, or None.
     scratch : callable
         ``scratch(problem, threads) -> Scratch``: the arrays that ``run`` writes to beside ``dst``.
     amounts : callable
@@ -102,7 +102,7 @@ class Algorithm:
     summary: str
     bind: Callable[[Setup], Run]
     unsupported: Callable[[Conv2dProblem], str | None]
-    prepare: Callable[[Conv2dProblem, np.ndarray, int, Packed | None], Packed]
+    prepare: Prepare
     scratch: Callable[[Conv2dProblem, int], Scratch]
     error_factor: float
     exact_on_integers: bool
@@ -126,8 +126,10 @@ def _supports_everything(problem: Conv2dProblem) -> str | None:
     return None
 
 
-def _weights_as_they_are(problem: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
-    return (wei,)
+def _arrays_as_they_are(
+    problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None
+) -> Packed:
+    return wei, bia
 
 
 def _no_scratch(problem: Conv2dProblem, threads: int) -> Scratch:
@@ -141,7 +143,7 @@ def algorithm(
     error_factor: float,
     exact_on_integers: bool = False,
     unsupported: Callable[[Conv2dProblem], str | None] = _supports_everything,
-    prepare: Callable[[Conv2dProblem, np.ndarray, int, Packed | None], Packed] = _weights_as_they_are,
+    prepare: Prepare = _arrays_as_they_are,
     scratch: Callable[[Conv2dProblem, int], Scratch] = _no_scratch,
     amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts,
 ) -> Callable[[Callable[[Setup], Run]], Callable[[Setup], Run]]:

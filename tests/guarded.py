@@ -131,8 +131,10 @@ def _scratch(case: Case, guard: Guard, p: Conv2dProblem) -> dict[str, np.ndarray
 def _prepared(algorithm: str, text: str, placement: str) -> tuple[Any, ...]:
     """What ``prepare`` makes of guarded weights; kept from one case to the next, since it may take long."""
     p = Conv2dProblem.parse(text)
-    _, wei, _ = integers(p)
-    return get_algorithm(algorithm).prepare(p, Guard(placement).copy("weights", wei), 1, None)
+    _, wei, bia = integers(p)
+    guard = Guard(placement)
+    bias = guard.copy("bias", np.zeros(p.oc, p.dtype) if bia is None else bia)
+    return get_algorithm(algorithm).prepare(p, guard.copy("weights", wei), bias, 1, None)
 
 
 @functools.lru_cache(maxsize=1)
@@ -148,15 +150,14 @@ def _run(case: Case, guard: Guard) -> tuple[str, str]:
     reason = algorithm.unsupported(p)
     if reason is not None:
         return "refused", reason
-    src, _, bia = integers(p)
+    src, _, _ = integers(p)
     packed = _copies(guard, "packed", _prepared(case.algorithm, case.text, case.placement))
     source = guard.copy("src", src)
-    bias = guard.copy("bias", np.zeros(p.oc, p.dtype) if bia is None else bia)
     dst = guard.empty("dst", p.output_shape, p.dtype)
     epilogue = Epilogue(residual=case.epilogue, relu=case.epilogue)
     added = np.arange(dst.size, dtype=p.dtype).reshape(dst.shape) % 7 - 3 if case.epilogue else None
     residual = dst if added is None else guard.copy("residual", added)
-    setup = Setup(p, packed, bias, epilogue, _scratch(case, guard, p), case.threads)
+    setup = Setup(p, packed, epilogue, _scratch(case, guard, p), case.threads)
     if dst.size:
         algorithm.bind(setup)(source, dst, residual)
     beside = guard.overwritten()

@@ -64,8 +64,10 @@ def _unsupported(T: int, p: Conv2dProblem) -> str | None:
     return None
 
 
-def _prepare(T: int, problem: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
-    return pack_weights(problem, wei, _transform_of(T, problem), threads, into)
+def _prepare(
+    T: int, problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None
+) -> Packed:
+    return pack_weights(problem, wei, bia, _transform_of(T, problem), threads, into)
 
 
 def _scratch(T: int, problem: Conv2dProblem, threads: int) -> Scratch:

@@ -105,11 +105,12 @@ def naive_amounts(p: Conv2dProblem, threads: int) -> Amounts:
     return Amounts("seven loops", counts, longest_share(p.mb * p.oc, threads))
 
 
-def _own_weights(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
-    # A copy: what the user writes to the array later is none of the plan's.
-    (copy,) = into or (np.empty_like(wei),)
-    copy[...] = wei
-    return (copy,)
+def _copies(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
+    # What the user writes to the arrays later is none of the plan's.
+    copies = into or (np.empty_like(wei), np.empty_like(bia))
+    for copy, array in zip(copies, (wei, bia), strict=True):
+        copy[...] = array
+    return copies
 
 
 @algorithm(
@@ -117,12 +118,12 @@ def _own_weights(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed |
     family="direct",
     error_factor=8.0,
     exact_on_integers=True,
-    prepare=_own_weights,
+    prepare=_copies,
     amounts=naive_amounts,
 )
 def direct_naive(setup: Setup) -> Run:
     """The seven loops, parallel over images x output channels."""
-    p, (wei,), bia, epilogue = setup.problem, setup.packed, setup.bia, setup.epilogue
+    p, (wei, bia), epilogue = setup.problem, setup.packed, setup.epilogue
     spec = PlaneSpec(p.dtype, 1 if p.sw == 1 else 0, epilogue.kind)
     slope = np.array([epilogue.slope], p.dtype)
     sizes = {

@@ -146,8 +146,8 @@ def _register(
         dilations = (p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1)
         return _transform(m, (points, strided or points), (p.kh, p.kw), (p.sh, p.sw), dilations)
 
-    def prepare(problem: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
-        return pack_weights(problem, wei, transform(problem), threads, into)
+    def prepare(problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
+        return pack_weights(problem, wei, bia, transform(problem), threads, into)
 
     def scratch(problem: Conv2dProblem, threads: int) -> Scratch:
         return domain.scratch(problem, threads, transform(problem))

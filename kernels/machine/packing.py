@@ -30,8 +30,8 @@ from kernels.machine.tile_shape import TileShape
 
 __all__ = [
     "Points",
-    "fill_bias_blocks",
     "in_channel_blocks",
+    "pack_bias",
     "pack_panels",
     "points_of_weights",
     "transformed_panels",
@@ -137,12 +137,12 @@ def in_channel_blocks(channels: int, taps: Sequence[int], KC: int) -> np.ndarray
     return (first * len(taps) + number_of * np.minimum(KC, channels - first) + c - first).reshape(-1)
 
 
-def fill_bias_blocks(bia: np.ndarray, blocks: np.ndarray) -> None:
-    """Write ``bia`` (oc,) into ``blocks`` (g, channels in whole blocks), zeros behind each group's."""
-    groups = blocks.shape[0]
+def pack_bias(bia: np.ndarray, groups: int, NR: int, into: np.ndarray | None = None) -> np.ndarray:
+    """Biases (oc,) as `pack_panels` packs weights: ``[g][oc / NR][NR]``, zeros behind each group's."""
     OCG = bia.size // groups
-    blocks[:, :OCG] = bia.reshape(groups, OCG)
-    blocks[:, OCG:] = 0
+    packed = np.zeros((groups, -(-OCG // NR) * NR), bia.dtype) if into is None else into
+    packed[:, :OCG] = bia.reshape(groups, OCG)
+    return packed
 
 
 # -- weights that are transformed ----------------------------------------

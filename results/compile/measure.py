@@ -62,11 +62,11 @@ for text in sys.stdin.read().split():
     for each in kernels.algorithms():
         if each.unsupported(p):
             continue
-        packed = each.prepare(p, weight, threads, None)
+        packed = each.prepare(p, weight, bias, threads, None)
         for threads in (1, 2):
             before = kernels.compile_counts().seconds
             scratch = {name: np.empty(shape, p.dtype) for name, shape in each.scratch(p, threads).items()}
-            each.bind(kernels.Setup(p, packed, bias, kernels.Epilogue(), scratch, threads))
+            each.bind(kernels.Setup(p, packed, kernels.Epilogue(), scratch, threads))
             seconds[each.name] = seconds.get(each.name, 0.0) + kernels.compile_counts().seconds - before
 print(json.dumps({"seconds": seconds, "pieces": kernels.compile_counts().pieces}))
 """

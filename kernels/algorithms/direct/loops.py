@@ -26,7 +26,7 @@ from kernels.algorithms.direct.microkernel import RowSpec, tile_row
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import fill_bias_blocks, in_channel_blocks, pack_panels
+from kernels.machine.packing import in_channel_blocks, pack_bias, pack_panels
 from kernels.machine.padding import source_padding
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
@@ -177,12 +177,12 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     }
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+def _prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
     z, _ = _sizes(p, 1)
     columns_first = [kw * z.KH + kh for kh in range(z.KH) for kw in range(z.KW)]
     places = in_channel_blocks(z.ICG, columns_first, z.KC)
-    taps, clips = _tables(p)
-    return taps, clips, pack_panels(wei, p.g, z.NR, places, threads, into[2] if into else None)
+    panels, bias = into[2:] if into else (None, None)
+    return *_tables(p), pack_panels(wei, p.g, z.NR, places, threads, panels), pack_bias(bia, p.g, z.NR, bias)
 
 
 @functools.lru_cache(maxsize=256)
@@ -230,10 +230,8 @@ def row_specs(setup: Setup) -> dict[str, RowSpec]:
 def direct_tiled(setup: Setup) -> Run:
     """A register tile of pixels x channels over the source as it is; padding is left out."""
     p, threads = setup.problem, setup.threads
-    taps, clips, wei = setup.packed
+    taps, clips, wei, bias = setup.packed
     z, _ = _sizes(p, threads)
-    bias = np.empty((z.G, z.BLOCKS * z.NR), p.dtype)
-    fill_bias_blocks(setup.bia, bias)
     slope = np.array([setup.epilogue.slope], p.dtype)
     padded, sums = setup.scratch["padded"], setup.scratch["sums"]
     arrays = {"taps": taps, "clips": clips, "wei": wei, "bias": bias, "sums": sums, "slope": slope}

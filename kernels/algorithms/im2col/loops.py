@@ -30,7 +30,7 @@ from kernels.algorithms.im2col.microkernel import ColumnsSpec, PanelSpec, column
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import fill_bias_blocks, in_channel_blocks, pack_panels
+from kernels.machine.packing import in_channel_blocks, pack_bias, pack_panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -158,10 +158,11 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     return {"columns": (threads, z.KC * z.KH * z.KW * (z.NR + z.LANES)), "sums": (threads, _waiting(z))}
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+def _prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
     z, _ = _sizes(p, 1)
     places = in_channel_blocks(z.ICG, range(z.KH * z.KW), z.KC)
-    return (pack_panels(wei, p.g, z.MR, places, threads, into[0] if into else None),)
+    panels, bias = into or (None, None)
+    return pack_panels(wei, p.g, z.MR, places, threads, panels), pack_bias(bia, p.g, z.MR, bias)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
@@ -194,10 +195,8 @@ def panel_specs(setup: Setup) -> dict[str, PanelSpec]:
 def im2col_gemm(setup: Setup) -> Run:
     """One matrix product over columns packed panel by panel."""
     p, threads = setup.problem, setup.threads
-    (wei,) = setup.packed
+    wei, bias = setup.packed
     z, _ = _sizes(p, threads)
-    bias = np.empty((z.G, z.BLOCKS * z.MR), p.dtype)
-    fill_bias_blocks(setup.bia, bias)
     slope = np.array([setup.epilogue.slope], p.dtype)
     arrays = {"wei": wei, "bias": bias, "slope": slope, **setup.scratch}
     addresses = {name: columns_panel.address(spec) for name, spec in panel_specs(setup).items()}

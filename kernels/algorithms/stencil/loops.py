@@ -31,7 +31,7 @@ from kernels.algorithms.stencil.tile import Stencil, pick_stencil
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import pack_panels
+from kernels.machine.packing import pack_bias, pack_panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
@@ -141,13 +141,14 @@ def _depthwise_unsupported(p: Conv2dProblem) -> str | None:
     return _unsupported(p)
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+def _prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
     whole, _, _ = _stencil(p)
-    return (pack_panels(wei, p.g, whole.OCB, None, threads, into[0] if into else None),)
+    panels, bias = into or (None, None)
+    return pack_panels(wei, p.g, whole.OCB, None, threads, panels), pack_bias(bia, p.g, 1, bias)
 
 
 def _bind(setup: Setup) -> Run:
-    p, threads, (wei,) = setup.problem, setup.threads, setup.packed
+    p, threads, (wei, bia) = setup.problem, setup.threads, setup.packed
     (whole, rest, WHOLE), c, ICG, OCG = _stencil(p), _strips(p, threads), p.ic // p.g, p.oc // p.g
     BLOCKS, ROWS = -(-OCG // whole.OCB), -(-p.oh // whole.R)
     copied: tuple[np.ndarray, ...] = ()
@@ -177,10 +178,10 @@ def _bind(setup: Setup) -> Run:
         DST_BLOCK=block, WEI_BLOCK=weights * p.itemsize, OW=p.ow, WHOLE=WHOLE,
         SCRATCH=copied[0][0].size if copied else 0, whole=addresses[0], rest=addresses[1],
         copy=copy_rows.address(copy) if copied else 0, clear=clear_rows.address(copy) if copied else 0,
-        wei=address_of(wei), bia=address_of(setup.bia), slope=address_of(slope), extents=address_of(extents),
+        wei=address_of(wei), bia=address_of(bia), slope=address_of(slope), extents=address_of(extents),
         scratch=address_of(copied[0]) if copied else 0,
     )  # fmt: skip
-    return Launch(loops, record, threads, keep=(wei, setup.bia, slope, extents, *copied))
+    return Launch(loops, record, threads, keep=(wei, bia, slope, extents, *copied))
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts | None:

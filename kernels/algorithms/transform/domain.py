@@ -13,7 +13,6 @@ from kernels.algorithms.transform.phases import GatherSpec, LinesSpec, ScatterSp
 from kernels.algorithms.transform.products import ProductSpec, products
 from kernels.algorithms.transform.program import Kernels, distances, programs, tables
 from kernels.algorithms.transform.tiling import Code, Side, Transform, sizes_of
-from kernels.machine.packing import fill_bias_blocks
 from kernels.machine.parallel import Launch, address_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -74,11 +73,10 @@ class TransformRun:
     """A convolution by transform, bound: see `Algorithm.bind`."""
 
     def __init__(self, setup: Setup, t: Transform) -> None:
-        p, threads, (U,) = setup.problem, setup.threads, setup.packed
+        p, threads, (U, bias) = setup.problem, setup.threads, setup.packed
         self.sizes, code = sizes_of(p, t, threads)
         z = self.sizes
-        bias, slope = np.empty((z.G, z.OCB * z.CHANNELS), p.dtype), np.full(1, setup.epilogue.slope, p.dtype)
-        fill_bias_blocks(setup.bia, bias)
+        slope = np.full(1, setup.epilogue.slope, p.dtype)
         apart = distances(z)
         written = programs(z, _kernels(p.dtype, code), apart, p.itemsize)
         listed = np.array([word for each in written for word in (address_of(each), len(each))], np.intp)

@@ -22,7 +22,7 @@ from kernels.algorithms.transform.tiling import Transform, sizes_of
 from kernels.machine.cpu import vector_bytes
 from kernels.machine.ir import data_pointer, index_value, load_vector, scalar_type, store_vector
 from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
-from kernels.machine.packing import Points, points_of_weights, transformed_panels
+from kernels.machine.packing import Points, pack_bias, points_of_weights, transformed_panels
 from kernels.machine.register_tile import TileType, tile_multiply, tile_rank1, tile_zeros
 from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.tile_memory import tile_load, tile_store
@@ -150,10 +150,16 @@ def spectrum(spec, taps: Elements, u: Elements, extents: Offsets, tables: Double
                 tile_store(point, u, to + extents[places + n] + i, 0)
 
 
-def pack_weights(p: Conv2dProblem, wei: np.ndarray, t: Transform, threads: int, into: Packed | None) -> Packed:
-    """Transform and pack weights (oc, ic // g, kh, kw) to U."""
+def pack_weights(
+    p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, t: Transform, threads: int, into: Packed | None
+) -> Packed:
+    """Transform and pack weights (oc, ic // g, kh, kw) to U, and pack biases."""
     z, _ = sizes_of(p, t, 1)
-    return (transformed_panels(wei, p.g, z.CHANNELS, _points(p, t, z), threads, into[0] if into else None),)
+    U, bias = into or (None, None)
+    return (
+        transformed_panels(wei, p.g, z.CHANNELS, _points(p, t, z), threads, U),
+        pack_bias(bia, p.g, z.CHANNELS, bias),
+    )
 
 
 @functools.lru_cache(maxsize=256)

@@ -33,7 +33,7 @@ from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of, vector_bytes
 from kernels.machine.matrix_codelet import identity
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import points_of_weights, transformed_panels
+from kernels.machine.packing import pack_bias, points_of_weights, transformed_panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packed, Run, Scratch, Setup, algorithm
@@ -122,11 +122,12 @@ def _unsupported(p: Conv2dProblem) -> str | None:
     return None
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray, threads: int, into: Packed | None) -> Packed:
+def _prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
     OCB, down = _tiling(p).whole.OCB, row_filter(p.sh).weights
     taps = down.outputs * p.kw
     points = points_of_weights(p.dtype, down, identity(p.kw), p.ic // p.g, OCB, taps * OCB, np.arange(taps) * OCB)
-    return (transformed_panels(wei, p.g, OCB, points, threads, into[0] if into else None),)
+    panels, bias = into or (None, None)
+    return transformed_panels(wei, p.g, OCB, points, threads, panels), pack_bias(bia, p.g, 1, bias)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
@@ -145,7 +146,7 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
 )
 def grouped_winograd(setup: Setup) -> Run:
     """Minimal filtering over rows: half the multiplications of direct, for few channels a group."""
-    p, threads, (wei,), rows, c = (
+    p, threads, (wei, bia), rows, c = (
         setup.problem,
         setup.threads,
         setup.packed,
@@ -166,7 +167,7 @@ def grouped_winograd(setup: Setup) -> Run:
         SRC_GROUP=ICG * p.ih * p.iw * p.itemsize, DST_GROUP=OCG * p.oh * p.ow * p.itemsize,
         WEI_GROUP=-(-OCG // c.whole.OCB) * ICG * c.whole.TAPS * p.itemsize, BIA_GROUP=OCG * p.itemsize, OW=p.ow,
         WHOLE=c.WHOLE, SCRATCH=rows[0].nbytes, transform=transform_rows.address(c.into), whole=whole, rest=rest,
-        wei=address_of(wei), bia=address_of(setup.bia), slope=address_of(slope), extents=address_of(extents),
+        wei=address_of(wei), bia=address_of(bia), slope=address_of(slope), extents=address_of(extents),
         scratch=address_of(rows),
     )  # fmt: skip
-    return Launch(loops, record, threads, keep=(wei, setup.bia, slope, extents, rows))
+    return Launch(loops, record, threads, keep=(wei, bia, slope, extents, rows))

@@ -39,7 +39,8 @@ def fastest_with_experts(problem: Conv2dProblem, experts: int, threads: int) -> 
     for seconds, algorithm in sorted(timed, key=lambda each: each[0]):
         if seconds >= least:
             break
-        packed = algorithm.prepare(problem, np.zeros(problem.weight_shape, problem.dtype), threads, None)
+        wei, bia = np.zeros(problem.weight_shape, problem.dtype), np.zeros(problem.oc, problem.dtype)
+        packed = algorithm.prepare(problem, wei, bia, threads, None)
         size = sum(each.nbytes for each in packed if _is_sum(each))
         total = seconds + (experts + 1) * size / _BYTES_PER_S
         if total < least:
@@ -58,7 +59,7 @@ class PackedExperts:
     Parameters
     ----------
     bound : Plan
-        Made of weights that are all zero and nobody else's; what it was packed to is written.
+        Made of weights and biases that are all zero and nobody else's; what it was packed to is written.
     weights : ndarray, shape (K, oc, ic // g, kh, kw)
     biases : ndarray, shape (K, oc)
 
@@ -69,8 +70,10 @@ class PackedExperts:
     """
 
     def __init__(self, bound: Plan, weights: np.ndarray, biases: np.ndarray) -> None:
-        experts = [bound.algorithm.prepare(bound.problem, each, bound.threads, None) for each in weights]
-        self._factors = np.zeros(len(weights), bound.problem.dtype)
+        p, biases = bound.problem, np.ascontiguousarray(biases, bound.problem.dtype)
+        pairs = zip(weights, biases, strict=True)
+        experts = [bound.algorithm.prepare(p, wei, bia, bound.threads, None) for wei, bia in pairs]
+        self._factors = np.zeros(len(weights), p.dtype)
         #: What sums a stack of arrays, the stack, and the sum.
         self._sums: list[tuple[Launch, np.ndarray, np.ndarray]] = []
         for target, *each in zip(bound.setup.packed, *experts, strict=True):
@@ -78,11 +81,9 @@ class PackedExperts:
                 self._sums.append((blending(self._factors, target.size, bound.threads), np.stack(each), target))
             elif not all(_is_same(target, other) for other in each):
                 raise ValueError(f"{bound.algorithm.name} packs weights not linearly, expected what sums are made of")
-        self._biases, self._bias = biases.astype(np.float64), bound.setup.bia
 
     def blend(self, factors: np.ndarray) -> None:
         """Give the plan the sum of experts times ``factors`` (K,)."""
-        self._bias[:] = factors @ self._biases
         self._factors[:] = factors
         for launch, stack, target in self._sums:
             launch(stack, target, target)
