@@ -85,6 +85,6 @@ def memory_of(problem: Conv2dProblem, algorithm: str, threads: int | None = None
 @functools.lru_cache(maxsize=1024)
 def _packed_bytes(problem: Conv2dProblem, algorithm: str) -> int:
     wei = np.zeros(problem.weight_shape, problem.dtype)
-    packed = get_algorithm(algorithm).prepare(problem, wei, np.zeros(problem.oc, problem.dtype), 1, None)
+    packed = get_algorithm(algorithm).prepare(problem, wei, np.zeros(problem.oc, problem.dtype))
     arrays = [each for each in packed if isinstance(each, np.ndarray)]
     return sum(each.nbytes for each in arrays if not np.may_share_memory(each, wei))

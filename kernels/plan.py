@@ -72,7 +72,8 @@ class Plan:
         else:
             bia = _checked("bias", bias, (problem.oc,), problem.dtype)
         start = time.perf_counter()
-        packed = algorithm.prepare(problem, wei, bia, threads, None)
+        self._packing = algorithm.packing(problem, threads)
+        packed = self._packing(wei, bia)
         self.prepare_s = time.perf_counter() - start
         shapes = algorithm.scratch(problem, threads)
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)

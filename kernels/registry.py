@@ -17,6 +17,7 @@ from kernels.problem import Conv2dProblem, UnsupportedProblem
 __all__ = [
     "Algorithm",
     "Packed",
+    "Packing",
     "Run",
     "Scratch",
     "Setup",
@@ -26,10 +27,8 @@ __all__ = [
     "get_algorithm",
 ]
 
-#: Arrays that ``prepare`` makes of weights and biases; only the algorithm knows their layout.
+#: Arrays that weights and biases are packed to; only the algorithm knows their layout.
 Packed = tuple[Any, ...]
-#: ``prepare(problem, wei, bia, threads, into)``; see `Algorithm.prepare`.
-Prepare = Callable[[Conv2dProblem, np.ndarray, np.ndarray, int, Packed | None], Packed]
 #: Shapes of the arrays of scratch, by name.
 Scratch = Mapping[str, tuple[int, ...]]
 #: ``run(src, dst, residual)``: convolves; see `Algorithm.bind`.
@@ -44,7 +43,7 @@ class Setup:
     ----------
     problem : Conv2dProblem
     packed : Packed
-        What ``prepare`` made of the weights and biases.
+        Of the weights and biases.
     epilogue : Epilogue
     scratch : mapping of name to ndarray
         What ``scratch`` asked for, of ``problem.dtype``, each array on a cache line of its own.
@@ -56,6 +55,29 @@ class Setup:
     epilogue: Epilogue
     scratch: Mapping[str, np.ndarray]
     threads: int
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Packs weights and biases, as often as it is called.
+
+    Attributes
+    ----------
+    packed : Packed
+        What it packs to. It does not depend on the number of threads.
+    weights, biases : callable
+        Pack weights (oc, ic // g, kh, kw) and biases (oc,), both C-contiguous.
+    """
+
+    packed: Packed
+    weights: Callable[[np.ndarray], None]
+    biases: Callable[[np.ndarray], None]
+
+    def __call__(self, wei: np.ndarray, bia: np.ndarray) -> Packed:
+        """Pack; biases are zeros if the problem has none."""
+        self.weights(wei)
+        self.biases(bia)
+        return self.packed
 
 
 class UnknownAlgorithm(ValueError):
@@ -80,11 +102,8 @@ class Algorithm:
         gives the same bits for any number of threads.
     unsupported : callable
         ``unsupported(problem) -> str | None``: why the problem is refused.
-    prepare : callable
-        ``prepare(problem, wei, bia, threads, into) -> Packed``: C-contiguous weights and biases ``(oc,)``, zeros
-        where the problem has none, packed for ``run`` by so many threads; timed apart. What is packed does not
-        depend on the number of threads. ``into`` is what an earlier call for the same problem returned, to be
-        written over, or None.
+    packing : callable
+        ``packing(problem, threads) -> Packing``: arrays for packed weights, and what packs into them.
     scratch : callable
         ``scratch(problem, threads) -> Scratch``: the arrays that ``run`` writes to beside ``dst``.
     amounts : callable
@@ -102,11 +121,15 @@ class Algorithm:
     summary: str
     bind: Callable[[Setup], Run]
     unsupported: Callable[[Conv2dProblem], str | None]
-    prepare: Prepare
+    packing: Callable[[Conv2dProblem, int], Packing]
     scratch: Callable[[Conv2dProblem, int], Scratch]
     error_factor: float
     exact_on_integers: bool
     amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts
+
+    def prepare(self, problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int = 1) -> Packed:
+        """Weights and biases, packed to arrays of their own."""
+        return self.packing(problem, threads)(wei, bia)
 
     def workspace_bytes(self, problem: Conv2dProblem, threads: int) -> int:
         """Bytes of scratch memory that one run of ``problem`` needs."""
@@ -126,12 +149,6 @@ def _supports_everything(problem: Conv2dProblem) -> str | None:
     return None
 
 
-def _arrays_as_they_are(
-    problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None
-) -> Packed:
-    return wei, bia
-
-
 def _no_scratch(problem: Conv2dProblem, threads: int) -> Scratch:
     return {}
 
@@ -141,9 +158,9 @@ def algorithm(
     *,
     family: str,
     error_factor: float,
+    packing: Callable[[Conv2dProblem, int], Packing],
     exact_on_integers: bool = False,
     unsupported: Callable[[Conv2dProblem], str | None] = _supports_everything,
-    prepare: Prepare = _arrays_as_they_are,
     scratch: Callable[[Conv2dProblem, int], Scratch] = _no_scratch,
     amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts,
 ) -> Callable[[Callable[[Setup], Run]], Callable[[Setup], Run]]:
@@ -160,7 +177,7 @@ def algorithm(
             raise ValueError(f"an algorithm named {name!r} is registered already, expected a new name")
         summary = (bind.__doc__ or "").strip().splitlines()[0] if bind.__doc__ else ""
         _REGISTRY[name] = Algorithm(
-            name, family, summary, bind, unsupported, prepare, scratch, error_factor, exact_on_integers, amounts
+            name, family, summary, bind, unsupported, packing, scratch, error_factor, exact_on_integers, amounts
         )
         return bind
 

@@ -134,7 +134,7 @@ def _prepared(algorithm: str, text: str, placement: str) -> tuple[Any, ...]:
     _, wei, bia = integers(p)
     guard = Guard(placement)
     bias = guard.copy("bias", np.zeros(p.oc, p.dtype) if bia is None else bia)
-    return get_algorithm(algorithm).prepare(p, guard.copy("weights", wei), bias, 1, None)
+    return get_algorithm(algorithm).prepare(p, guard.copy("weights", wei), bias)
 
 
 @functools.lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, Setup, algorithms, conv2d_reference, get_algorithm, plan, registry
 from kernels.blocks.experts import PackedExperts, PlaneAverage, fastest_with_experts
-from kernels.registry import Packed, Run
+from kernels.registry import Packing, Run
 from kernels.select import choose
 
 #: For those that are made for one kind only: depthwise, 5x5, one-dimensional.
@@ -27,7 +27,7 @@ def test_a_sum_of_packed_experts_is_the_sum_packed(algorithm: Algorithm) -> None
     for factors in (np.array([0.25, -0.5, 0.75]), np.array([1.0, 0.125, 0.0])):
         experts.blend(factors)
         wei, bia = (np.tensordot(factors, each, 1).astype(p.dtype) for each in (weights, biases))
-        packed = algorithm.prepare(p, wei, bia, 1, None)
+        packed = algorithm.prepare(p, wei, bia)
         for one, other in zip(bound.setup.packed, packed, strict=True):
             if isinstance(one, np.ndarray):
                 np.testing.assert_allclose(one, other, rtol=0, atol=2e-6 * np.abs(other).max())
@@ -44,10 +44,17 @@ def test_packing_that_is_not_linear_is_refused(monkeypatch: pytest.MonkeyPatch) 
     def bind(setup: Setup) -> Run:
         return naive.bind(dataclasses.replace(setup, packed=setup.packed[:2]))
 
-    def prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
-        return wei, bia, 1 + wei**2
+    def packing(p: Conv2dProblem, threads: int) -> Packing:
+        made = naive.packing(p, threads)
+        squares = np.empty(p.weight_shape)
 
-    made = dataclasses.replace(naive, name="squares", prepare=prepare, bind=bind)
+        def weights(wei: np.ndarray) -> None:
+            made.weights(wei)
+            squares[...] = 1 + wei**2
+
+        return Packing((*made.packed, squares), weights, made.biases)
+
+    made = dataclasses.replace(naive, name="squares", packing=packing, bind=bind)
     monkeypatch.setitem(registry._REGISTRY, "squares", made)
     p = Conv2dProblem.parse("ic2ih3oc2kh1")
     bound = plan(p, np.zeros(p.weight_shape, p.dtype), algorithm="squares", threads=1)
@@ -62,7 +69,7 @@ def test_an_algorithm_is_chosen_with_what_summing_its_weights_takes() -> None:
 
     def bytes_of(name: str) -> int:
         zeros = np.zeros(p.weight_shape, p.dtype)
-        packed = get_algorithm(name).prepare(p, zeros, np.zeros(p.oc, p.dtype), 1, None)
+        packed = get_algorithm(name).prepare(p, zeros, np.zeros(p.oc, p.dtype))
         return sum(each.nbytes for each in packed if isinstance(each, np.ndarray))
 
     few, many = (fastest_with_experts(p, experts, 1) for experts in (1, 64))

@@ -17,15 +17,13 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
 from kernels.algorithms.transform import domain
 from kernels.algorithms.transform.codelets.fourier import FftCodelet
 from kernels.algorithms.transform.costs import transform_amounts
-from kernels.algorithms.transform.weights import pack_weights
+from kernels.algorithms.transform.weights import transform_packing
 from kernels.costs.amounts import Amounts
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, Run, Scratch, Setup, algorithm
+from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Tiles a block, by tile side: V of 64 channels then takes about a megabyte.
 _BLOCK_TILES = {16: 14, 32: 6, 64: 4}
@@ -64,10 +62,8 @@ def _unsupported(T: int, p: Conv2dProblem) -> str | None:
     return None
 
 
-def _prepare(
-    T: int, problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None
-) -> Packed:
-    return pack_weights(problem, wei, bia, _transform_of(T, problem), threads, into)
+def _packing(T: int, problem: Conv2dProblem, threads: int) -> Packing:
+    return transform_packing(problem, _transform_of(T, problem), threads)
 
 
 def _scratch(T: int, problem: Conv2dProblem, threads: int) -> Scratch:
@@ -88,7 +84,7 @@ def _register(T: int) -> None:
         family="fft",
         error_factor=8.0,
         unsupported=functools.partial(_unsupported, T),
-        prepare=functools.partial(_prepare, T),
+        packing=functools.partial(_packing, T),
         scratch=functools.partial(_scratch, T),
         amounts=functools.partial(_amounts, T),
     )(bind)

@@ -39,11 +39,11 @@ from kernels.algorithms.cook_toom import shortened, transform_matrices
 from kernels.algorithms.transform import domain
 from kernels.algorithms.transform.codelets.phased import PhasedCodelet
 from kernels.algorithms.transform.costs import transform_amounts
-from kernels.algorithms.transform.weights import pack_weights
+from kernels.algorithms.transform.weights import transform_packing
 from kernels.costs.amounts import Amounts
 from kernels.machine.matrix_codelet import identity, matrix_codelet
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, Run, Scratch, Setup, algorithm
+from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Points of all tiles of a block: enough tiles for the products, few enough for V and M to stay
 #: near L2 ...
@@ -146,8 +146,8 @@ def _register(
         dilations = (p.dh if p.kh > 1 else 1, p.dw if p.kw > 1 else 1)
         return _transform(m, (points, strided or points), (p.kh, p.kw), (p.sh, p.sw), dilations)
 
-    def prepare(problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
-        return pack_weights(problem, wei, bia, transform(problem), threads, into)
+    def packing(problem: Conv2dProblem, threads: int) -> Packing:
+        return transform_packing(problem, transform(problem), threads)
 
     def scratch(problem: Conv2dProblem, threads: int) -> Scratch:
         return domain.scratch(problem, threads, transform(problem))
@@ -164,7 +164,7 @@ def _register(
         family="winograd",
         error_factor=error_factor,
         unsupported=functools.partial(_unsupported, r, square=square, strided=strided is not None),
-        prepare=prepare,
+        packing=packing,
         scratch=scratch,
         amounts=amounts,
     )(bind)

@@ -5,11 +5,12 @@ and taps; in a panel those of neighbouring output channels are neighbours. So a 
 vector's length are loaded, transposed in registers and stored a vector at a time, each vector to its place. Panels stay
 in L2 while they are written, and source and panels cross memory once.
 
-Panels of a transform are packed into scratch of a thread, and from there transformed: see `transformed_panels`.
+Panels of a transform are packed into scratch of a thread, and from there transformed: see `TransformedPanels`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -28,14 +29,7 @@ from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_scatter, tile_store
 from kernels.machine.tile_shape import TileShape
 
-__all__ = [
-    "Points",
-    "in_channel_blocks",
-    "pack_bias",
-    "pack_panels",
-    "points_of_weights",
-    "transformed_panels",
-]
+__all__ = ["Biases", "Panels", "Points", "TransformedPanels", "in_channel_blocks", "points_of_weights"]
 
 
 class PanelsSpec(NamedTuple):
@@ -76,48 +70,52 @@ def _steps(dtype: str, NR: int) -> list[tuple[int, int, int]]:
     return [(panels.address(PanelsSpec(dtype, square, width)), a, b) for width, a, b in steps if a < b]
 
 
-def pack_panels(
-    wei: np.ndarray,
-    groups: int,
-    NR: int,
-    places: np.ndarray | None = None,
-    threads: int = 1,
-    into: np.ndarray | None = None,
-) -> np.ndarray:
-    """Pack weights to panels of NR output channels, the last of each group filled with zeros.
+class Panels:
+    """Packs weights to panels of NR output channels, the last of each group filled with zeros: ``panels(wei)``.
 
     Parameters
     ----------
-    wei : ndarray, shape (oc, ic // g, kh, kw)
-        C-contiguous.
-    groups, NR : int
+    shape : tuple of int
+        Of the weights: (oc, ic // g, kh, kw). They are given C-contiguous.
+    dtype : str
+    groups, NR, threads : int
     places : ndarray of int, shape (ic // g * kh * kw,), optional
         Where element ``[ic][kh][kw]`` of a channel stands in a panel; as they are by default.
-    threads : int
-    into : ndarray, optional
-        What an earlier call returned for weights of the same shape, to be written over.
 
-    Returns
-    -------
-    ndarray, one-dimensional
-        ``[g][oc / NR][place][NR]``.
+    Attributes
+    ----------
+    packed : ndarray, one-dimensional
+        ``[g][oc / NR][place][NR]``; every call writes all of it.
     """
-    if NR == 1 and places is None:
-        packed = np.empty(wei.size, wei.dtype) if into is None else into
-        packed[:] = wei.reshape(-1)
-        return packed
-    OCG, K = wei.shape[0] // groups, int(np.prod(wei.shape[1:]))
-    BLOCKS = -(-OCG // NR)
-    packed = np.empty(groups * BLOCKS * K * NR, wei.dtype) if into is None else into
-    to = np.arange(K) if places is None else places
-    for kernel, first, last in _steps(wei.dtype.name, NR):
-        extents = np.concatenate([np.array((OCG, BLOCKS, K, NR, first, last, K * NR)), to * NR])
-        over_ranges(kernel, groups * BLOCKS if K else 0, extents, threads)(wei, packed, packed)
-    return packed
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: str, groups: int, NR: int, threads: int, places: np.ndarray | None = None
+    ) -> None:
+        OCG, K = shape[0] // groups, math.prod(shape[1:])
+        BLOCKS = -(-OCG // NR)
+        self.packed = np.empty(groups * BLOCKS * K * NR, dtype)
+        #: None if weights are packed as they are.
+        self._launches: list[Launch] | None = None
+        if NR > 1 or places is not None:
+            to = np.arange(K) if places is None else places
+            self._launches = [
+                over_ranges(
+                    kernel, groups * BLOCKS if K else 0,
+                    np.concatenate([np.array((OCG, BLOCKS, K, NR, first, last, K * NR)), to * NR]), threads,
+                )
+                for kernel, first, last in _steps(dtype, NR)
+            ]  # fmt: skip
+
+    def __call__(self, wei: np.ndarray) -> None:
+        if self._launches is None:
+            self.packed[:] = wei.reshape(-1)
+            return
+        for launch in self._launches:
+            launch(wei, self.packed, self.packed)
 
 
 def in_channel_blocks(channels: int, taps: Sequence[int], KC: int) -> np.ndarray:
-    """Places for `pack_panels`: weights of KC input channels behind those of the KC before, neighbours within.
+    """Places for `Panels`: weights of KC input channels behind those of the KC before, neighbours within.
 
     Parameters
     ----------
@@ -137,12 +135,22 @@ def in_channel_blocks(channels: int, taps: Sequence[int], KC: int) -> np.ndarray
     return (first * len(taps) + number_of * np.minimum(KC, channels - first) + c - first).reshape(-1)
 
 
-def pack_bias(bia: np.ndarray, groups: int, NR: int, into: np.ndarray | None = None) -> np.ndarray:
-    """Biases (oc,) as `pack_panels` packs weights: ``[g][oc / NR][NR]``, zeros behind each group's."""
-    OCG = bia.size // groups
-    packed = np.zeros((groups, -(-OCG // NR) * NR), bia.dtype) if into is None else into
-    packed[:, :OCG] = bia.reshape(groups, OCG)
-    return packed
+class Biases:
+    """Packs biases as `Panels` packs weights: ``biases(bia)``.
+
+    Attributes
+    ----------
+    packed : ndarray, shape (g, oc / NR * NR)
+        Zeros behind each group's channels.
+    """
+
+    def __init__(self, oc: int, dtype: str, groups: int, NR: int) -> None:
+        self._shape = groups, oc // groups
+        self.packed = np.zeros((groups, -(-self._shape[1] // NR) * NR), dtype)
+        self._live = self.packed[:, : self._shape[1]]
+
+    def __call__(self, bia: np.ndarray) -> None:
+        self._live[...] = bia.reshape(self._shape)
 
 
 # -- weights that are transformed ----------------------------------------
@@ -287,7 +295,7 @@ def points_of_weights(
     )
 
 
-@macrokernel(("ITEMS", "STEPS", "pack", "pack_more", "extents", "extents_more", "points", "scratch", "SCRATCH",
+@macrokernel(("ITEMS", "pack", "pack_more", "extents", "extents_more", "points", "scratch", "SCRATCH",
               "PANEL", "points_extents", "tables", "local", "LOCAL"))  # fmt: skip
 def _transformed(z, step, part, parts):
     """Panels, numbered over (group, block of output channels); each is packed, then transformed."""
@@ -301,33 +309,35 @@ def _transformed(z, step, part, parts):
         call(z.points, (taps, z.dst + item * z.PANEL, z.points_extents, z.tables, z.local + part * z.LOCAL))
 
 
-def transformed_panels(
-    wei: np.ndarray, groups: int, NR: int, points: Points, threads: int = 1, into: np.ndarray | None = None
-) -> np.ndarray:
-    """Panels of NR output channels, each transformed by ``points``; see `pack_panels`.
+class TransformedPanels:
+    """Packs weights to panels and transforms each by ``points``; used as `Panels` is.
 
-    Returns
-    -------
-    ndarray, one-dimensional
+    Attributes
+    ----------
+    packed : ndarray, one-dimensional
         ``[g][oc / NR]`` of what ``points`` makes of a panel.
     """
-    OCG, ICG, TAPS = wei.shape[0] // groups, wei.shape[1], int(np.prod(wei.shape[2:]))
-    BLOCKS, K = -(-OCG // NR), ICG * TAPS
-    packed = np.empty(groups * BLOCKS * points.size, wei.dtype) if into is None else into
-    # With zeros for the input channels that fill the last vector.
-    scratch = np.zeros((threads, points.extents[0] * TAPS * NR + points.scratch), wei.dtype)
-    local = np.empty((threads, points.local.size))
-    steps = {}
-    keep: list[Any] = [scratch, local, points]
-    for (kernel, first, last), more in zip(_steps(wei.dtype.name, NR), ("", "_more"), strict=False):
-        extents = np.concatenate([(OCG, BLOCKS, K, NR, first, last, 0), np.arange(K) * NR]).astype(np.intp)
-        steps["pack" + more], steps["extents" + more] = kernel, address_of(extents)
-        keep.append(extents)
-    record = _transformed.record(
-        ITEMS=groups * BLOCKS if points.size else 0, points=points.kernel.address(points.spec),
-        scratch=address_of(scratch), SCRATCH=scratch[0].nbytes, PANEL=points.size * wei.itemsize,
-        points_extents=address_of(points.extents), tables=address_of(points.tables), local=address_of(local),
-        LOCAL=local[0].nbytes, **steps,
-    )  # fmt: skip
-    Launch(_transformed, record, threads, keep=tuple(keep))(wei, packed, packed)
-    return packed
+
+    def __init__(self, shape: tuple[int, ...], dtype: str, groups: int, NR: int, threads: int, points: Points) -> None:
+        OCG, ICG, TAPS = shape[0] // groups, shape[1], math.prod(shape[2:])
+        BLOCKS, K = -(-OCG // NR), ICG * TAPS
+        self.packed = np.empty(groups * BLOCKS * points.size, dtype)
+        # With zeros for the input channels that fill the last vector.
+        scratch = np.zeros((threads, points.extents[0] * TAPS * NR + points.scratch), dtype)
+        local = np.empty((threads, points.local.size))
+        steps = {}
+        keep: list[Any] = [scratch, local, points]
+        for (kernel, first, last), more in zip(_steps(dtype, NR), ("", "_more"), strict=False):
+            extents = np.concatenate([(OCG, BLOCKS, K, NR, first, last, 0), np.arange(K) * NR]).astype(np.intp)
+            steps["pack" + more], steps["extents" + more] = kernel, address_of(extents)
+            keep.append(extents)
+        record = _transformed.record(
+            ITEMS=groups * BLOCKS if points.size else 0, points=points.kernel.address(points.spec),
+            scratch=address_of(scratch), SCRATCH=scratch[0].nbytes, PANEL=points.size * scratch.itemsize,
+            points_extents=address_of(points.extents), tables=address_of(points.tables), local=address_of(local),
+            LOCAL=local[0].nbytes, **steps,
+        )  # fmt: skip
+        self._launch = Launch(_transformed, record, threads, keep=tuple(keep))
+
+    def __call__(self, wei: np.ndarray) -> None:
+        self._launch(wei, self.packed, self.packed)

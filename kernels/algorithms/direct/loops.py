@@ -26,12 +26,12 @@ from kernels.algorithms.direct.microkernel import RowSpec, tile_row
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import in_channel_blocks, pack_bias, pack_panels
+from kernels.machine.packing import Biases, Panels, in_channel_blocks
 from kernels.machine.padding import source_padding
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, Run, Scratch, Setup, algorithm
+from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Items per thread that make shares even enough.
 _ITEMS = 16
@@ -177,12 +177,12 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     }
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
+def _packing(p: Conv2dProblem, threads: int) -> Packing:
     z, _ = _sizes(p, 1)
     columns_first = [kw * z.KH + kh for kh in range(z.KH) for kw in range(z.KW)]
-    places = in_channel_blocks(z.ICG, columns_first, z.KC)
-    panels, bias = into[2:] if into else (None, None)
-    return *_tables(p), pack_panels(wei, p.g, z.NR, places, threads, panels), pack_bias(bia, p.g, z.NR, bias)
+    panels = Panels(p.weight_shape, p.dtype, p.g, z.NR, threads, in_channel_blocks(z.ICG, columns_first, z.KC))
+    biases = Biases(p.oc, p.dtype, p.g, z.NR)
+    return Packing((*_tables(p), panels.packed, biases.packed), panels, biases)
 
 
 @functools.lru_cache(maxsize=256)
@@ -223,7 +223,7 @@ def row_specs(setup: Setup) -> dict[str, RowSpec]:
     family="direct",
     error_factor=8.0,
     exact_on_integers=True,
-    prepare=_prepare,
+    packing=_packing,
     scratch=_scratch,
     amounts=_amounts,
 )

@@ -30,11 +30,11 @@ from kernels.algorithms.im2col.microkernel import ColumnsSpec, PanelSpec, column
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import in_channel_blocks, pack_bias, pack_panels
+from kernels.machine.packing import Biases, Panels, in_channel_blocks
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, Run, Scratch, Setup, algorithm
+from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Planes so many bytes apart fall into the same sets of L1: there, a panel that is used by so
 #: many channel blocks is copied though it could be read from the source.
@@ -158,11 +158,12 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     return {"columns": (threads, z.KC * z.KH * z.KW * (z.NR + z.LANES)), "sums": (threads, _waiting(z))}
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
+def _packing(p: Conv2dProblem, threads: int) -> Packing:
     z, _ = _sizes(p, 1)
     places = in_channel_blocks(z.ICG, range(z.KH * z.KW), z.KC)
-    panels, bias = into or (None, None)
-    return pack_panels(wei, p.g, z.MR, places, threads, panels), pack_bias(bia, p.g, z.MR, bias)
+    panels = Panels(p.weight_shape, p.dtype, p.g, z.MR, threads, places)
+    biases = Biases(p.oc, p.dtype, p.g, z.MR)
+    return Packing((panels.packed, biases.packed), panels, biases)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
@@ -188,7 +189,7 @@ def panel_specs(setup: Setup) -> dict[str, PanelSpec]:
     family="im2col",
     error_factor=8.0,
     exact_on_integers=True,
-    prepare=_prepare,
+    packing=_packing,
     scratch=_scratch,
     amounts=_amounts,
 )

@@ -31,10 +31,10 @@ from kernels.algorithms.stencil.tile import Stencil, pick_stencil
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import pack_bias, pack_panels
+from kernels.machine.packing import Biases, Panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, Run, Scratch, Setup, algorithm
+from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Input channels per group up to which the counts were compared with times: of more, lines come from L2, which is not
 #: counted, and tiles of channels are faster.
@@ -141,10 +141,10 @@ def _depthwise_unsupported(p: Conv2dProblem) -> str | None:
     return _unsupported(p)
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
+def _packing(p: Conv2dProblem, threads: int) -> Packing:
     whole, _, _ = _stencil(p)
-    panels, bias = into or (None, None)
-    return pack_panels(wei, p.g, whole.OCB, None, threads, panels), pack_bias(bia, p.g, 1, bias)
+    panels, biases = Panels(p.weight_shape, p.dtype, p.g, whole.OCB, threads), Biases(p.oc, p.dtype, p.g, 1)
+    return Packing((panels.packed, biases.packed), panels, biases)
 
 
 def _bind(setup: Setup) -> Run:
@@ -191,7 +191,7 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts | None:
 
 
 _PROMISES: Any = {
-    "family": "grouped", "error_factor": 8.0, "exact_on_integers": True, "prepare": _prepare, "scratch": _scratch,
+    "family": "grouped", "error_factor": 8.0, "exact_on_integers": True, "packing": _packing, "scratch": _scratch,
     "amounts": _amounts,
 }  # fmt: skip
 

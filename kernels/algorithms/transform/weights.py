@@ -22,15 +22,15 @@ from kernels.algorithms.transform.tiling import Transform, sizes_of
 from kernels.machine.cpu import vector_bytes
 from kernels.machine.ir import data_pointer, index_value, load_vector, scalar_type, store_vector
 from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
-from kernels.machine.packing import Points, pack_bias, points_of_weights, transformed_panels
+from kernels.machine.packing import Biases, Points, TransformedPanels, points_of_weights
 from kernels.machine.register_tile import TileType, tile_multiply, tile_rank1, tile_zeros
 from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.tile_memory import tile_load, tile_store
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed
+from kernels.registry import Packing
 
-__all__ = ["pack_weights"]
+__all__ = ["transform_packing"]
 
 #: Rows of points, real and imaginary ones in turn, that are computed together, and points of a column.
 _ROWS, _COLUMN = 6, 4
@@ -150,16 +150,12 @@ def spectrum(spec, taps: Elements, u: Elements, extents: Offsets, tables: Double
                 tile_store(point, u, to + extents[places + n] + i, 0)
 
 
-def pack_weights(
-    p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, t: Transform, threads: int, into: Packed | None
-) -> Packed:
-    """Transform and pack weights (oc, ic // g, kh, kw) to U, and pack biases."""
+def transform_packing(p: Conv2dProblem, t: Transform, threads: int) -> Packing:
+    """Pack weights, transformed to U, and biases."""
     z, _ = sizes_of(p, t, 1)
-    U, bias = into or (None, None)
-    return (
-        transformed_panels(wei, p.g, z.CHANNELS, _points(p, t, z), threads, U),
-        pack_bias(bia, p.g, z.CHANNELS, bias),
-    )
+    panels = TransformedPanels(p.weight_shape, p.dtype, p.g, z.CHANNELS, threads, _points(p, t, z))
+    biases = Biases(p.oc, p.dtype, p.g, z.CHANNELS)
+    return Packing((panels.packed, biases.packed), panels, biases)
 
 
 @functools.lru_cache(maxsize=256)

@@ -33,10 +33,10 @@ from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of, vector_bytes
 from kernels.machine.matrix_codelet import identity
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import pack_bias, points_of_weights, transformed_panels
+from kernels.machine.packing import Biases, TransformedPanels, points_of_weights
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packed, Run, Scratch, Setup, algorithm
+from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Widest kernel that is worth a straight line of code.
 _MOST_COLUMNS = 7
@@ -122,12 +122,13 @@ def _unsupported(p: Conv2dProblem) -> str | None:
     return None
 
 
-def _prepare(p: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int, into: Packed | None) -> Packed:
+def _packing(p: Conv2dProblem, threads: int) -> Packing:
     OCB, down = _tiling(p).whole.OCB, row_filter(p.sh).weights
     taps = down.outputs * p.kw
     points = points_of_weights(p.dtype, down, identity(p.kw), p.ic // p.g, OCB, taps * OCB, np.arange(taps) * OCB)
-    panels, bias = into or (None, None)
-    return transformed_panels(wei, p.g, OCB, points, threads, panels), pack_bias(bia, p.g, 1, bias)
+    panels = TransformedPanels(p.weight_shape, p.dtype, p.g, OCB, threads, points)
+    biases = Biases(p.oc, p.dtype, p.g, 1)
+    return Packing((panels.packed, biases.packed), panels, biases)
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
@@ -140,7 +141,7 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
     family="grouped",
     error_factor=12.0,
     unsupported=_unsupported,
-    prepare=_prepare,
+    packing=_packing,
     scratch=_scratch,
     amounts=_amounts,
 )

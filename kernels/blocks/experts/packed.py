@@ -40,7 +40,7 @@ def fastest_with_experts(problem: Conv2dProblem, experts: int, threads: int) -> 
         if seconds >= least:
             break
         wei, bia = np.zeros(problem.weight_shape, problem.dtype), np.zeros(problem.oc, problem.dtype)
-        packed = algorithm.prepare(problem, wei, bia, threads, None)
+        packed = algorithm.prepare(problem, wei, bia, threads)
         size = sum(each.nbytes for each in packed if _is_sum(each))
         total = seconds + (experts + 1) * size / _BYTES_PER_S
         if total < least:
@@ -72,7 +72,7 @@ class PackedExperts:
     def __init__(self, bound: Plan, weights: np.ndarray, biases: np.ndarray) -> None:
         p, biases = bound.problem, np.ascontiguousarray(biases, bound.problem.dtype)
         pairs = zip(weights, biases, strict=True)
-        experts = [bound.algorithm.prepare(p, wei, bia, bound.threads, None) for wei, bia in pairs]
+        experts = [bound.algorithm.prepare(p, wei, bia, bound.threads) for wei, bia in pairs]
         self._factors = np.zeros(len(weights), p.dtype)
         #: What sums a stack of arrays, the stack, and the sum.
         self._sums: list[tuple[Launch, np.ndarray, np.ndarray]] = []
