@@ -4,7 +4,7 @@ from kernels import algorithms as _families  # noqa: F401  (importing a family r
 from kernels.blocks import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
 from kernels.epilogue import Epilogue
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError, TunedError
-from kernels.functional import conv2d
+from kernels.functional import clear_caches, conv2d
 from kernels.layers import Conv2d, LazyConv2d
 from kernels.machine.compile import CompileCounts, cache_folder, compile_counts, prune_cache
 from kernels.memory import Memory, memory_of
@@ -46,6 +46,7 @@ __all__ = [
     "algorithms",
     "cache_folder",
     "choose",
+    "clear_caches",
     "compile_counts",
     "conv2d",
     "conv2d_reference",

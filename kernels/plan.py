@@ -45,6 +45,8 @@ class Plan:
         Scratch memory that the plan holds.
     prepare_s : float
         Seconds that packing the weights took.
+    nbytes : int
+        Packed weights and scratch.
     setup : Setup
         What the algorithm was bound to.
     """
@@ -67,16 +69,15 @@ class Plan:
         self.epilogue = epilogue
         self.threads = threads
         wei = _checked("weight", weight, problem.weight_shape, problem.dtype)
-        if bias is None:
-            bia = np.zeros(problem.oc, problem.dtype)
-        else:
-            bia = _checked("bias", bias, (problem.oc,), problem.dtype)
+        self._zeros = np.zeros(problem.oc, problem.dtype)
+        bia = self._zeros if bias is None else _checked("bias", bias, (problem.oc,), problem.dtype)
         start = time.perf_counter()
         self._packing = algorithm.packing(problem, threads)
         packed = self._packing(wei, bia)
         self.prepare_s = time.perf_counter() - start
         shapes = algorithm.scratch(problem, threads)
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
+        self.nbytes = self.workspace_bytes + sum(each.nbytes for each in packed if isinstance(each, np.ndarray))
         self._workspace = aligned_empty(self.workspace_bytes)
         scratch = carve(self._workspace, shapes, problem.dtype)
         self.setup = Setup(problem, packed, epilogue, scratch, threads)
@@ -116,10 +117,18 @@ class Plan:
         added = out
         if residual is not None or self.epilogue.residual:
             added = self._checked_residual(residual, out)
-        if out.size:
-            with self._turn:
-                self._run(src, out, added)
+        self.run(src, out, added)
         return out
+
+    def run(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        """Convolve arrays that are known to be the problem's, C-contiguous and apart; see `Algorithm.bind`."""
+        if dst.size:
+            with self._turn:
+                self._run(src, dst, residual)
+
+    def repack(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
+        """Take other weights and biases, of the same shapes; nobody else may be using the plan."""
+        self._packing(np.ascontiguousarray(weight), self._zeros if bias is None else np.ascontiguousarray(bias))
 
     def _checked_residual(self, residual: np.ndarray | None, out: np.ndarray) -> np.ndarray:
         if not self.epilogue.residual:

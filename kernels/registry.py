@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,10 @@ class UnknownAlgorithm(ValueError):
     """No algorithm of that name is registered."""
 
 
+def _weights(problem: Conv2dProblem) -> float:
+    return float(math.prod(problem.weight_shape))
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """One way to compute a convolution.
@@ -109,6 +114,9 @@ class Algorithm:
     amounts : callable
         ``amounts(problem, threads) -> Amounts | None``: what a call does, for `kernels.select` to compare;
         without it ``"auto"`` takes the algorithm only where it was measured.
+    packing_elements : callable
+        ``packing_elements(problem) -> float``: elements that weights are packed to, those that take longer than a
+        copied one counted as often; what packing takes, for `kernels.select` to add to single calls.
     error_factor : float
         The promise on accuracy: relative L2 error against float64 at most this many
         times the error of NumPy's own arithmetic of the same precision.
@@ -126,6 +134,7 @@ class Algorithm:
     error_factor: float
     exact_on_integers: bool
     amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts
+    packing_elements: Callable[[Conv2dProblem], float] = _weights
 
     def prepare(self, problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int = 1) -> Packed:
         """Weights and biases, packed to arrays of their own."""
@@ -163,6 +172,7 @@ def algorithm(
     unsupported: Callable[[Conv2dProblem], str | None] = _supports_everything,
     scratch: Callable[[Conv2dProblem, int], Scratch] = _no_scratch,
     amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts,
+    packing_elements: Callable[[Conv2dProblem], float] = _weights,
 ) -> Callable[[Callable[[Setup], Run]], Callable[[Setup], Run]]:
     """Register the decorated function, ``bind``, as an algorithm; see `Algorithm`.
 
@@ -177,7 +187,17 @@ def algorithm(
             raise ValueError(f"an algorithm named {name!r} is registered already, expected a new name")
         summary = (bind.__doc__ or "").strip().splitlines()[0] if bind.__doc__ else ""
         _REGISTRY[name] = Algorithm(
-            name, family, summary, bind, unsupported, packing, scratch, error_factor, exact_on_integers, amounts
+            name,
+            family,
+            summary,
+            bind,
+            unsupported,
+            packing,
+            scratch,
+            error_factor,
+            exact_on_integers,
+            amounts,
+            packing_elements,
         )
         return bind
 

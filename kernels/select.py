@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kernels.costs.errors import expected_error
-from kernels.costs.model import seconds_by_term
+from kernels.costs.model import packing_seconds, seconds_by_term
 from kernels.problem import Conv2dProblem, UnsupportedProblem
 from kernels.registry import Algorithm, algorithms, get_algorithm
 from kernels.tuning.limits import REFERENCE, Limits, measured_limits
@@ -41,6 +41,8 @@ class Candidate(NamedTuple):
         Scratch memory of a plan.
     refused : str
         Why it is not chosen, whatever its time: its own reason, or the budget that it does not keep. Else empty.
+    packing_s : float
+        Predicted time of packing the weights; in none of the others.
     """
 
     algorithm: Algorithm
@@ -50,6 +52,7 @@ class Candidate(NamedTuple):
     rel_error: float
     workspace_bytes: int
     refused: str
+    packing_s: float = 0.0
 
 
 class Choice(NamedTuple):
@@ -85,6 +88,7 @@ def choose(
     max_error: float | None = None,
     max_workspace: int | None = None,
     tuned: bool = True,
+    packing: bool = False,
 ) -> Choice:
     """The fastest algorithm for a problem, within budgets.
 
@@ -99,6 +103,8 @@ def choose(
     tuned : bool
         Whether times that were measured on this machine count; the cost model decides alone otherwise, by this
         machine's rates where they are known.
+    packing : bool
+        Whether each call packs the weights first, so that it counts.
 
     Returns
     -------
@@ -113,6 +119,8 @@ def choose(
     candidates = _candidates(problem, threads, limits, len(algorithms()))
     if tuned and (known := recall(problem, threads)):
         candidates = tuple(each._replace(measured_s=known.get(each.algorithm.name)) for each in candidates)
+    if packing:
+        candidates = tuple(map(_with_packing, candidates))
     if max_error is not None or max_workspace is not None:
         budgets = max_error, max_workspace
         candidates = tuple(each._replace(refused=each.refused or _broken(each, *budgets)) for each in candidates)
@@ -123,13 +131,18 @@ def choose(
 
 
 def choose_threads(
-    problem: Conv2dProblem, most: int, *, max_error: float | None = None, max_workspace: int | None = None
+    problem: Conv2dProblem,
+    most: int,
+    *,
+    max_error: float | None = None,
+    max_workspace: int | None = None,
+    packing: bool = False,
 ) -> tuple[Choice, int]:
     """The choice and on how many threads: ``most``, or one where starting others takes longer than they save."""
-    many = choose(problem, most, max_error=max_error, max_workspace=max_workspace)
+    many = choose(problem, most, max_error=max_error, max_workspace=max_workspace, packing=packing)
     if most == 1:
         return many, most
-    one = choose(problem, 1, max_error=max_error, max_workspace=max_workspace)
+    one = choose(problem, 1, max_error=max_error, max_workspace=max_workspace, packing=packing)
     for seconds_of in _SECONDS:
         alone, together = (seconds_of(each.chosen) for each in (one, many))
         if alone is not None and together is not None:
@@ -191,7 +204,16 @@ def _candidate(algorithm: Algorithm, problem: Conv2dProblem, threads: int, limit
         expected_error(algorithm, problem),
         algorithm.workspace_bytes(problem, threads),
         "",
+        packing_seconds(algorithm.packing_elements(problem), threads),
     )
+
+
+def _with_packing(each: Candidate) -> Candidate:
+    """A candidate whose times are of calls that pack first."""
+    seconds, measured_s = (None if s is None else s + each.packing_s for s in (each.seconds, each.measured_s))
+    terms = {**each.terms, "packing": each.packing_s} if each.terms else each.terms
+    longest_first = sorted(terms.items(), key=lambda term: -term[1])
+    return each._replace(seconds=seconds, measured_s=measured_s, terms=MappingProxyType(dict(longest_first)))
 
 
 def _broken(each: Candidate, max_error: float | None, max_workspace: int | None) -> str:

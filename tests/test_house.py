@@ -46,6 +46,7 @@ _KERNEL_FLOORS = (
     ("kernels.blocks",),
     ("kernels.layers",),
     ("kernels.functional",),
+    ("kernels.one_call",),
     ("kernels.memory", "kernels.phases"),
     ("kernels.plan",),
     ("kernels.select",),

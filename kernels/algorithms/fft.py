@@ -20,7 +20,7 @@ import functools
 from kernels.algorithms.transform import domain
 from kernels.algorithms.transform.codelets.fourier import FftCodelet
 from kernels.algorithms.transform.costs import transform_amounts
-from kernels.algorithms.transform.weights import transform_packing
+from kernels.algorithms.transform.weights import transform_packing, transformed_elements
 from kernels.costs.amounts import Amounts
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packing, Run, Scratch, Setup, algorithm
@@ -74,6 +74,10 @@ def _amounts(T: int, problem: Conv2dProblem, threads: int) -> Amounts:
     return transform_amounts(problem, _transform_of(T, problem), threads)
 
 
+def _packing_elements(T: int, problem: Conv2dProblem) -> float:
+    return transformed_elements(problem, _transform_of(T, problem))
+
+
 def _register(T: int) -> None:
     def bind(setup: Setup) -> Run:
         return domain.TransformRun(setup, _transform_of(T, setup.problem))
@@ -87,6 +91,7 @@ def _register(T: int) -> None:
         packing=functools.partial(_packing, T),
         scratch=functools.partial(_scratch, T),
         amounts=functools.partial(_amounts, T),
+        packing_elements=functools.partial(_packing_elements, T),
     )(bind)
 
 

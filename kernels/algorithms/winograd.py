@@ -39,7 +39,7 @@ from kernels.algorithms.cook_toom import shortened, transform_matrices
 from kernels.algorithms.transform import domain
 from kernels.algorithms.transform.codelets.phased import PhasedCodelet
 from kernels.algorithms.transform.costs import transform_amounts
-from kernels.algorithms.transform.weights import transform_packing
+from kernels.algorithms.transform.weights import transform_packing, transformed_elements
 from kernels.costs.amounts import Amounts
 from kernels.machine.matrix_codelet import identity, matrix_codelet
 from kernels.problem import Conv2dProblem
@@ -155,6 +155,9 @@ def _register(
     def amounts(problem: Conv2dProblem, threads: int) -> Amounts:
         return transform_amounts(problem, transform(problem), threads)
 
+    def packing_elements(problem: Conv2dProblem) -> float:
+        return transformed_elements(problem, transform(problem))
+
     def bind(setup: Setup) -> Run:
         return domain.TransformRun(setup, transform(setup.problem))
 
@@ -167,6 +170,7 @@ def _register(
         packing=packing,
         scratch=scratch,
         amounts=amounts,
+        packing_elements=packing_elements,
     )(bind)
 
 

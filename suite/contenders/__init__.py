@@ -70,7 +70,7 @@ def _named(name: str, everybody: Iterable[Contender], fault: str) -> Contender:
 def select_contenders(
     names: Iterable[str], among: Sequence[Contender] | None = None, fault: str = _UNKNOWN
 ) -> tuple[Contender, ...]:
-    """Contenders by name, where ``all``, ``ours`` and ``peers`` stand for several; nobody twice.
+    """Contenders by name; ``all``, ``ours`` and ``peers`` stand for several, but for those `apart`; nobody twice.
 
     Parameters
     ----------
@@ -89,7 +89,9 @@ def select_contenders(
     found: dict[str, Contender] = {}
     for name in names:
         if name in ("all", "ours", "peers"):
-            group = [each for each in everybody if name == "all" or each.is_peer == (name == "peers")]
+            group = [
+                each for each in everybody if not each.apart and (name == "all" or each.is_peer == (name == "peers"))
+            ]
         else:
             group = [_named(name, everybody, fault)]
         found.update((each.name, each) for each in group)

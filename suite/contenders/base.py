@@ -59,6 +59,8 @@ class Contender(Protocol[_Problem, _Arrays]):
         Whose code it is.
     is_peer : bool
         Whether it is somebody else's.
+    apart : bool
+        Whether a call does more than the others' calls: it then takes part only if it is named.
     """
 
     @property
@@ -69,6 +71,8 @@ class Contender(Protocol[_Problem, _Arrays]):
     def library(self) -> str: ...
     @property
     def is_peer(self) -> bool: ...
+    @property
+    def apart(self) -> bool: ...
 
     def version(self) -> str | None:
         """The library's version, found without importing it; ``None`` where it is not installed."""
@@ -97,6 +101,7 @@ class Own:
 
     library = "convmark"
     is_peer = False
+    apart = False
 
     def version(self) -> str | None:
         """The installed version; ``"source"`` where the sources are used without installing them."""
@@ -130,6 +135,7 @@ class Library:
 
     family = "peer"
     is_peer = True
+    apart = False
 
     def version(self) -> str | None:
         """See `Contender`."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels import Conv2dProblem, algorithms, get_algorithm, plan
+from kernels import Conv2dProblem, algorithms, conv2d, get_algorithm, plan
 from suite.contenders.base import Contender, Own, Prepared
 from suite.inputs import Inputs
 from suite.verify import Standard
 
-__all__ = ["Ours", "contenders"]
+__all__ = ["OneCall", "Ours", "contenders"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,35 @@ class Ours(Own):
         return Standard.of(get_algorithm(chosen or self.name))
 
 
+@dataclass(frozen=True)
+class OneCall(Own):
+    """`kernels.conv2d`, as a user calls it who prepares nothing: each call checks, chooses and packs."""
+
+    family = "one_call"
+    apart = True
+
+    def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
+        """What the function cannot say: padding that is not the same on both sides."""
+        if (problem.pb, problem.pr) != (problem.ph, problem.pw):
+            return "the padding is not the same on both sides, expected one number for each axis"
+        return None
+
+    def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
+        """Nothing; the result is poisoned."""
+        p, dst = problem, np.full(problem.output_shape, np.nan, problem.dtype)
+        numbers = (p.sh, p.sw), (p.ph, p.pw), (p.dh, p.dw), p.g
+
+        def call() -> np.ndarray:
+            return conv2d(inputs.src, inputs.wei, inputs.bia, *numbers, threads=threads, out=dst)
+
+        return Prepared(call, lambda result: result)
+
+    def standard(self, problem: Conv2dProblem, chosen: str) -> Standard:
+        """That of the algorithm that promises least of those that may be chosen."""
+        able = (each for each in algorithms() if each.unsupported(problem) is None)
+        return Standard.of(max(able, key=lambda each: each.error_factor))
+
+
 def contenders() -> tuple[Contender, ...]:
-    """Every algorithm of the registry, and ``"auto"``."""
-    return *(Ours(each.name) for each in algorithms()), Ours("auto")
+    """Every algorithm of the registry, ``"auto"``, and the plain function."""
+    return *(Ours(each.name) for each in algorithms()), Ours("auto"), OneCall("one_call")

@@ -4,6 +4,7 @@ versions:
   torch_nchw           eager, NCHW: oneDNN brings input and weights into its own layout in every call
   torch_channels_last  eager, input and weights in channels_last, as they are inside a network
                        that was converted once
+  torch_one_call       as torch_nchw, beside `one_call`: nothing is prepared; takes part if it is named
   torch_prepacked      channels_last with the weights in oneDNN's own layout, packed once for
                        this shape; what freezing a compiled network does
 
@@ -29,6 +30,7 @@ __all__ = ["CONTENDERS"]
 class _Torch(Peer):
     channels_last: bool = False
     prepacked: bool = False
+    apart: bool = False
 
     def load(self, threads: int) -> None:
         import torch
@@ -87,6 +89,7 @@ _BOTH = ("float32", "float64")
 
 CONTENDERS = (
     _Torch("torch_nchw", *_WHO, _BOTH),
+    _Torch("torch_one_call", *_WHO, _BOTH, apart=True),
     _Torch("torch_channels_last", *_WHO, _BOTH, channels_last=True),
     _Torch("torch_prepacked", *_WHO, channels_last=True, prepacked=True),
 )

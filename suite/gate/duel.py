@@ -79,7 +79,7 @@ class _SideContender:
     name: str
     promise: Standard
 
-    family, library, is_peer = "", "convmark", False
+    family, library, is_peer, apart = "", "convmark", False, False
 
     def version(self) -> str | None:
         return ""

@@ -19,7 +19,7 @@ from numba import types
 
 from kernels.algorithms.transform.geometry import Sizes, points_of
 from kernels.algorithms.transform.tiling import Transform, sizes_of
-from kernels.machine.cpu import vector_bytes
+from kernels.machine.cpu import cache_bytes, vector_bytes
 from kernels.machine.ir import data_pointer, index_value, load_vector, scalar_type, store_vector
 from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
 from kernels.machine.packing import Biases, Points, TransformedPanels, points_of_weights
@@ -30,7 +30,7 @@ from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packing
 
-__all__ = ["transform_packing"]
+__all__ = ["transform_packing", "transformed_elements"]
 
 #: Rows of points, real and imaginary ones in turn, that are computed together, and points of a column.
 _ROWS, _COLUMN = 6, 4
@@ -156,6 +156,18 @@ def transform_packing(p: Conv2dProblem, t: Transform, threads: int) -> Packing:
     panels = TransformedPanels(p.weight_shape, p.dtype, p.g, z.CHANNELS, threads, _points(p, t, z))
     biases = Biases(p.oc, p.dtype, p.g, z.CHANNELS)
     return Packing((panels.packed, biases.packed), panels, biases)
+
+
+def transformed_elements(p: Conv2dProblem, t: Transform) -> float:
+    """Elements of U, as often as each takes the time of one that is copied: 1.5 to 2.2 times by Winograd's matrices.
+
+    An element by Fourier's tables takes as much again for each row of taps.
+    """
+    z, _ = sizes_of(p, t, 1)
+    elements = z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR
+    if t.weights is not None:
+        return elements * (1.5 if elements * p.itemsize < cache_bytes(2) * 4 else 2.2)
+    return elements * (2.2 + 0.3 * p.kh)
 
 
 @functools.lru_cache(maxsize=256)

@@ -22,6 +22,7 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (201
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -144,6 +145,7 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
     packing=_packing,
     scratch=_scratch,
     amounts=_amounts,
+    packing_elements=lambda p: 3.0 * math.prod(p.weight_shape) * row_filter(p.sh).weights.outputs / 3,
 )
 def grouped_winograd(setup: Setup) -> Run:
     """Minimal filtering over rows: half the multiplications of direct, for few channels a group."""

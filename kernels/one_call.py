@@ -1,0 +1,139 @@
+"""Plans that single calls of `conv2d` share: found by shapes and arguments, never by an array.
+
+A call packs the weights that it is given. What does not depend on them is kept from call to call, shape by shape: the
+problem, the choice of an algorithm by the time of a whole call, and plans that are not in use, with the memory that
+weights are packed to and scratch. A plan serves one call at a time: calls that overlap, from several Python threads,
+have a plan each, of which those that are idle later count among the others.
+
+The least recently used shapes go once there are too many of them, or their idle plans take too much memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+
+import numpy as np
+
+from kernels.plan import Plan
+from kernels.problem import Conv2dProblem
+from kernels.select import Choice, choose_threads, named
+
+__all__ = ["OneCalls", "Shape"]
+
+
+class Shape:
+    """What is known of calls of one shape.
+
+    Attributes
+    ----------
+    problem : Conv2dProblem or None
+        None if the result is empty.
+    output_shape : tuple of int
+    idle : list of Plan
+        Plans that no call uses.
+    """
+
+    __slots__ = ("_choice", "_threads", "idle", "output_shape", "problem")
+
+    def __init__(
+        self,
+        problem: Conv2dProblem | None,
+        output_shape: tuple[int, ...],
+        algorithm: str,
+        threads: int,
+        max_error: float | None,
+        max_workspace: int | None,
+    ) -> None:
+        self.problem, self.output_shape = problem, output_shape
+        self.idle: list[Plan] = []
+        if problem is None:
+            return
+        self._choice: Choice
+        if algorithm == "auto":
+            self._choice, self._threads = choose_threads(
+                problem, threads, max_error=max_error, max_workspace=max_workspace, packing=True
+            )
+        else:
+            self._choice, self._threads = named(algorithm, problem, threads, max_error, max_workspace), threads
+
+    def plan(self, weight: np.ndarray, bias: np.ndarray | None) -> Plan:
+        """A new plan."""
+        assert self.problem is not None
+        return Plan(self.problem, self._choice, weight, bias, self._threads)
+
+
+class OneCalls:
+    """Shapes by key, of which the least recently used go.
+
+    Parameters
+    ----------
+    most_shapes : int
+    most_bytes : int
+        What idle plans of all shapes take together at most.
+
+    Attributes
+    ----------
+    nbytes : int
+        What they take.
+    """
+
+    def __init__(self, most_shapes: int, most_bytes: int) -> None:
+        self._most_shapes, self._most_bytes = most_shapes, most_bytes
+        self.clear()
+        # A fork while another thread holds the lock would leave it locked in the child.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.clear)
+
+    def clear(self) -> None:
+        """Forget all shapes."""
+        self._lock = Lock()
+        self._shapes: OrderedDict[Hashable, Shape] = OrderedDict()
+        self.nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def find(self, key: Hashable, make: Callable[[], Shape]) -> Shape:
+        """The shape under ``key``; made if there is none."""
+        with self._lock:
+            found = self._shapes.get(key)
+            if found is not None:
+                self._shapes.move_to_end(key)
+                return found
+        made = make()
+        with self._lock:
+            found = self._shapes.setdefault(key, made)
+            while len(self._shapes) > self._most_shapes:
+                self._drop()
+        return found
+
+    def take(self, shape: Shape, weight: np.ndarray, bias: np.ndarray | None) -> Plan:
+        """A plan of these weights that no other call uses."""
+        bound = None
+        with self._lock:
+            if shape.idle:
+                bound = shape.idle.pop()
+                self.nbytes -= bound.nbytes
+        if bound is None:
+            return shape.plan(weight, bias)
+        bound.repack(weight, bias)
+        return bound
+
+    def give(self, key: Hashable, shape: Shape, bound: Plan) -> None:
+        """Take back a plan, unless its shape went meanwhile; what was used longest ago goes for it."""
+        with self._lock:
+            if self._shapes.get(key) is not shape:
+                return
+            shape.idle.append(bound)
+            self.nbytes += bound.nbytes
+            while self.nbytes > self._most_bytes:
+                self._drop()
+
+    def _drop(self) -> None:
+        _, oldest = self._shapes.popitem(last=False)
+        self.nbytes -= sum(each.nbytes for each in oldest.idle)
+        # Nobody finds what is given back to it.
+        oldest.idle = []
