@@ -97,6 +97,9 @@ def read_padding_mode(value: Any) -> str:
 
 def _whole(name: str, value: Any, item: Any, *, bools: bool, arrays: bool = True) -> int:
     """``item`` as an int; ``value`` is the argument that it stands in, for the sentence."""
+    # What it nearly always is: small convolutions take no longer than the questions below.
+    if type(item) is int and _LEAST <= item <= _MOST:
+        return item
     refused = isinstance(item, np.bool_) or (isinstance(item, bool) and not bools)
     if isinstance(item, np.ndarray):
         # An array of one number is its number; where a sequence could stand torch takes none.

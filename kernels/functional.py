@@ -128,14 +128,16 @@ def conv2d(
         _, problem, shape = padded_and_described(src, wei, bia, steps, sides, taps, count, "zeros")
         return Shape(problem, shape, algorithm, most, max_error, max_workspace)
 
-    known = _CALLS.find(key, described)
-    if out is not None:
-        check_out(out, known.output_shape, src.dtype, {"input": whole, "weight": wei, "bias": bia})
-    into = np.empty(known.output_shape, src.dtype) if out is None else out
-    if known.problem is not None:
-        bound = _CALLS.take(known, wei, bia)
-        bound.run(np.ascontiguousarray(src), into, into)
-        _CALLS.give(key, known, bound)
+    known, bound = _CALLS.take(key, described, wei, bia)
+    try:
+        if out is not None:
+            check_out(out, known.output_shape, src.dtype, {"input": whole, "weight": wei, "bias": bia})
+        into = np.empty(known.output_shape, src.dtype) if out is None else out
+        if bound is not None:
+            bound.run(np.ascontiguousarray(src), into, into)
+    finally:
+        if bound is not None:
+            _CALLS.give(key, known, bound)
     return into
 
 

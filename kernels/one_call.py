@@ -96,31 +96,31 @@ class OneCalls:
     def __len__(self) -> int:
         return len(self._shapes)
 
-    def find(self, key: Hashable, make: Callable[[], Shape]) -> Shape:
-        """The shape under ``key``; made if there is none."""
-        with self._lock:
-            found = self._shapes.get(key)
-            if found is not None:
-                self._shapes.move_to_end(key)
-                return found
-        made = make()
-        with self._lock:
-            found = self._shapes.setdefault(key, made)
-            while len(self._shapes) > self._most_shapes:
-                self._drop()
-        return found
+    def take(
+        self, key: Hashable, make: Callable[[], Shape], weight: np.ndarray, bias: np.ndarray | None
+    ) -> tuple[Shape, Plan | None]:
+        """The shape under ``key``, made if there is none, and a plan of these weights that no other call uses.
 
-    def take(self, shape: Shape, weight: np.ndarray, bias: np.ndarray | None) -> Plan:
-        """A plan of these weights that no other call uses."""
+        There is no plan if the result is empty.
+        """
         bound = None
         with self._lock:
-            if shape.idle:
-                bound = shape.idle.pop()
-                self.nbytes -= bound.nbytes
-        if bound is None:
-            return shape.plan(weight, bias)
-        bound.repack(weight, bias)
-        return bound
+            shape = self._shapes.get(key)
+            if shape is not None:
+                self._shapes.move_to_end(key)
+                if shape.idle:
+                    bound = shape.idle.pop()
+                    self.nbytes -= bound.nbytes
+        if bound is not None:
+            bound.repack(weight, bias)
+            return shape, bound  # type: ignore[return-value]
+        if shape is None:
+            made = make()
+            with self._lock:
+                shape = self._shapes.setdefault(key, made)
+                while len(self._shapes) > self._most_shapes:
+                    self._drop()
+        return shape, None if shape.problem is None else shape.plan(weight, bias)
 
     def give(self, key: Hashable, shape: Shape, bound: Plan) -> None:
         """Take back a plan, unless its shape went meanwhile; what was used longest ago goes for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 import kernels
-from kernels import Algorithm, Conv2dProblem, algorithms, choose, conv2d, conv2d_reference, functional
+from kernels import Algorithm, Conv2dProblem, Plan, algorithms, choose, conv2d, conv2d_reference
+from kernels.functional import _CALLS
 from kernels.one_call import OneCalls, Shape
 
 _TEXTS = ("mb2ic5ih9oc7kh3ph1b1", "g4ic4ih9oc4kh3ph1b1", "ic5ih9oc7kh5ph2b1", "ic5ih9oc7kh1kw7pw3ph0b1")
@@ -42,7 +44,7 @@ def test_each_call_is_of_its_own_weights(algorithm: Algorithm) -> None:
         # Without a bias it is a shape of its own, and not the last call's bias.
         plain = _called(p, src, wei, None, algorithm.name)
         np.testing.assert_allclose(plain, expected - bia.reshape(1, -1, 1, 1), rtol=0, atol=1e-3)
-    assert len(functional._CALLS) == 2
+    assert len(_CALLS) == 2
 
 
 def test_a_second_call_makes_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +52,7 @@ def test_a_second_call_makes_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     src, wei, bia = _drawn(p, 0)
     first = _called(p, src, wei, bia, "auto")
     monkeypatch.setattr(Shape, "plan", None)
-    monkeypatch.setattr(functional, "padded_and_described", None)
+    monkeypatch.setattr("kernels.functional.padded_and_described", None)
     np.testing.assert_array_equal(_called(p, src, wei, bia, "auto"), first)
     strided = np.asfortranarray(src), np.asfortranarray(wei)
     np.testing.assert_array_equal(_called(p, *strided, bia, "auto"), first)
@@ -69,7 +71,7 @@ def test_padding_of_other_modes_is_kept_too(mode: str) -> None:
         )
         expected = conv2d(padded, wei, threads=1)
         np.testing.assert_array_equal(conv2d(src, wei, padding=(1, 2), padding_mode=mode, threads=1), expected)
-    assert len(functional._CALLS) == 1
+    assert len(_CALLS) == 1
 
 
 def test_calls_that_overlap_have_plans_of_their_own() -> None:
@@ -90,16 +92,21 @@ def test_calls_that_overlap_have_plans_of_their_own() -> None:
     for each in started:
         each.join()
     assert wrong == []
-    (shape,) = functional._CALLS._shapes.values()
-    assert 1 <= len(shape.idle) <= 4 and functional._CALLS.nbytes == sum(each.nbytes for each in shape.idle)
+    (shape,) = _CALLS._shapes.values()
+    assert 1 <= len(shape.idle) <= 4 and _CALLS.nbytes == sum(each.nbytes for each in shape.idle)
+
+
+def _taken(calls: OneCalls, key: object, p: Conv2dProblem) -> tuple[Shape, Plan]:
+    make = functools.partial(Shape, p, p.output_shape, "direct_naive", 1, None, None)
+    shape, bound = calls.take(key, make, np.ones(p.weight_shape, "f4"), None)
+    assert bound is not None
+    return shape, bound
 
 
 def _kept(calls: OneCalls, sizes: range) -> None:
     for ih in sizes:
         p = Conv2dProblem.parse(f"ic2ih{ih}oc2kh1")
-        shape = calls.find(ih, lambda p=p: Shape(p, p.output_shape, "direct_naive", 1, None, None))  # type: ignore[misc]
-        wei = np.ones(p.weight_shape, "f4")
-        calls.give(ih, shape, calls.take(shape, wei, None))
+        calls.give(ih, *_taken(calls, ih, p))
 
 
 def test_shapes_are_bounded_in_number_and_bytes() -> None:
@@ -118,9 +125,7 @@ def test_shapes_are_bounded_in_number_and_bytes() -> None:
 
 def test_a_plan_whose_shape_went_meanwhile_is_not_kept() -> None:
     calls = OneCalls(1, 2**20)
-    p = Conv2dProblem.parse("ic2ih3oc2kh1")
-    shape = calls.find("a", lambda: Shape(p, p.output_shape, "direct_naive", 1, None, None))
-    bound = calls.take(shape, np.ones(p.weight_shape, "f4"), None)
+    shape, bound = _taken(calls, "a", Conv2dProblem.parse("ic2ih3oc2kh1"))
     _kept(calls, range(4, 5))
     before = calls.nbytes
     calls.give("a", shape, bound)
@@ -143,6 +148,6 @@ def test_the_caches_are_emptied() -> None:
     p = Conv2dProblem.parse(_TEXTS[0])
     src, wei, bia = _drawn(p, 0)
     _called(p, src, wei, bia, "auto")
-    assert len(functional._CALLS) == 1 and functional._CALLS.nbytes > 0
+    assert len(_CALLS) == 1 and _CALLS.nbytes > 0
     kernels.clear_caches()
-    assert len(functional._CALLS) == 0 and functional._CALLS.nbytes == 0
+    assert len(_CALLS) == 0 and _CALLS.nbytes == 0
