@@ -62,7 +62,7 @@ class Shape:
     def plan(self, weight: np.ndarray, bias: np.ndarray | None) -> Plan:
         """A new plan."""
         assert self.problem is not None
-        return Plan(self.problem, self._choice, weight, bias, self._threads)
+        return Plan(self.problem, self._choice, weight, bias, self._threads, repackable=True)
 
 
 class OneCalls:

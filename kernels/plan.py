@@ -59,6 +59,8 @@ class Plan:
         bias: np.ndarray | None,
         threads: int,
         epilogue: Epilogue = NO_EPILOGUE,
+        *,
+        repackable: bool = False,
     ) -> None:
         algorithm = choice.algorithm
         self.problem, self.choice = problem, choice
@@ -72,8 +74,10 @@ class Plan:
         self._zeros = np.zeros(problem.oc, problem.dtype)
         bia = self._zeros if bias is None else _checked("bias", bias, (problem.oc,), problem.dtype)
         start = time.perf_counter()
-        self._packing = algorithm.packing(problem, threads)
-        packed = self._packing(wei, bia)
+        packing = algorithm.packing(problem, threads)
+        packed = packing(wei, bia)
+        # It holds scratch of its own, and weights are packed once, but for single calls.
+        self._packing = packing if repackable else None
         self.prepare_s = time.perf_counter() - start
         shapes = algorithm.scratch(problem, threads)
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
@@ -127,7 +131,8 @@ class Plan:
                 self._run(src, dst, residual)
 
     def repack(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
-        """Take other weights and biases, of the same shapes; nobody else may be using the plan."""
+        """Take other weights and biases, of the same shapes; the plan is ``repackable``, and in no other use."""
+        assert self._packing is not None
         self._packing(np.ascontiguousarray(weight), self._zeros if bias is None else np.ascontiguousarray(bias))
 
     def _checked_residual(self, residual: np.ndarray | None, out: np.ndarray) -> np.ndarray:

@@ -48,18 +48,23 @@ class OneCall(Own):
     apart = True
 
     def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
-        """What the function cannot say: padding that is not the same on both sides."""
-        if (problem.pb, problem.pr) != (problem.ph, problem.pw):
-            return "the padding is not the same on both sides, expected one number for each axis"
+        """Nothing: "auto" takes everything."""
         return None
 
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
-        """Nothing; the result is poisoned."""
+        """Nothing; the result is poisoned. Padding that is not the same on both sides is a copy in each call."""
         p, dst = problem, np.full(problem.output_shape, np.nan, problem.dtype)
-        numbers = (p.sh, p.sw), (p.ph, p.pw), (p.dh, p.dw), p.g
+        is_even = (p.pb, p.pr) == (p.ph, p.pw)
+        numbers = (p.sh, p.sw), (p.ph, p.pw) if is_even else 0, (p.dh, p.dw), p.g
+
+        def padded() -> np.ndarray:
+            whole = np.zeros((p.mb, p.ic, *p.padded_shape), p.dtype)
+            whole[:, :, p.ph : p.ph + p.ih, p.pw : p.pw + p.iw] = inputs.src
+            return whole
 
         def call() -> np.ndarray:
-            return conv2d(inputs.src, inputs.wei, inputs.bia, *numbers, threads=threads, out=dst)
+            src = inputs.src if is_even else padded()
+            return conv2d(src, inputs.wei, inputs.bia, *numbers, threads=threads, out=dst)
 
         return Prepared(call, lambda result: result)
 
