@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -108,7 +109,8 @@ class Algorithm:
     unsupported : callable
         ``unsupported(problem) -> str | None``: why the problem is refused.
     packing : callable
-        ``packing(problem, threads) -> Packing``: arrays for packed weights, and what packs into them.
+        ``packing(problem, threads) -> Packing``: arrays for packed weights, and what packs into them; copies of
+        weights and biases by default.
     scratch : callable
         ``scratch(problem, threads) -> Scratch``: the arrays that ``run`` writes to beside ``dst``.
     amounts : callable
@@ -158,6 +160,12 @@ def _supports_everything(problem: Conv2dProblem) -> str | None:
     return None
 
 
+def _copies(problem: Conv2dProblem, threads: int) -> Packing:
+    # What the user writes to the arrays later is none of a plan's.
+    wei, bia = np.empty(problem.weight_shape, problem.dtype), np.empty(problem.oc, problem.dtype)
+    return Packing((wei, bia), functools.partial(np.copyto, wei), functools.partial(np.copyto, bia))
+
+
 def _no_scratch(problem: Conv2dProblem, threads: int) -> Scratch:
     return {}
 
@@ -167,7 +175,7 @@ def algorithm(
     *,
     family: str,
     error_factor: float,
-    packing: Callable[[Conv2dProblem, int], Packing],
+    packing: Callable[[Conv2dProblem, int], Packing] = _copies,
     exact_on_integers: bool = False,
     unsupported: Callable[[Conv2dProblem], str | None] = _supports_everything,
     scratch: Callable[[Conv2dProblem, int], Scratch] = _no_scratch,

@@ -17,11 +17,10 @@ from kernels.costs.amounts import Amounts, ceil_div, lines_of_layer, longest_sha
 from kernels.epilogue import Epilogue
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import Elements, call, macrokernel, microkernel
-from kernels.machine.packing import Biases, Panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.static import number
 from kernels.problem import Conv2dProblem
-from kernels.registry import Packing, Run, Setup, algorithm
+from kernels.registry import Run, Setup, algorithm
 
 
 class PlaneSpec(NamedTuple):
@@ -106,18 +105,11 @@ def naive_amounts(p: Conv2dProblem, threads: int) -> Amounts:
     return Amounts("seven loops", counts, longest_share(p.mb * p.oc, threads))
 
 
-def _packing(p: Conv2dProblem, threads: int) -> Packing:
-    # Copies: what the user writes to the arrays later is none of the plan's.
-    panels, biases = Panels(p.weight_shape, p.dtype, p.g, 1, threads), Biases(p.oc, p.dtype, p.g, 1)
-    return Packing((panels.packed, biases.packed), panels, biases)
-
-
 @algorithm(
     "direct_naive",
     family="direct",
     error_factor=8.0,
     exact_on_integers=True,
-    packing=_packing,
     amounts=naive_amounts,
 )
 def direct_naive(setup: Setup) -> Run:

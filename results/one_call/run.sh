@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# `conv2d(x, w)` beside PyTorch's, weights packed in every call: all layers of all networks and the basics, on one thread
+# and two. Writes report.md, rows.csv and machine.json beside this file. Arguments are those of `convmark run`.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+convmark=${CONVMARK:-$root/.venv/bin/convmark}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export CONVMARK_TUNED=off
+
+"$convmark" run --all --network basics --contender one_call --contender torch_one_call --reference torch_one_call \
+    --threads 1,2 --slower 0 --seconds 0.1 --results "$scratch" "$@"
+cp "$scratch"/runs/*/{report.md,rows.csv,machine.json} "$here"
