@@ -79,7 +79,7 @@ _FULL = 304
 #: many draws in vain more.
 _COMPILES, _PATIENCE = 48, 300
 #: Problems of a sample, and of how many that were drawn one is looked at.
-_SAMPLE, _SPREAD = 24, 5
+_SAMPLE, _SPREAD = 16, 5
 #: What a sample compiles for, by number of threads: what other tests compile anyway.
 _COMPILED: Mapping[int, tuple[str, ...]] = {
     1: EDGES,

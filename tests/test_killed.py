@@ -53,7 +53,7 @@ def _takes(folder: Path) -> bytes:
 def test_a_killed_run_leaves_no_worker_and_goes_on_where_it_was(tmp_path: Path) -> None:
     problems = [word for text in _TEXTS for word in ("-p", text)]
     contenders = [word for name in _NAMES for word in ("-c", name)]
-    process = _start(tmp_path, *problems, *contenders, "--seconds", "0.3", "--processes", str(_PROCESSES))
+    process = _start(tmp_path, *problems, *contenders, "--seconds", "0.1", "--processes", str(_PROCESSES))
     try:
         end = time.monotonic() + 120
         while not _takes(tmp_path).count(b"\n"):
