@@ -45,8 +45,7 @@ class Memory(NamedTuple):
 def memory_of(problem: Conv2dProblem, algorithm: str, threads: int | None = None) -> Memory:
     """What a plan of ``problem`` takes, without making one.
 
-    Packed weights are measured, by packing zeros: that takes as long as packing does, and as much
-    memory meanwhile.
+    Arrays for packed weights are made, which nothing is written to.
 
     Parameters
     ----------
@@ -84,7 +83,5 @@ def memory_of(problem: Conv2dProblem, algorithm: str, threads: int | None = None
 
 @functools.lru_cache(maxsize=1024)
 def _packed_bytes(problem: Conv2dProblem, algorithm: str) -> int:
-    wei = np.zeros(problem.weight_shape, problem.dtype)
-    packed = get_algorithm(algorithm).prepare(problem, wei, np.zeros(problem.oc, problem.dtype))
-    arrays = [each for each in packed if isinstance(each, np.ndarray)]
-    return sum(each.nbytes for each in arrays if not np.may_share_memory(each, wei))
+    packed = get_algorithm(algorithm).packing(problem, 1).packed
+    return sum(each.nbytes for each in packed if isinstance(each, np.ndarray))

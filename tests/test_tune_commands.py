@@ -238,8 +238,8 @@ def test_the_memory_of_a_plan_is_what_it_holds() -> None:
         held = sum(each.nbytes for each in bound.setup.packed if isinstance(each, np.ndarray))
         assert (memory.packed_bytes, memory.workspace_bytes) == (held, bound.workspace_bytes)
         assert memory[:3] == (4 * 2 * 3 * 81, 4 * 2 * 20 * 81, 4 * (20 * 27 + 20))
-    # A copy of the weights as they are.
-    assert memory_of(problem, "direct_naive", 1).packed_bytes == weights.nbytes
+    # Copies of the weights and the bias as they are.
+    assert memory_of(problem, "direct_naive", 1).packed_bytes == weights.nbytes + 4 * 20
 
 
 def test_memory_adds_up_layers_as_often_as_they_occur(command: Convmark) -> None:
