@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba.core import cpu, imputils, target_extension, typed_passes, types, typing, untyped_passes
+from numba.core import codegen, cpu, imputils, target_extension, typed_passes, types, typing, untyped_passes
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher, CPUTarget
@@ -43,6 +43,20 @@ for _function, _order in ((min, "<"), (max, ">")):
     _CODE.lower(_function, types.intp, types.intp)(_choose)
 
 
+class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
+    """Code that is optimised once, as a whole: see `kernels.machine.compile`."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+
+class _Codegen(codegen.JITCPUCodegen):  # type: ignore[misc]
+    _library_class = _Library
+
+
 class _Typing(typing.BaseContext):  # type: ignore[misc]
     def load_additional_registries(self) -> None:
         from numba.core.typing import mathdecl
@@ -52,6 +66,10 @@ class _Typing(typing.BaseContext):  # type: ignore[misc]
 
 
 class _Target(cpu.CPUContext):  # type: ignore[misc]
+    def init(self) -> None:
+        super().init()
+        self._internal_codegen = _Codegen("convmark")
+
     def load_additional_registries(self) -> None:
         from numba.core import optional  # noqa: F401
         from numba.cpython import builtins, iterators, mathimpl, numbers, rangeobj, tupleobj  # noqa: F401
