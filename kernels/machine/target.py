@@ -7,6 +7,7 @@ of its own, which are of Numba's classes and share nothing with those of the use
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -23,19 +24,35 @@ __all__ = ["PIECES", "Passes", "inner"]
 _NAME = "convmark"
 
 
-#: Numba's own ``min`` and ``max`` are compiled by its whole pipeline for each pair of types.
+#: What pieces mostly do: arithmetic of words. Numba weighs some twenty signatures each time, and its own ``min`` and
+#: ``max`` are compiled by its whole pipeline for each pair of types.
 _TYPES, _CODE = templates.Registry(), imputils.Registry(_NAME)
+_ARITHMETIC = ("add", "sub", "mul", "floordiv", "mod", "iadd", "isub", "imul")
+_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
-class _Choice(templates.AbstractTemplate):  # type: ignore[misc]
+def _are_words(args: tuple[types.Type, ...]) -> bool:
+    return len(args) == 2 and all(isinstance(each, types.Integer) and each.signed for each in args)  # type: ignore[attr-defined]
+
+
+class _Word(templates.AbstractTemplate):  # type: ignore[misc]
     def generic(self, args: Any, kws: Any) -> Any:
-        if len(args) == 2 and all(isinstance(each, types.Integer) for each in args):
-            return templates.signature(types.intp, types.intp, types.intp)
-        return None
+        return templates.signature(types.intp, types.intp, types.intp) if _are_words(args) else None
 
+
+class _Truth(templates.AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        return templates.signature(types.boolean, types.intp, types.intp) if _are_words(args) else None
+
+
+for _functions, _template in (
+    ((min, max, *(getattr(operator, name) for name in _ARITHMETIC)), _Word),
+    (tuple(getattr(operator, name) for name in _COMPARISONS), _Truth),
+):
+    for _function in _functions:
+        _TYPES.register_global(_function)(type(_function.__name__, (_template,), {"key": _function}))
 
 for _function, _order in ((min, "<"), (max, ">")):
-    _TYPES.register_global(_function)(type(_function.__name__, (_Choice,), {"key": _function}))
 
     def _choose(context: Any, builder: Any, sig: Any, args: Any, order: str = _order) -> Any:
         return builder.select(builder.icmp_signed(order, *args), *args)

@@ -62,7 +62,7 @@ for text in sys.stdin.read().split():
     for each in kernels.algorithms():
         if each.unsupported(p):
             continue
-        packed = each.prepare(p, weight, bias, threads)
+        packed = each.prepare(p, weight, bias)
         for threads in (1, 2):
             before = kernels.compile_counts().seconds
             scratch = {name: np.empty(shape, p.dtype) for name, shape in each.scratch(p, threads).items()}
