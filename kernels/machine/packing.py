@@ -5,13 +5,13 @@ and taps; in a panel those of neighbouring output channels are neighbours. So a 
 vector's length are loaded, transposed in registers and stored a vector at a time, each vector to its place. Panels stay
 in L2 while they are written, and source and panels cross memory once.
 
-Panels of a transform are packed into scratch of a thread, and from there transformed: see `TransformedPanels`.
+Weights of a transform are gathered by elements, transformed in registers, and stored so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,17 +19,25 @@ from llvmlite import ir
 from numba import types
 
 from kernels.machine.cpu import lanes_of, vector_bytes
-from kernels.machine.ir import data_pointer, index_value, load_vector, scalar_type, store_vector
+from kernels.machine.ir import data_pointer, index_value, scalar_type, store_vector
 from kernels.machine.matrix_codelet import MatrixCodelet
-from kernels.machine.microkernel import Doubles, Elements, Microkernel, Offsets, call, macrokernel, microkernel
-from kernels.machine.parallel import Launch, address_of, share_of
+from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
+from kernels.machine.parallel import Launch
 from kernels.machine.ranges import over_ranges
-from kernels.machine.register_tile import tile_transposed
+from kernels.machine.register_tile import TileType, tile_transposed
 from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_scatter, tile_store
 from kernels.machine.tile_shape import TileShape
 
-__all__ = ["Biases", "Panels", "Points", "TransformedPanels", "in_channel_blocks", "points_of_weights"]
+__all__ = [
+    "Biases",
+    "Panels",
+    "TransformedPanels",
+    "in_channel_blocks",
+    "lanes_of_points",
+    "matrix_panels",
+    "tile_gathered",
+]
 
 
 class PanelsSpec(NamedTuple):
@@ -45,7 +53,10 @@ _PLACES = 7
 
 
 @microkernel
-def panels(spec, src: Elements, dst: Elements, extents: Offsets, begin: int, end: int) -> None:
+def panels(
+    spec, src: Elements, dst: Elements, extents: Offsets, scratch: Elements, tables: Doubles, local: Doubles,
+    begin: int, end: int,
+) -> None:  # fmt: skip
     """Panels ``begin`` to ``end``: element k of output channel r goes to ``places[k] + r`` of its panel.
 
     Channels and elements past the last one are zeros and not read; zeros are written for channels up to NR.
@@ -170,174 +181,195 @@ class PointsSpec(NamedTuple):
 
 
 @intrinsic
-def points_of_taps(
-    typingctx: Any, down: Any, across: Any, lanes: Any, taps: Any, ti: Any, step: Any, u: Any, ui: Any, places: Any,
-    pi: Any,
-) -> Any:  # fmt: skip
-    """``points_of_taps(down, across, lanes, taps, ti, step, u, ui, places, pi)``: of one vector of output channels.
+def tile_gathered(typingctx: Any, shape: Any, a: Any, ai: Any, step: Any, live: Any) -> Any:
+    """``tile_gathered(shape, a, ai, step, live)``: one vector of float64, element n is ``a[ai + n * step]``.
 
-    Tap n is the vector at ``taps[ti + n * step]``; point n goes to ``u[ui + places[pi + n]]``. In between everything
-    is float64: what is left is the rounding of each result.
+    For ``n < live``; others are zero and not read. ``a[ai]`` may be read in any case.
+    """
+    if not isinstance(shape, StaticType):
+        return None
+    tile = TileType(shape.value, types.float64)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = data_pointer(context, builder, a, arguments[1])
+        start, stride, count = (
+            index_value(context, builder, typ, value)
+            for typ, value in zip((ai, step, live), arguments[2:], strict=True)
+        )
+        model = context.get_value_type(tile)
+        return builder.insert_value(
+            ir.Constant(model, ir.Undefined),
+            _gathered(builder, data, _lanes(builder, start, stride, count, shape.value.lanes)),
+            0,
+        )
+
+    return tile(shape, a, ai, step, live), codegen
+
+
+def _lanes(
+    builder: Any, start: ir.Value, step: ir.Value, live: ir.Value, lanes: int
+) -> list[tuple[ir.Value, ir.Value]]:
+    """For each lane its offset, and whether it counts; of those that do not the offset is the first one's."""
+    found = []
+    for lane in range(lanes):
+        inside = builder.icmp_signed("<", live.type(lane), live)
+        offset = builder.select(inside, builder.mul(step, step.type(lane)), step.type(0))
+        found.append((builder.add(start, offset), inside))
+    return found
+
+
+def _gathered(builder: Any, data: ir.Value, lanes: list[tuple[ir.Value, ir.Value]], further: int = 0) -> ir.Value:
+    """A vector of float64 of elements ``further`` behind those of the lanes, and zeros."""
+    zero = ir.Constant(data.type.pointee, 0.0)
+    vector = ir.VectorType(data.type.pointee, len(lanes))
+    value = ir.Constant(vector, ir.Undefined)
+    for lane, (offset, inside) in enumerate(lanes):
+        element = builder.load(builder.gep(data, [builder.add(offset, offset.type(further))]))
+        value = builder.insert_element(value, builder.select(inside, element, zero), ir.IntType(32)(lane))
+    wide = ir.VectorType(ir.DoubleType(), len(lanes))
+    return value if vector == wide else builder.fpext(value, wide)
+
+
+@intrinsic
+def points_of_taps(
+    typingctx: Any, down: Any, across: Any, lanes: Any, taps: Any, ti: Any, step: Any, live: Any, u: Any, ui: Any,
+    places: Any, pi: Any,
+) -> Any:  # fmt: skip
+    """``points_of_taps(down, across, lanes, taps, ti, step, live, u, ui, places, pi)``: of one vector of channels.
+
+    Tap n of channel l is ``taps[ti + l * step + n]`` for ``l < live`` and zero for others, of which ``taps[ti]`` and on
+    may be read; point n goes to ``u[ui + places[pi + n]]``. In between everything is float64: what is left is the
+    rounding of each result.
     """
     if not all(isinstance(each, StaticType) for each in (down, across, lanes)):
         return None
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = ir.VectorType(scalar_type(taps.dtype), lanes.value)
-        wide = ir.VectorType(ir.DoubleType(), lanes.value)
         source, target, table = (
-            data_pointer(context, builder, typ, arguments[i]) for i, typ in ((3, taps), (6, u), (8, places))
+            data_pointer(context, builder, typ, arguments[i]) for i, typ in ((3, taps), (7, u), (9, places))
         )
-        start, stride, to, first = (
-            index_value(context, builder, typ, arguments[i]) for i, typ in ((4, ti), (5, step), (7, ui), (9, pi))
+        start, stride, count, to, first = (
+            index_value(context, builder, typ, arguments[i])
+            for i, typ in ((4, ti), (5, step), (6, live), (8, ui), (10, pi))
         )
-        rows = []
-        for i in range(down.value.inputs):
-            row = []
-            for j in range(across.value.inputs):
-                place = builder.add(start, builder.mul(stride, stride.type(i * across.value.inputs + j)))
-                value = load_vector(builder, source, place, vector)
-                row.append(value if vector == wide else builder.fpext(value, wide))
-            rows.append(across.value.emit(builder, row))
+        offsets = _lanes(builder, start, stride, count, lanes.value)
+        width = across.value.inputs
+        rows = [
+            across.value.emit(builder, [_gathered(builder, source, offsets, i * width + j) for j in range(width)])
+            for i in range(down.value.inputs)
+        ]
         columns = [down.value.emit(builder, list(column)) for column in zip(*rows, strict=True)]
         for n, value in enumerate(value for row in zip(*columns, strict=True) for value in row):
             place = builder.add(to, builder.load(builder.gep(table, [builder.add(first, first.type(n))])))
-            store_vector(builder, value if vector == wide else builder.fptrunc(value, vector), target, place)
+            store_vector(builder, value if value.type == vector else builder.fptrunc(value, vector), target, place)
         return context.get_dummy_value()
 
-    return types.void(down, across, lanes, taps, ti, step, u, ui, places, pi), codegen
+    return types.void(down, across, lanes, taps, ti, step, live, u, ui, places, pi), codegen
 
 
 #: Integers before the tables of places in the extents of `matrix_points`.
-_POINTS = 6
+_POINTS = 9
 
 
 @microkernel
-def matrix_points(spec, taps: Elements, u: Elements, extents: Offsets, tables: Doubles, local: Doubles) -> None:
-    """Points of every input channel of a panel ``[ic][tap][NR]``; ``tables`` and ``local`` are for others.
+def matrix_points(
+    spec, src: Elements, dst: Elements, extents: Offsets, scratch: Elements, tables: Doubles, local: Doubles,
+    begin: int, end: int,
+) -> None:  # fmt: skip
+    """Points of the input channels of panels ``begin`` to ``end``, zeros for channels past the last ones.
 
-    Behind the panel there is scratch, ``[point][input channel of a few][NR]``: in U points are powers of two apart, so
-    that lines of them that are written in part would drive each other from the caches.
+    In scratch, ``[point][input channel of a few][NR]``, points wait until a few channels have theirs: in U they are
+    powers of two apart, so that lines of them that are written in part would drive each other from the caches.
     """
     LANES = number(spec.lanes)
-    channels, NR, TAPS, step, few, POINTS = (
-        extents[0], extents[1], extents[2], extents[3], extents[4], extents[5],
+    OCG, BLOCKS, ICG, channels, NR, TAPS, step, few, POINTS = (
+        extents[0], extents[1], extents[2], extents[3], extents[4], extents[5], extents[6], extents[7], extents[8],
     )  # fmt: skip
-    scratch = channels * TAPS * NR
-    for c0 in range(0, channels, few):
-        count = min(few, channels - c0)
-        for c in range(count):
-            for v in range(0, NR, LANES):
-                points_of_taps(
-                    spec.down, spec.across, spec.lanes, taps, (c0 + c) * TAPS * NR + v, NR, taps, scratch + c * NR + v,
-                    extents, _POINTS,
-                )  # fmt: skip
-        for n in range(POINTS):
-            at, to = scratch + n * few * NR, c0 * step + extents[_POINTS + POINTS + n]
-            for i in range(0, count * NR, LANES):
-                tile_store(tile_load(spec.vector, taps, at + i, 0), u, to + i, 0)
+    for panel in range(begin, end):
+        first = panel % BLOCKS * NR
+        at, to, rows = (
+            (panel // BLOCKS * OCG + first) * ICG * TAPS,
+            panel * channels * POINTS * NR,
+            min(NR, OCG - first),
+        )
+        for c0 in range(0, channels, few):
+            count = min(few, channels - c0)
+            for c in range(count):
+                for v in range(0, NR, LANES):
+                    live = rows - v if c0 + c < ICG else 0
+                    channel = at + (min(v, rows - 1) * ICG + min(c0 + c, ICG - 1)) * TAPS
+                    points_of_taps(
+                        spec.down, spec.across, spec.lanes, src, channel, ICG * TAPS, live, scratch, c * NR + v,
+                        extents, _POINTS,
+                    )  # fmt: skip
+            for n in range(POINTS):
+                place = to + c0 * step + extents[_POINTS + POINTS + n]
+                for i in range(0, count * NR, LANES):
+                    tile_store(tile_load(spec.vector, scratch, n * few * NR + i, 0), dst, place + i, 0)
 
 
 #: Elements of points that wait until some input channels have them.
 _SCRATCH = 4096
 
 
-class Points(NamedTuple):
-    """How a panel is transformed.
-
-    Attributes
-    ----------
-    kernel, spec : Microkernel and its spec
-        With parameters ``(taps, u, extents, tables, local)``.
-    extents : ndarray of int
-    size : int
-        Elements of a transformed panel.
-    scratch : int
-        Elements that the microkernel may write to behind the packed panel.
-    tables, local : ndarray of float64
-        What the microkernel reads, and its scratch.
-    """
-
-    kernel: Microkernel
-    spec: Hashable
-    extents: np.ndarray
-    size: int
-    scratch: int
-    tables: np.ndarray = np.zeros(0)
-    local: np.ndarray = np.zeros(0)
-
-
-def points_of_weights(
-    dtype: str, down: MatrixCodelet, across: MatrixCodelet, channels: int, NR: int, step: int, places: np.ndarray
-) -> Points:
-    """Two small matrices over the taps of each input channel.
+class TransformedPanels:
+    """Packs weights to panels of the points of each input channel; used as `Panels` is.
 
     Parameters
     ----------
-    dtype : str
-    down, across : MatrixCodelet
-    channels, NR : int
-        Input channels of a panel, those of its padding included, and output channels.
-    step : int
-        Elements of a transformed panel from one input channel to the next.
-    places : ndarray of int, shape (points,)
-        Where the points ``[down][across]`` of the first input channel stand in a transformed panel.
-    """
-    # NR may be less than a vector, but is never so and not a power of two.
-    lanes = min(vector_bytes() // 8, NR & -NR)
-    points = down.outputs * across.outputs
-    # As many as stand together in U, while their points stay in L1.
-    few = max(1, min(channels, _SCRATCH // (points * NR))) if step == NR else 1
-    head = (channels, NR, down.inputs * across.inputs, step, few, points)
-    extents = np.concatenate([head, np.arange(points) * few * NR, places]).astype(np.intp)
-    return Points(
-        matrix_points, PointsSpec(dtype, lanes, down, across), extents, channels * points * NR, points * few * NR
-    )
-
-
-@macrokernel(("ITEMS", "pack", "pack_more", "extents", "extents_more", "points", "scratch", "SCRATCH",
-              "PANEL", "points_extents", "tables", "local", "LOCAL"))  # fmt: skip
-def _transformed(z, step, part, parts):
-    """Panels, numbered over (group, block of output channels); each is packed, then transformed."""
-    begin, end = share_of(z.ITEMS, part, parts)
-    taps = z.scratch + part * z.SCRATCH
-    for item in range(begin, end):
-        if z.pack != 0:
-            call(z.pack, (z.src, taps, z.extents, item, item + 1))
-        if z.pack_more != 0:
-            call(z.pack_more, (z.src, taps, z.extents_more, item, item + 1))
-        call(z.points, (taps, z.dst + item * z.PANEL, z.points_extents, z.tables, z.local + part * z.LOCAL))
-
-
-class TransformedPanels:
-    """Packs weights to panels and transforms each by ``points``; used as `Panels` is.
-
-    Attributes
-    ----------
+    launch : Launch
+        What transforms: ``launch(wei, packed, packed)``.
     packed : ndarray, one-dimensional
-        ``[g][oc / NR]`` of what ``points`` makes of a panel.
+        ``[g][oc / NR]`` of transformed panels.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: str, groups: int, NR: int, threads: int, points: Points) -> None:
-        OCG, ICG, TAPS = shape[0] // groups, shape[1], math.prod(shape[2:])
-        BLOCKS, K = -(-OCG // NR), ICG * TAPS
-        self.packed = np.empty(groups * BLOCKS * points.size, dtype)
-        # With zeros for the input channels that fill the last vector.
-        scratch = np.zeros((threads, points.extents[0] * TAPS * NR + points.scratch), dtype)
-        local = np.empty((threads, points.local.size))
-        steps = {}
-        keep: list[Any] = [scratch, local, points]
-        for (kernel, first, last), more in zip(_steps(dtype, NR), ("", "_more"), strict=False):
-            extents = np.concatenate([(OCG, BLOCKS, K, NR, first, last, 0), np.arange(K) * NR]).astype(np.intp)
-            steps["pack" + more], steps["extents" + more] = kernel, address_of(extents)
-            keep.append(extents)
-        record = _transformed.record(
-            ITEMS=groups * BLOCKS if points.size else 0, points=points.kernel.address(points.spec),
-            scratch=address_of(scratch), SCRATCH=scratch[0].nbytes, PANEL=points.size * scratch.itemsize,
-            points_extents=address_of(points.extents), tables=address_of(points.tables), local=address_of(local),
-            LOCAL=local[0].nbytes, **steps,
-        )  # fmt: skip
-        self._launch = Launch(_transformed, record, threads, keep=tuple(keep))
+    def __init__(self, launch: Launch, packed: np.ndarray) -> None:
+        self._launch, self.packed = launch, packed
 
     def __call__(self, wei: np.ndarray) -> None:
         self._launch(wei, self.packed, self.packed)
+
+
+def lanes_of_points(NR: int) -> int:
+    """Elements of the vectors of float64 that panels of NR channels are transformed by."""
+    return min(vector_bytes() // 8, NR & -NR)
+
+
+def matrix_panels(
+    shape: tuple[int, ...],
+    dtype: str,
+    groups: int,
+    NR: int,
+    threads: int,
+    down: MatrixCodelet,
+    across: MatrixCodelet,
+    channels: int,
+    step: int,
+    places: np.ndarray,
+) -> TransformedPanels:
+    """Weights transformed by two small matrices over the taps of each input channel.
+
+    Parameters
+    ----------
+    shape, dtype, groups, NR, threads
+        As for `Panels`.
+    down, across : MatrixCodelet
+    channels : int
+        Input channels of a panel, those of its padding included.
+    step : int
+        Elements of a panel from one input channel to the next.
+    places : ndarray of int, shape (points,)
+        Where the points ``[down][across]`` of the first input channel stand in a panel.
+    """
+    OCG, ICG, points = shape[0] // groups, shape[1], down.outputs * across.outputs
+    BLOCKS = -(-OCG // NR)
+    # As many as stand together in U, while their points stay in L1.
+    few = max(1, min(channels, _SCRATCH // (points * NR))) if step == NR else 1
+    head = (OCG, BLOCKS, ICG, channels, NR, down.inputs * across.inputs, step, few, points)
+    extents = np.concatenate([head, np.arange(points) * few * NR, places])
+    kernel = matrix_points.address(PointsSpec(dtype, lanes_of_points(NR), down, across))
+    launch = over_ranges(
+        kernel, groups * BLOCKS if ICG else 0, extents, threads, scratch=points * few * NR, dtype=dtype
+    )
+    return TransformedPanels(launch, np.empty(groups * BLOCKS * channels * points * NR, dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kernels.machine.cpu import lanes_of
-from kernels.machine.microkernel import Elements, Offsets, microkernel
+from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
 from kernels.machine.parallel import Launch
 from kernels.machine.ranges import over_ranges
 from kernels.machine.register_tile import tile_zeros
@@ -38,7 +38,10 @@ def _zero(spec, dst, at, end, stop):
 
 
 @microkernel
-def pad_rows(spec, src: Elements, dst: Elements, extents: Offsets, begin: int, end: int) -> None:
+def pad_rows(
+    spec, src: Elements, dst: Elements, extents: Offsets, scratch: Elements, tables: Doubles, local: Doubles,
+    begin: int, end: int,
+) -> None:  # fmt: skip
     """Rows ``begin`` to ``end`` of all padded planes.
 
     A row is an element of padding, pixels, padding and the next row's: copied and cleared by whole vectors, which

@@ -1,7 +1,7 @@
 """Weights of a convolution by transform: U, points of the taps of each pair of channels.
 
 Layout of U: ``[g][block of output channels][point][kernel piece][ic][part][channel]``, input channels in whole vectors.
-A panel of output channels is packed into scratch (`kernels.machine.packing`) and transformed from there in float64.
+Taps are gathered from the weights as they are, transformed in float64 and rounded once.
 
 Winograd's points are two small matrices times the taps, unrolled. Those of the Fourier transform are two products with
 tables, since only the taps of a tile's pixels are not zero: first of each row of taps, then of the columns that come.
@@ -19,12 +19,13 @@ from numba import types
 
 from kernels.algorithms.transform.geometry import Sizes, points_of
 from kernels.algorithms.transform.tiling import Transform, sizes_of
-from kernels.machine.cpu import cache_bytes, vector_bytes
-from kernels.machine.ir import data_pointer, index_value, load_vector, scalar_type, store_vector
+from kernels.machine.cpu import cache_bytes
+from kernels.machine.ir import data_pointer, index_value, scalar_type, store_vector
 from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
-from kernels.machine.packing import Biases, Points, TransformedPanels, points_of_weights
-from kernels.machine.register_tile import TileType, tile_multiply, tile_rank1, tile_zeros
-from kernels.machine.static import StaticType, intrinsic, number
+from kernels.machine.packing import Biases, TransformedPanels, lanes_of_points, matrix_panels, tile_gathered
+from kernels.machine.ranges import over_ranges
+from kernels.machine.register_tile import tile_multiply, tile_rank1, tile_zeros
+from kernels.machine.static import intrinsic, number
 from kernels.machine.tile_memory import tile_load, tile_store
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -62,23 +63,6 @@ class SpectrumSpec(NamedTuple):
 
 
 @intrinsic
-def tile_widened(typingctx: Any, shape: Any, a: Any, ai: Any) -> Any:
-    """``tile_widened(shape, a, ai)``: one vector of ``a`` from ``ai`` on, in float64."""
-    if not isinstance(shape, StaticType):
-        return None
-    tile = TileType(shape.value, types.float64)
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector, model = ir.VectorType(scalar_type(a.dtype), shape.value.lanes), context.get_value_type(tile)
-        data, at = data_pointer(context, builder, a, arguments[1]), index_value(context, builder, ai, arguments[2])
-        value = load_vector(builder, data, at, vector)
-        wide = value if vector == model.elements[0] else builder.fpext(value, model.elements[0])
-        return builder.insert_value(ir.Constant(model, ir.Undefined), wide, 0)
-
-    return tile(shape, a, ai), codegen
-
-
-@intrinsic
 def store_narrowed(typingctx: Any, tile: Any, c: Any, ci: Any, part: Any, step: Any) -> Any:
     """``store_narrowed(tile, c, ci, part, step)``: vector v of row m, rounded, to ``c[ci + m * step + v * part :]``."""
 
@@ -103,32 +87,40 @@ def store_narrowed(typingctx: Any, tile: Any, c: Any, ci: Any, part: Any, step: 
 
 
 #: Integers before the pieces in the extents of `spectrum`, and of each piece.
-_HEAD, _PIECE = 9, 7
+_HEAD, _PIECE = 13, 7
 
 
 @microkernel
-def spectrum(spec, taps: Elements, u: Elements, extents: Offsets, tables: Doubles, local: Doubles) -> None:
-    """Points of every input channel of a panel ``[ic][kh][kw][NR]``, for every kernel piece.
+def spectrum(
+    spec, src: Elements, dst: Elements, extents: Offsets, scratch: Elements, tables: Doubles, local: Doubles,
+    begin: int, end: int,
+) -> None:  # fmt: skip
+    """Points of the input channels of panels ``begin`` to ``end``, for every kernel piece, zeros past the last ones.
 
     ``extents``: sizes; for each piece its rows and columns of taps, its two tables and its distance in U; then the
     places of points. Tables: ``[kw][point along a row][part]``, the points in whole tiles, and
-    ``[kh][part][point of a column]``. ``local``: taps of a piece in float64, and the points of each of their rows, for
-    one vector of output channels. Behind the panel all points of an input channel wait for its last vector.
+    ``[kh][part][point of a column]``. ``local``: taps of a piece, and the points of each of their rows, for one vector
+    of output channels. In scratch all points of an input channel wait for its last vector.
     """
     LANES = number(spec.lanes)
-    channels, NR, KH, KW, T, C, J = (
-        extents[0], extents[1], extents[2], extents[3], extents[4], extents[5], extents[6],
+    OCG, BLOCKS, ICG, channels, NR, KH, KW, T, C, J = (
+        extents[0], extents[1], extents[2], extents[3], extents[4], extents[5], extents[6], extents[7], extents[8],
+        extents[9],
     )  # fmt: skip
-    step, pieces = extents[7], extents[8]
-    places, scratch, middle = _HEAD + _PIECE * pieces, channels * KH * KW * NR, KH * KW * LANES
-    for item in range(channels * pieces):
-        c, at = item // pieces, _HEAD + _PIECE * (item % pieces)
+    step, pieces, size = extents[10], extents[11], extents[12]
+    places, middle = _HEAD + _PIECE * pieces, KH * KW * LANES
+    for item in range(begin * channels * pieces, end * channels * pieces):
+        panel, c, at = item // (channels * pieces), item // pieces % channels, _HEAD + _PIECE * (item % pieces)
+        first = panel % BLOCKS * NR
+        live = min(NR, OCG - first) if c < ICG else 0
+        channel = ((panel // BLOCKS * OCG + first) * ICG + min(c, ICG - 1)) * KH * KW
         kh0, rows, kw0, columns = extents[at], extents[at + 1], extents[at + 2], extents[at + 3]
-        along, down, to = extents[at + 4], extents[at + 5], c * step + extents[at + 6]
+        along, down, to = extents[at + 4], extents[at + 5], panel * size + c * step + extents[at + 6]
         for v in range(0, NR, LANES):
+            begins = channel + min(v, max(live, 1) - 1) * ICG * KH * KW
             for n in range(rows * columns):
-                tap = (c * KH + kh0 + n // columns) * KW + kw0 + n % columns
-                tile_store(tile_widened(spec.one, taps, tap * NR + v), local, n * LANES, 0)
+                tap = begins + (kh0 + n // columns) * KW + kw0 + n % columns
+                tile_store(tile_gathered(spec.one, src, tap, ICG * KH * KW, live - v), local, n * LANES, 0)
             for kh in range(rows):
                 for j in range(0, J, number(spec.rows.MR)):
                     tile = tile_zeros(spec.rows, local)
@@ -143,17 +135,22 @@ def spectrum(spec, taps: Elements, u: Elements, extents: Offsets, tables: Double
                             spec.width, column, tables, down + 2 * kh * T + i, 1, T, local,
                             middle + (kh * J + 2 * j) * LANES,
                         )  # fmt: skip
-                    store_narrowed(column, taps, scratch + v + (i * C + j) * step, NR, C * step)
+                    store_narrowed(column, scratch, v + (i * C + j) * step, NR, C * step)
         for n in range(T * C):
             for i in range(0, step, LANES):
-                point = tile_load(spec.one, taps, scratch + n * step + i, 0)
-                tile_store(point, u, to + extents[places + n] + i, 0)
+                tile_store(tile_load(spec.one, scratch, n * step + i, 0), dst, to + extents[places + n] + i, 0)
 
 
 def transform_packing(p: Conv2dProblem, t: Transform, threads: int) -> Packing:
     """Pack weights, transformed to U, and biases."""
     z, _ = sizes_of(p, t, 1)
-    panels = TransformedPanels(p.weight_shape, p.dtype, p.g, z.CHANNELS, threads, _points(p, t, z))
+    places = _places(z)
+    if t.weights is None:
+        panels = _spectrum(p, t, z, places, threads)
+    else:
+        panels = matrix_panels(
+            p.weight_shape, p.dtype, p.g, z.CHANNELS, threads, *t.weights, z.ICP, z.W * z.CHANNELS, places
+        )
     biases = Biases(p.oc, p.dtype, p.g, z.CHANNELS)
     return Packing((panels.packed, biases.packed), panels, biases)
 
@@ -171,22 +168,20 @@ def transformed_elements(p: Conv2dProblem, t: Transform) -> float:
 
 
 @functools.lru_cache(maxsize=256)
-def _points(p: Conv2dProblem, t: Transform, z: Sizes) -> Points:
+def _places(z: Sizes) -> np.ndarray:
+    """Where each point of the first input channel stands in a panel: in the order of sums."""
     order = [
         (row + i) * z.C + column + j
         for row, rows, column, columns in (points_of(z, f) for f in range(z.SUMS))
         for i in range(rows)
         for j in range(columns)
     ]
-    channel = z.W * z.CHANNELS
     places = np.empty(z.F, np.intp)
-    places[order] = np.arange(z.F) * (z.PIECES_H * z.PIECES_W * z.ICP * channel)
-    if t.weights is not None:
-        return points_of_weights(p.dtype, *t.weights, z.ICP, z.CHANNELS, channel, places)
-    return _spectrum(p, t, z, places)
+    places[order] = np.arange(z.F) * (z.PIECES_H * z.PIECES_W * z.ICP * z.W * z.CHANNELS)
+    return places
 
 
-def _spectrum(p: Conv2dProblem, t: Transform, z: Sizes, places: np.ndarray) -> Points:
+def _spectrum(p: Conv2dProblem, t: Transform, z: Sizes, places: np.ndarray, threads: int) -> TransformedPanels:
     T, channel = t.down.n, z.W * z.CHANNELS
     J = -(-2 * z.C // _ROWS) * _ROWS
     tables: list[np.ndarray] = []
@@ -224,14 +219,13 @@ def _spectrum(p: Conv2dProblem, t: Transform, z: Sizes, places: np.ndarray) -> P
             listed += [kh, rows, kw, columns, along_table, down_table, distance]
             kw += columns
         kh += rows
-    lanes = min(vector_bytes() // 8, z.CHANNELS & -z.CHANNELS)
-    head = [z.ICP, z.CHANNELS, p.kh, p.kw, T, z.C, J, channel, len(listed) // _PIECE]
-    return Points(
-        spectrum,
-        SpectrumSpec(p.dtype, lanes),
-        np.concatenate([head, listed, places]).astype(np.intp),
-        z.F * z.PIECES_H * z.PIECES_W * z.ICP * channel,
-        z.F * channel,
-        np.concatenate(tables),
-        np.empty((p.kh * p.kw + p.kh * J) * lanes),
-    )
+    lanes, size = lanes_of_points(z.CHANNELS), z.F * z.PIECES_H * z.PIECES_W * z.ICP * channel
+    head = [
+        z.OCG, z.OCB, z.ICG, z.ICP, z.CHANNELS, p.kh, p.kw, T, z.C, J, channel, len(listed) // _PIECE, size,
+    ]  # fmt: skip
+    launch = over_ranges(
+        spectrum.address(SpectrumSpec(p.dtype, lanes)), z.G * z.OCB if z.ICG else 0,
+        np.concatenate([head, listed, places]), threads, scratch=z.F * channel, dtype=p.dtype,
+        tables=np.concatenate(tables), local=(p.kh * p.kw + p.kh * J) * lanes,
+    )  # fmt: skip
+    return TransformedPanels(launch, np.empty(z.G * z.OCB * size, p.dtype))

@@ -34,7 +34,7 @@ from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of, vector_bytes
 from kernels.machine.matrix_codelet import identity
 from kernels.machine.microkernel import call, macrokernel
-from kernels.machine.packing import Biases, TransformedPanels, points_of_weights
+from kernels.machine.packing import Biases, matrix_panels
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packing, Run, Scratch, Setup, algorithm
@@ -126,8 +126,10 @@ def _unsupported(p: Conv2dProblem) -> str | None:
 def _packing(p: Conv2dProblem, threads: int) -> Packing:
     OCB, down = _tiling(p).whole.OCB, row_filter(p.sh).weights
     taps = down.outputs * p.kw
-    points = points_of_weights(p.dtype, down, identity(p.kw), p.ic // p.g, OCB, taps * OCB, np.arange(taps) * OCB)
-    panels = TransformedPanels(p.weight_shape, p.dtype, p.g, OCB, threads, points)
+    panels = matrix_panels(
+        p.weight_shape, p.dtype, p.g, OCB, threads, down, identity(p.kw), p.ic // p.g, taps * OCB,
+        np.arange(taps) * OCB,
+    )  # fmt: skip
     biases = Biases(p.oc, p.dtype, p.g, 1)
     return Packing((panels.packed, biases.packed), panels, biases)
 
