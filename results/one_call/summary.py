@@ -19,9 +19,8 @@ def main() -> None:
     rows = pd.read_csv(_HERE / "rows.csv")
     rows = rows[rows["status"].isin(["ok", "mistrusted"])].drop_duplicates(["problem", "threads", "algorithm"])
     print(f"# Single calls\n\n{machine['cpu']}, vectors of {machine['vector_bytes']} bytes;", end=" ")
-    print(
-        f"`bash results/one_call/run.sh --processes {rows['processes'].max()}`. Speed-up is PyTorch's time by ours: above 1 is faster.\n"
-    )
+    print(f"`bash results/one_call/run.sh --processes {rows['processes'].max()}`.", end=" ")
+    print("Speed-up is PyTorch's time by ours: above 1 is faster.\n")
     print("| threads | layers | geomean speed-up | geomean from 50 us on | below 0.9 | least |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     worst = []
