@@ -116,19 +116,18 @@ def conv2d(
     count, mode = read_groups(groups), read_padding_mode(padding_mode)
     most = resolve(threads)
     whole = src
-    if mode != "zeros":
-        src, sides = pad(src, mode, sides, wei.shape, steps, taps, count), [0, 0]
+    src, sides = _padded(src, wei, steps, sides, taps, count, mode)
     key = (
         src.shape, wei.shape, bia if bia is None else (bia.shape, bia.dtype.char), src.dtype.char, wei.dtype.char,
         tuple(steps), sides if isinstance(sides, str) else tuple(sides), tuple(taps), count, algorithm, most,
         max_error, max_workspace,
     )  # fmt: skip
 
-    def described() -> Shape:
-        _, problem, shape = padded_and_described(src, wei, bia, steps, sides, taps, count, "zeros")
+    def made() -> Shape:
+        problem, shape = _described(src, wei, bia, steps, sides, taps, count)
         return Shape(problem, shape, algorithm, most, max_error, max_workspace)
 
-    known, bound = _CALLS.take(key, described, wei, bia)
+    known, bound = _CALLS.take(key, made, wei, bia)
     try:
         if out is not None:
             check_out(out, known.output_shape, src.dtype, {"input": whole, "weight": wei, "bias": bia})
@@ -152,8 +151,35 @@ def padded_and_described(
     mode: str,
 ) -> tuple[np.ndarray, Conv2dProblem | None, tuple[int, ...]]:
     """The input behind a padding that is not of zeros; its problem, if there is one; and the result's shape."""
-    if mode != "zeros":
-        src, padding = pad(src, mode, padding, wei.shape, stride, dilation, groups), [0]
+    src, padding = _padded(src, wei, stride, padding, dilation, groups, mode)
+    return src, *_described(src, wei, bia, stride, padding, dilation, groups)
+
+
+def _padded(
+    src: np.ndarray,
+    wei: np.ndarray,
+    stride: list[int],
+    padding: Padding,
+    dilation: list[int],
+    groups: int,
+    mode: str,
+) -> tuple[np.ndarray, Padding]:
+    """The input behind a padding that is not of zeros, and what padding is left."""
+    if mode == "zeros":
+        return src, padding
+    return pad(src, mode, padding, wei.shape, stride, dilation, groups), [0, 0]
+
+
+def _described(
+    src: np.ndarray,
+    wei: np.ndarray,
+    bia: np.ndarray | None,
+    stride: list[int],
+    padding: Padding,
+    dilation: list[int],
+    groups: int,
+) -> tuple[Conv2dProblem | None, tuple[int, ...]]:
+    """The problem, None if the result is empty, and the result's shape."""
     found = describe(src, wei, bia, stride, padding, dilation, groups)
     problem, shape = (found, found.output_shape) if isinstance(found, Conv2dProblem) else (None, found)
-    return src, problem, shape if src.ndim == 4 else shape[1:]
+    return problem, shape if src.ndim == 4 else shape[1:]

@@ -6,8 +6,6 @@ import functools
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from kernels.machine import threads as threading
 from kernels.problem import Conv2dProblem
 from kernels.registry import get_algorithm
@@ -83,5 +81,4 @@ def memory_of(problem: Conv2dProblem, algorithm: str, threads: int | None = None
 
 @functools.lru_cache(maxsize=1024)
 def _packed_bytes(problem: Conv2dProblem, algorithm: str) -> int:
-    packed = get_algorithm(algorithm).packing(problem, 1).packed
-    return sum(each.nbytes for each in packed if isinstance(each, np.ndarray))
+    return get_algorithm(algorithm).packing(problem, 1).nbytes

@@ -19,7 +19,7 @@ import numpy as np
 
 from kernels.plan import Plan
 from kernels.problem import Conv2dProblem
-from kernels.select import Choice, choose_threads, named
+from kernels.select import choice_of
 
 __all__ = ["OneCalls", "Shape"]
 
@@ -51,13 +51,7 @@ class Shape:
         self.idle: list[Plan] = []
         if problem is None:
             return
-        self._choice: Choice
-        if algorithm == "auto":
-            self._choice, self._threads = choose_threads(
-                problem, threads, max_error=max_error, max_workspace=max_workspace, packing=True
-            )
-        else:
-            self._choice, self._threads = named(algorithm, problem, threads, max_error, max_workspace), threads
+        self._choice, self._threads = choice_of(algorithm, problem, threads, max_error, max_workspace, packing=True)
 
     def plan(self, weight: np.ndarray, bias: np.ndarray | None) -> Plan:
         """A new plan."""

@@ -13,7 +13,7 @@ from kernels.machine.threads import resolve
 from kernels.machine.workspace import carve
 from kernels.problem import Conv2dProblem
 from kernels.registry import Setup
-from kernels.select import Choice, choose_threads, named
+from kernels.select import Choice, choice_of
 
 __all__ = ["Plan", "aligned_empty", "plan"]
 
@@ -81,7 +81,7 @@ class Plan:
         self.prepare_s = time.perf_counter() - start
         shapes = algorithm.scratch(problem, threads)
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
-        self.nbytes = self.workspace_bytes + sum(each.nbytes for each in packed if isinstance(each, np.ndarray))
+        self.nbytes = self.workspace_bytes + packing.nbytes
         self._workspace = aligned_empty(self.workspace_bytes)
         scratch = carve(self._workspace, shapes, problem.dtype)
         self.setup = Setup(problem, packed, epilogue, scratch, threads)
@@ -197,11 +197,7 @@ def plan(
     ValueError
         A shape or dtype differs from the problem's, or ``threads`` is out of range.
     """
-    count = resolve(threads)
-    if algorithm == "auto":
-        choice, count = choose_threads(problem, count, max_error=max_error, max_workspace=max_workspace)
-    else:
-        choice = named(algorithm, problem, count, max_error, max_workspace)
+    choice, count = choice_of(algorithm, problem, resolve(threads), max_error, max_workspace)
     return Plan(problem, choice, weight, bias, count, epilogue)
 
 

@@ -75,6 +75,11 @@ class Packing:
     weights: Callable[[np.ndarray], None]
     biases: Callable[[np.ndarray], None]
 
+    @property
+    def nbytes(self) -> int:
+        """What the packed arrays take."""
+        return sum(each.nbytes for each in self.packed if isinstance(each, np.ndarray))
+
     def __call__(self, wei: np.ndarray, bia: np.ndarray) -> Packed:
         """Pack; biases are zeros if the problem has none."""
         self.weights(wei)

@@ -20,7 +20,7 @@ from kernels.registry import Algorithm, algorithms, get_algorithm
 from kernels.tuning.limits import REFERENCE, Limits, measured_limits
 from kernels.tuning.measured import recall
 
-__all__ = ["Candidate", "Choice", "choose", "choose_threads", "named"]
+__all__ = ["Candidate", "Choice", "choice_of", "choose", "choose_threads", "named"]
 
 
 class Candidate(NamedTuple):
@@ -148,6 +148,27 @@ def choose_threads(
         if alone is not None and together is not None:
             return (one, 1) if alone <= together else (many, most)
     return many, most
+
+
+def choice_of(
+    name: str,
+    problem: Conv2dProblem,
+    most: int,
+    max_error: float | None,
+    max_workspace: int | None,
+    *,
+    packing: bool = False,
+) -> tuple[Choice, int]:
+    """The algorithm that a user asks for, by its name or as ``"auto"``, and on how many threads.
+
+    Raises
+    ------
+    UnknownAlgorithm, UnsupportedProblem
+        As `choose` and `named`.
+    """
+    if name == "auto":
+        return choose_threads(problem, most, max_error=max_error, max_workspace=max_workspace, packing=packing)
+    return named(name, problem, most, max_error, max_workspace), most
 
 
 def named(

@@ -52,7 +52,7 @@ def test_a_second_call_makes_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     src, wei, bia = _drawn(p, 0)
     first = _called(p, src, wei, bia, "auto")
     monkeypatch.setattr(Shape, "plan", None)
-    monkeypatch.setattr("kernels.functional.padded_and_described", None)
+    monkeypatch.setattr("kernels.functional._described", None)
     np.testing.assert_array_equal(_called(p, src, wei, bia, "auto"), first)
     strided = np.asfortranarray(src), np.asfortranarray(wei)
     np.testing.assert_array_equal(_called(p, *strided, bia, "auto"), first)

@@ -20,7 +20,7 @@ import functools
 from kernels.algorithms.transform import domain
 from kernels.algorithms.transform.codelets.fourier import FftCodelet
 from kernels.algorithms.transform.costs import transform_amounts
-from kernels.algorithms.transform.weights import transform_packing, transformed_elements
+from kernels.algorithms.transform.weights import transform_packing, transformed_elements, weight_bytes
 from kernels.costs.amounts import Amounts
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packing, Run, Scratch, Setup, algorithm
@@ -56,7 +56,7 @@ def _unsupported(T: int, p: Conv2dProblem) -> str | None:
         return "the kernel is 1x1, expected more than one tap: a transform only adds to it"
     if p.g > 1 and p.ic // p.g < 4:
         return f"a group has {p.ic // p.g} input channels, expected at least 4: a vector would be mostly empty"
-    size = domain.weight_bytes(p, _transform_of(T, p))
+    size = weight_bytes(p, _transform_of(T, p))
     if size > _MOST_WEIGHT_BYTES:
         return f"transformed weights take {size / 2**30:.1f} GiB, expected at most {_MOST_WEIGHT_BYTES / 2**30:.0f} GiB"
     return None

@@ -49,7 +49,7 @@ class PanelsSpec(NamedTuple):
 
 
 #: Integers before the places in the extents of `panels`.
-_PLACES = 7
+_PLACES = 6
 
 
 @microkernel
@@ -65,7 +65,7 @@ def panels(
     OCG, BLOCKS, K, NR = extents[0], extents[1], extents[2], extents[3]
     for panel in range(begin, end):
         first = panel % BLOCKS * NR
-        at, to = (panel // BLOCKS * OCG + first) * K, panel * extents[6]
+        at, to = (panel // BLOCKS * OCG + first) * K, panel * K * NR
         rows = min(NR, OCG - first)
         for r in range(extents[4], extents[5], LANES):
             for k in range(0, K, LANES):
@@ -112,7 +112,7 @@ class Panels:
             self._launches = [
                 over_ranges(
                     kernel, groups * BLOCKS if K else 0,
-                    np.concatenate([np.array((OCG, BLOCKS, K, NR, first, last, K * NR)), to * NR]), threads,
+                    np.concatenate([np.array((OCG, BLOCKS, K, NR, first, last)), to * NR]), threads,
                 )
                 for kernel, first, last in _steps(dtype, NR)
             ]  # fmt: skip
@@ -288,11 +288,8 @@ def matrix_points(
     )  # fmt: skip
     for panel in range(begin, end):
         first = panel % BLOCKS * NR
-        at, to, rows = (
-            (panel // BLOCKS * OCG + first) * ICG * TAPS,
-            panel * channels * POINTS * NR,
-            min(NR, OCG - first),
-        )
+        at, to = (panel // BLOCKS * OCG + first) * ICG * TAPS, panel * channels * POINTS * NR
+        rows = min(NR, OCG - first)
         for c0 in range(0, channels, few):
             count = min(few, channels - c0)
             for c in range(count):

@@ -70,10 +70,6 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
         pass
 
 
-class _Codegen(codegen.JITCPUCodegen):  # type: ignore[misc]
-    _library_class = _Library
-
-
 class _Typing(typing.BaseContext):  # type: ignore[misc]
     def load_additional_registries(self) -> None:
         from numba.core.typing import mathdecl
@@ -85,7 +81,7 @@ class _Typing(typing.BaseContext):  # type: ignore[misc]
 class _Target(cpu.CPUContext):  # type: ignore[misc]
     def init(self) -> None:
         super().init()
-        self._internal_codegen = _Codegen("convmark")
+        self._internal_codegen._library_class = _Library
 
     def load_additional_registries(self) -> None:
         from numba.core import optional  # noqa: F401

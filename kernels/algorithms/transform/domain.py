@@ -18,15 +18,9 @@ from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 from kernels.registry import Scratch, Setup
 
-__all__ = ["Side", "Transform", "TransformRun", "scratch", "weight_bytes"]
+__all__ = ["Side", "Transform", "TransformRun", "scratch"]
 
 _ALL_PHASES = INPUT | PRODUCTS | OUTPUT
-
-
-def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
-    """Bytes of the transformed weights U."""
-    z, _ = sizes_of(p, t, 1)
-    return z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR * p.itemsize
 
 
 def scratch(p: Conv2dProblem, threads: int, t: Transform) -> Scratch:

@@ -31,7 +31,7 @@ from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 from kernels.registry import Packing
 
-__all__ = ["transform_packing", "transformed_elements"]
+__all__ = ["transform_packing", "transformed_elements", "weight_bytes"]
 
 #: Rows of points, real and imaginary ones in turn, that are computed together, and points of a column.
 _ROWS, _COLUMN = 6, 4
@@ -155,13 +155,23 @@ def transform_packing(p: Conv2dProblem, t: Transform, threads: int) -> Packing:
     return Packing((panels.packed, biases.packed), panels, biases)
 
 
+def weight_elements(z: Sizes) -> int:
+    """Elements of the transformed weights U."""
+    return z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR
+
+
+def weight_bytes(p: Conv2dProblem, t: Transform) -> int:
+    """Bytes of the transformed weights U."""
+    return weight_elements(sizes_of(p, t, 1)[0]) * p.itemsize
+
+
 def transformed_elements(p: Conv2dProblem, t: Transform) -> float:
     """Elements of U, as often as each takes the time of one that is copied: 1.5 to 2.2 times by Winograd's matrices.
 
     An element by Fourier's tables takes as much again for each row of taps.
     """
     z, _ = sizes_of(p, t, 1)
-    elements = z.G * z.F * z.OCB * z.PIECES_H * z.PIECES_W * z.ICP * z.NR
+    elements = weight_elements(z)
     if t.weights is not None:
         return elements * (1.5 if elements * p.itemsize < cache_bytes(2) * 4 else 2.2)
     return elements * (2.2 + 0.3 * p.kh)

@@ -134,6 +134,11 @@ def _packing(p: Conv2dProblem, threads: int) -> Packing:
     return Packing((panels.packed, biases.packed), panels, biases)
 
 
+def _packing_elements(p: Conv2dProblem) -> float:
+    """One by the matrices takes as long as three that are copied, and there are outputs / 3 for each tap."""
+    return float(math.prod(p.weight_shape) * row_filter(p.sh).weights.outputs)
+
+
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
     c = _tiling(p)
     return filter_amounts(p, c.whole, c.rest, c.WHOLE, c.WS, threads)
@@ -147,7 +152,7 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
     packing=_packing,
     scratch=_scratch,
     amounts=_amounts,
-    packing_elements=lambda p: 3.0 * math.prod(p.weight_shape) * row_filter(p.sh).weights.outputs / 3,
+    packing_elements=_packing_elements,
 )
 def grouped_winograd(setup: Setup) -> Run:
     """Minimal filtering over rows: half the multiplications of direct, for few channels a group."""
