@@ -1,8 +1,7 @@
-"""The workloads: one network a file, one layer a line; and a file of blocks, one a line."""
+"""Workload files: one per network, one line per layer; and a file of blocks."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Generic, TypeVar
 
 from kernels import Conv2dProblem, ProblemError
 from suite.blocks.problem import Block
+from suite.hints import hint
 
 __all__ = ["BLOCKS", "Layer", "UnknownNetwork", "WorkloadError", "blocks", "layers", "networks", "read_workload"]
 
@@ -65,9 +65,7 @@ def layers(network: str) -> tuple[Layer[Conv2dProblem], ...]:
     """
     known = networks()
     if network not in known:
-        near = difflib.get_close_matches(network, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
-        raise UnknownNetwork(f"unknown network {network!r}, {hint}")
+        raise UnknownNetwork(f"unknown network {network!r}, {hint(network, known)}")
     return read_workload(_FOLDER / f"{network}.txt")
 
 

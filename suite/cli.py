@@ -62,7 +62,7 @@ _BAD_INPUT = {
     "suite.catalogue": ("UnknownNetwork", "WorkloadError"),
     "suite.contenders": ("UnknownContender",),
     "suite.report.foreign": ("ForeignError",),
-    "suite.run_folder": ("StoreError",),
+    "suite.results.runs": ("StoreError",),
 }
 
 _EXIT_CODES = """

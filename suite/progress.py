@@ -1,8 +1,8 @@
-"""What is seen while something goes on: a bar with the time left, or a line a layer where nobody watches."""
+"""Progress: a bar with the time left on a terminal, else a line per layer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -10,13 +10,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
 from suite.catalogue import Layer
-from suite.report.units import span
-from suite.rows import Row
+from suite.format import span
+from suite.measure.result import ProcessResult
+from suite.results.rows import Row
 
-__all__ = ["Tally", "Watch"]
+__all__ = ["Tally", "Watch", "brief_rows"]
 
 #: Seconds over which the time left is estimated: steps take from milliseconds to seconds.
 _ESTIMATE_S = 120
+
+
+def brief_rows(results: Mapping[str, ProcessResult]) -> list[Row]:
+    """What `Watch.done_with` needs of the results of contenders in one process, by their names."""
+    return [
+        {"algorithm": name, "status": each.status, "time_s": each.median_s if each.seconds else None}
+        for name, each in results.items()
+    ]
 
 
 class Watch:

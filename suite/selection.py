@@ -1,34 +1,31 @@
-"""What somebody asked for, and the list of tasks that it means."""
+"""Selections: what was asked for, and the cases that it means."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from kernels import Conv2dProblem, ProblemError
-from suite.blocks.contenders import select_block_contenders
 from suite.blocks.problem import Block
 from suite.catalogue import Layer, blocks, layers, networks
-from suite.contenders import Contender, select_contenders
-from suite.probes import resolve_threads
-from suite.screen import Screen
+from suite.contenders import Contender, select_block_contenders, select_contenders
+from suite.hints import hint
+from suite.machine.probes import resolve_threads
+from suite.results.rows import CASE_KEY, Row, key_of
 
 __all__ = [
     "CACHES",
     "DEFAULT_NETWORKS",
-    "Bout",
+    "Case",
     "Request",
-    "Task",
-    "bouts_of",
     "select_blocks",
     "select_layers",
     "select_networks",
 ]
 
-#: Where nothing is asked for: first steps, and the network that everyone knows.
+#: If nothing is asked for: first steps, and the best-known network.
 DEFAULT_NETWORKS = ("basics", "resnet50")
 
 #: Whether inputs and weights are in the caches when a call begins.
@@ -39,46 +36,30 @@ _TEXT_NETWORK = "text"
 
 
 @dataclass(frozen=True)
-class Bout:
-    """One layer with one number of threads, caches warm or cold: who meets on it can be compared."""
+class Case:
+    """One layer with one number of threads, caches warm or cold: contenders on it can be compared."""
 
     layer: Layer
-    threads: int
-    cache: str
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What tells it from others, in types that JSON knows."""
-        return self.layer.network, self.layer.name, str(self.layer.problem), self.threads, self.cache
-
-
-@dataclass(frozen=True)
-class Task:
-    """One contender in one bout: what becomes a row."""
-
-    layer: Layer
-    contender: Contender
     threads: int
     cache: str = "warm"
 
     @property
-    def bout(self) -> Bout:
-        """The bout that it is part of."""
-        return Bout(self.layer, self.threads, self.cache)
+    def columns(self) -> Row:
+        """What its rows have in common."""
+        layer = self.layer
+        return {
+            "network": layer.network, "layer": layer.name, "problem": str(layer.problem), "threads": self.threads,
+            "cache": self.cache,
+        }  # fmt: skip
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What `suite.rows.key_of` says of the row."""
-        layer = self.layer
-        return layer.network, layer.name, str(layer.problem), self.contender.name, self.threads, self.cache
+        """What tells it from others, in types that JSON knows."""
+        return key_of(self.columns, CASE_KEY)
 
-
-def bouts_of(tasks: Iterable[Task]) -> dict[Bout, list[Task]]:
-    """Tasks by their bout, in the order of their first."""
-    found: dict[Bout, list[Task]] = {}
-    for task in tasks:
-        found.setdefault(task.bout, []).append(task)
-    return found
+    def row_key(self, contender: str) -> tuple[Any, ...]:
+        """`suite.results.rows.key_of` a contender's row."""
+        return key_of({**self.columns, "algorithm": contender})
 
 
 def select_networks(
@@ -131,9 +112,7 @@ def select_blocks(names: Iterable[str]) -> list[Layer]:
             chosen = [each for each in listed if name in (each.name, each.problem.kind)]
         if not chosen:
             known = dict.fromkeys(word for each in listed for word in (each.problem.kind, each.name))
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
-            raise ProblemError(f"unknown block {name!r}, {hint}")
+            raise ProblemError(f"unknown block {name!r}, {hint(name, known)}")
         found.update((each.name, each) for each in chosen)
     return [*found.values()]
 
@@ -149,14 +128,14 @@ class Request:
         Batch of the networks' layers; ``None`` keeps what the files state.
     threads : tuple of int
     budget_s : float
-        Seconds of samples a row, all its processes together.
+        Seconds of samples per row, all its processes together.
     processes : int
-        Fresh processes a contender.
+        Fresh processes per contender.
     caches : tuple of {"warm", "cold"}
     reference : str
         Contender that ratios are stated to; empty for the fastest peer of each layer.
     blocks : tuple of str
-        Blocks, by name, kind or text; where there are any, contenders are those on blocks, and
+        Blocks, by name, kind or text; if there are any, contenders are those on blocks, and
         networks and problems are not looked at.
     slower : float
         Contenders that take more than so many times the fastest in the first process are measured in
@@ -175,18 +154,13 @@ class Request:
     blocks: tuple[str, ...] = ()
     slower: float = 0.0
 
-    @property
-    def screen(self) -> Screen:
-        """Who is measured in one process only."""
-        return Screen(self.slower if self.processes > 1 else 0.0, self.reference)
-
-    def tasks(self) -> list[Task]:
-        """Every task, those of a bout together.
+    def cases(self) -> dict[Case, tuple[Contender, ...]]:
+        """Every case with its contenders.
 
         Raises
         ------
         UnknownNetwork, UnknownContender, ProblemError, ValueError
-            Something is asked for that there is not.
+            Something is asked for that does not exist.
         """
         counts = [resolve_threads(n) for n in dict.fromkeys(self.threads)]
         if self.blocks:
@@ -194,9 +168,7 @@ class Request:
         else:
             chosen = select_contenders(self.contenders)
             wanted = select_layers(self.networks, self.problems, mb=self.mb)
-        return [
-            Task(layer, each, n, cache) for layer in wanted for n in counts for cache in self.caches for each in chosen
-        ]
+        return {Case(layer, n, cache): chosen for layer in wanted for n in counts for cache in self.caches}
 
     def as_dict(self) -> dict[str, Any]:
         """Every attribute, in types that JSON knows."""

@@ -14,15 +14,15 @@ import pytest
 
 from suite.cli import main
 from suite.commands import aa
-from suite.gate.duel import BASE, HEAD, Offer
 from suite.gate.findings import Benchmark
-from suite.outcome import Take
+from suite.gate.pair import BASE, HEAD, Offer
+from suite.measure.result import ProcessResult
 
 _TEXT = "ic2ih6oc3kh3"
 _COMMAND = ("aa", "-p", _TEXT, "--runs", "50", "--json")
 
 
-class _Duel:
+class _Pair:
     """Pairs of a quiet machine, or of one on which head is always slower."""
 
     bias = 0.0
@@ -30,13 +30,16 @@ class _Duel:
     def __init__(self, number: int, **rest: Any) -> None:
         self.number = number
 
-    def play(self, benchmark: Benchmark, *, slowdowns: Sequence[float] = ()) -> dict[str, list[Take]]:
+    def measure(self, benchmark: Benchmark, *, slowdowns: Sequence[float] = ()) -> dict[str, list[ProcessResult]]:
         rng = np.random.default_rng([self.number, len(benchmark.algorithm)])
         times = np.exp(rng.normal(0, 0.01, 2 + len(slowdowns))) * (1 + self.bias * np.arange(2 + len(slowdowns)))
         slowed = [float(time * (1 + each)) for time, each in zip(times[1:], (0.0, *slowdowns), strict=True)]
-        return {BASE: [Take(seconds=[1.0])] * len(slowed), HEAD: [Take(seconds=[each]) for each in slowed]}
+        return {
+            BASE: [ProcessResult(seconds=[1.0])] * len(slowed),
+            HEAD: [ProcessResult(seconds=[each]) for each in slowed],
+        }
 
-    def __enter__(self) -> _Duel:
+    def __enter__(self) -> _Pair:
         return self
 
     def __exit__(self, *rest: object) -> None:
@@ -44,21 +47,21 @@ class _Duel:
 
 
 @pytest.fixture
-def duel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[_Duel]:
-    class Own(_Duel):
+def pair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[_Pair]:
+    class Own(_Pair):
         pass
 
-    class Workshop:
+    class RevisionBuilder:
         def build(self, name: str, *, own_environment: bool = True) -> str:
             return name
 
     @contextmanager
-    def workshop(repository: Path) -> Iterator[Workshop]:
-        yield Workshop()
+    def revision_builder(repository: Path) -> Iterator[RevisionBuilder]:
+        yield RevisionBuilder()
 
     offer = Offer({name: {_TEXT: None} for name in ("direct_naive", "direct_tiled", "im2col_gemm")}, {})
-    monkeypatch.setattr(aa, "Duel", Own)
-    monkeypatch.setattr(aa, "workshop", workshop)
+    monkeypatch.setattr(aa, "RevisionPair", Own)
+    monkeypatch.setattr(aa, "revision_builder", revision_builder)
     monkeypatch.setattr(aa, "offers_of", lambda sides, problems: dict.fromkeys(sides, offer))
     monkeypatch.chdir(tmp_path)
     return Own
@@ -72,7 +75,7 @@ def _aa(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return (code, *capsys.readouterr())
 
 
-def test_a_machine_on_which_the_gate_keeps_its_promise(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_machine_on_which_the_gate_keeps_its_promise(pair: type[_Pair], capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = _aa(capsys, "--generations", "30")
     found = json.loads(out)
     assert (code, found["benchmarks"], found["generations"], found["disturbed"]) == (0, 2, 30, 0)
@@ -83,13 +86,13 @@ def test_a_machine_on_which_the_gate_keeps_its_promise(duel: type[_Duel], capsys
     assert "| 10% |" in (folder / "rates.md").read_text()
 
 
-def test_a_machine_on_which_it_does_not(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
-    duel.bias = 0.08
+def test_a_machine_on_which_it_does_not(pair: type[_Pair], capsys: pytest.CaptureFixture[str]) -> None:
+    pair.bias = 0.08
     code, out, _ = _aa(capsys, "--generations", "30")
     assert code == 1 and json.loads(out)["false_alarm"] > 0.5
 
 
-def test_it_goes_on_with_what_is_stored(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_goes_on_with_what_is_stored(pair: type[_Pair], capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(json.loads(_aa(capsys, "--generations", "4")[1])["folder"])
     before = (folder / "pairs.jsonl").read_bytes()
     # A generation that was cut off is measured again; its lines stay.
@@ -99,7 +102,7 @@ def test_it_goes_on_with_what_is_stored(duel: type[_Duel], capsys: pytest.Captur
     assert found["generations"] == 6 and (folder / "pairs.jsonl").read_bytes().startswith(before)
 
 
-def test_pairs_of_other_sources_are_not_added_to(duel: type[_Duel], capsys: pytest.CaptureFixture[str]) -> None:
+def test_pairs_of_other_sources_are_not_added_to(pair: type[_Pair], capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(json.loads(_aa(capsys, "--generations", "3")[1])["folder"])
     pairs = folder / "pairs.jsonl"
     pairs.write_text(re.sub(r'"sources": "\w+"', '"sources": "others"', pairs.read_text()))
@@ -108,10 +111,10 @@ def test_pairs_of_other_sources_are_not_added_to(duel: type[_Duel], capsys: pyte
 
 
 def test_too_little_is_no_verdict(
-    duel: type[_Duel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    pair: type[_Pair], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disturbed = [Take(seconds=[1.0], disturbed="others kept 1.0 cores busy, 0 were free")] * 4
-    monkeypatch.setattr(duel, "play", lambda self, benchmark, slowdowns=(): {BASE: disturbed, HEAD: disturbed})
+    disturbed = [ProcessResult(seconds=[1.0], disturbed="others kept 1.0 cores busy, 0 were free")] * 4
+    monkeypatch.setattr(pair, "measure", lambda self, benchmark, slowdowns=(): {BASE: disturbed, HEAD: disturbed})
     code, out, err = _aa(capsys, "--generations", "3")
     assert (code, out) == (2, "") and "a benchmark has 0 undisturbed pairs, expected at least 3" in err
     code, _, err = _aa(capsys, "--generations", "2")

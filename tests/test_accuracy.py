@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,22 @@ from conftest import register_made_up
 from rich.console import Console
 
 from kernels import Conv2dProblem, Setup, algorithms, get_algorithm
-from suite import accuracy, cli
-from suite.accuracy import DIRECT, LADDER, Accuracy, measure_accuracy
+from suite import cli
 from suite.catalogue import Layer
+from suite.check.inputs import REAL_FILLS, make_inputs
 from suite.contenders import get_contender
-from suite.inputs import REAL_FILLS, make_inputs
 from suite.report.accuracy import error_tables, print_accuracy, promise_lines
-from suite.selection import Task
+from suite.selection import Case
+from suite.verification import accuracy
+from suite.verification.accuracy import DIRECT, LADDER, Accuracy, measure_accuracy
 
 _TEXT = "ic16ih10oc16kh3ph1"
 
 
 def _measured(*names: str, text: str = _TEXT) -> list[Accuracy]:
     layer = Layer("text", text, Conv2dProblem.parse(text), 1)
-    tasks = [Task(layer, get_contender(name), 1) for name in names]
-    return [each for _, found in measure_accuracy(tasks) for each in found]
+    cases = {Case(layer, 1): [get_contender(name) for name in names]}
+    return [each for _, found in measure_accuracy(cases) for each in found]
 
 
 def _half_precision(setup: Setup, src: np.ndarray, dst: np.ndarray) -> None:
@@ -47,8 +49,8 @@ def test_errors_are_those_of_the_definition() -> None:
         inputs = make_inputs(problem, fill)
         results = {}
         for name in ("winograd_f4x3", DIRECT):
-            bound = accuracy.Referee(problem).compute(fill, get_algorithm(name))[0]
-            exact = accuracy.Referee(problem).filled(fill)[1].exact
+            bound = accuracy.Oracle(problem).compute(fill, get_algorithm(name))[0]
+            exact = accuracy.Oracle(problem).filled(fill)[1].exact
             results[name] = np.linalg.norm(bound - exact) / np.linalg.norm(exact), np.abs(bound - exact).max()
         assert inputs.src.dtype == np.float32
         relative, largest = results["winograd_f4x3"]
@@ -212,8 +214,8 @@ def test_the_ladder_is_climbed_where_nothing_is_asked_for(
 ) -> None:
     asked: list[str] = []
 
-    def measured(tasks: list[Task], before: Any) -> Any:
-        asked.extend(str(task.layer.problem) for task in tasks)
+    def measured(cases: Mapping[Case, object], before: Any) -> Any:
+        asked.extend(str(case.layer.problem) for case in cases)
         return iter(())
 
     monkeypatch.setattr("suite.commands.verify.measure_accuracy", measured)

@@ -108,13 +108,13 @@ def test_asv_has_the_checkers_verdict_of_every_pair(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(bench_conv2d, "bench_layers", lambda: [tiny])
     monkeypatch.setattr(bench_conv2d, "bench_algorithms", lambda: chosen)
 
-    class Breaks(bench_conv2d.Referee):
+    class Breaks(bench_conv2d.Oracle):
         def check(self, algorithm: Algorithm, threads: int = 1) -> Any:
             if algorithm.name == "im2col_gemm":
                 raise IndexError("out of bounds")
             return super().check(algorithm, threads)
 
-    monkeypatch.setattr(bench_conv2d, "Referee", Breaks)
+    monkeypatch.setattr(bench_conv2d, "Oracle", Breaks)
     verdicts = Conv2d().setup_cache()
     naive, winograd, im2col = (verdicts[label_of(tiny), each.name] for each in chosen)
     assert naive[0] == "ok" and 0 < naive[1] < 1e-6

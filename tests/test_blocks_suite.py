@@ -14,27 +14,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from troupe import Troupe, quiet_guard
+from fake_workers import FakeWorkers, quiet_guard
 
 from kernels import ProblemError
 from suite import cli
-from suite.blocks import ours
-from suite.blocks.contenders import block_contenders, select_block_contenders
 from suite.blocks.inputs import make_block_inputs
 from suite.blocks.kinds import KINDS
-from suite.blocks.onnx_model import block_model
-from suite.blocks.oracle import block_reference
+from suite.blocks.oracle import BlockOracle, block_reference, block_tolerance
 from suite.blocks.problem import Block
-from suite.blocks.referee import BlockReferee, block_promise
 from suite.catalogue import blocks, networks
-from suite.contenders import PEER_LIMIT, Contender, UnknownContender, absence, contenders
-from suite.environment import Limits
-from suite.outcome import Take
-from suite.process import Worker
+from suite.contenders import (
+    PEER_LIMIT,
+    Contender,
+    UnknownContender,
+    absence,
+    block_contenders,
+    contenders,
+    ours,
+    select_block_contenders,
+)
+from suite.contenders.onnx_model import block_model
+from suite.machine.environment import Limits
+from suite.measure.measurements import Measurements
+from suite.measure.result import ProcessResult
+from suite.measure.runner import run_cases
+from suite.measure.worker import Worker
 from suite.report.blocks import block_tables
 from suite.report.gather import combine
-from suite.rows import COLUMNS, Row
-from suite.runner import Ledger, run_bouts
+from suite.results.rows import COLUMNS, Row
 from suite.selection import Request, select_blocks
 
 run_module = importlib.import_module("suite.commands.run")
@@ -95,7 +102,7 @@ def test_blocks_are_chosen_by_name_kind_and_text() -> None:
     assert len(chosen) == 6 and chosen[-1].problem == Block.parse(_UNET)
     with pytest.raises(ProblemError, match="unknown block 'resnet_stm', did you mean resnet_stem"):
         select_blocks(["resnet_stm"])
-    with pytest.raises(UnknownContender, match="no contender 'fused' on blocks, did you mean block_fused"):
+    with pytest.raises(UnknownContender, match="unknown contender 'fused' on blocks, did you mean block_fused"):
         select_block_contenders(["fused"])
     request = _request(blocks=("unet_1", _UNET))
     assert Request.from_dict(json.loads(json.dumps(request.as_dict()))) == request
@@ -125,7 +132,7 @@ def test_the_shapes_of_a_graph_are_those_of_what_is_computed() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(graph.split(joined), found, strict=True))
 
 
-def test_a_value_is_let_go_where_nobody_reads_it_any_more() -> None:
+def test_a_value_is_let_go_where_none_reads_it_any_more() -> None:
     graph = Block.parse(_SMALL[2]).graph
     # What comes in is added at the end.
     assert graph.last_uses == ((), ("conv1",), ("bn1",), ("relu1",), ("conv2",), ("bn2",), ("input", "relu2"))
@@ -154,7 +161,7 @@ def test_an_installed_peer_computes_what_the_oracle_does(peer: Contender) -> Non
                 result = worker.ask("result")
                 assert result["touched"] == []
                 # Far below what a peer is held to: a forgotten epsilon is seen.
-                check = BlockReferee(block).judge(block_promise(block), "normal", result["array"])
+                check = BlockOracle(block).compare(block_tolerance(block), "normal", result["array"])
                 assert check.status == "ok", (text, check.reason)
 
 
@@ -191,42 +198,42 @@ def _pooled(result: np.ndarray) -> np.ndarray:
     [np.zeros_like, _half, _pooled, lambda result: result[:-1], lambda result: np.where(result == 0, np.nan, result)],
 )
 def test_a_wrong_block_is_caught_and_never_timed(spoil: Callable[[np.ndarray], np.ndarray]) -> None:
-    troupe = Troupe(spoil={"block_unfused": spoil, "onnxruntime_graph": spoil})
-    stored: list[dict[str, Take]] = []
+    workers = FakeWorkers(spoil={"block_unfused": spoil, "onnxruntime_graph": spoil})
+    stored: list[dict[str, ProcessResult]] = []
     names = ("block_fused", "block_unfused", "onnxruntime_graph")
-    tasks = [task for task in _request().tasks() if absence(task.contender) is None]
-    run_bouts(
-        tasks, Ledger(), processes=2, start=troupe.start, guard=quiet_guard,
-        schedule=lambda bout: run_module.Schedule(0.0, rounds=2, settle_s=0.0),
-        store=lambda bout, generation, found: stored.append(found),
+    cases = {case: [each for each in own if absence(each) is None] for case, own in _request().cases().items()}
+    run_cases(
+        cases, Measurements(), processes=2, start=workers.start, guard=quiet_guard,
+        schedule=lambda case: run_module.Schedule(0.0, rounds=2, settle_s=0.0),
+        store=lambda case, generation, found: stored.append(found),
     )  # fmt: skip
-    there = [task.contender.name for task in tasks]
+    [there] = [[each.name for each in own] for own in cases.values()]
     assert set(there) <= {*names} and stored[0].keys() == {*there}
     for found in stored:
-        assert {name: take.status for name, take in found.items()} == {
+        assert {name: result.status for name, result in found.items()} == {
             name: "ok" if name == "block_fused" else "wrong" for name in there
         }
-    assert {*troupe.timed} == {"block_fused"}
-    # A batch norm leaves no number whole: nobody is asked for them.
-    assert troupe.log.count(("prepare", "block_fused")) == 2
+    assert {*workers.timed} == {"block_fused"}
+    # A batch norm leaves no number whole: none is asked for them.
+    assert workers.log.count(("prepare", "block_fused")) == 2
 
 
 def test_ours_are_held_to_the_sum_of_what_their_convolutions_promise() -> None:
     block = Block.parse(_UNET)
-    referee, standard = BlockReferee(block), block_promise(block)
-    assert standard.error_factor is not None and standard.error_factor >= 16
-    exact = block.graph.joined([each.exact for each in referee.expected])
+    oracle, tolerance = BlockOracle(block), block_tolerance(block)
+    assert tolerance.error_factor is not None and tolerance.error_factor >= 16
+    exact = block.graph.joined([each.exact for each in oracle.expected])
     noise = np.random.default_rng(1).standard_normal(exact.shape)
-    limit = standard.error_factor * referee.yardstick
+    limit = tolerance.error_factor * oracle.numpy_error
     for share, status in ((0.5, "ok"), (2.0, "wrong")):
         off = exact + share * limit * np.linalg.norm(exact) / np.linalg.norm(noise) * noise
-        assert referee.judge(standard, "normal", off).status == status
+        assert oracle.compare(tolerance, "normal", off).status == status
     assert limit < PEER_LIMIT["float32"]
 
 
-def test_what_a_referee_is_said_to_hold_is_what_it_holds() -> None:
-    referee = BlockReferee(Block.parse(_UNET))
-    assert referee.most_bytes == sum(each.exact.nbytes for each in referee.expected)
+def test_what_an_oracle_is_said_to_hold_is_what_it_holds() -> None:
+    oracle = BlockOracle(Block.parse(_UNET))
+    assert oracle.most_bytes == sum(each.exact.nbytes for each in oracle.expected)
 
 
 def test_batch_norm_has_something_to_do() -> None:
@@ -290,10 +297,10 @@ def test_a_run_of_blocks_is_stored_resumed_and_reported_as_others_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    troupe = Troupe()
+    workers = FakeWorkers()
     limits = Limits({"float32": {1: 100.0}}, {1: 9.0})
     monkeypatch.setattr(run_module, "measure_limits", lambda threads, dtypes: limits)
-    monkeypatch.setattr(run_module, "run_bouts", functools.partial(run_bouts, start=troupe.start, guard=quiet_guard))
+    monkeypatch.setattr(run_module, "run_cases", functools.partial(run_cases, start=workers.start, guard=quiet_guard))
 
     def convmark(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as exit_:
@@ -306,13 +313,13 @@ def test_a_run_of_blocks_is_stored_resumed_and_reported_as_others_are(
     assert code == 0 and "vs unfused" in out and "geometric mean" in out, err
     [folder] = (tmp_path / "results" / "runs").iterdir()
     assert "## Fused blocks, 1 thread" in (folder / "report.md").read_text()
-    measured = len(troupe.log)
-    assert convmark("run", "--resume", "latest")[0] == 0 and len(troupe.log) == measured
+    measured = len(workers.log)
+    assert convmark("run", "--resume", "latest")[0] == 0 and len(workers.log) == measured
     assert convmark("report", "--json")[0] == 0
     for bad, said in (
         (("--block", "unet"), "unknown block 'unet'"),
         (("--block", "unet_down:ic3"), "has no ih iw oc"),
-        (("--contender", "scipy"), "no contender 'scipy' on blocks"),
+        (("--contender", "scipy"), "unknown contender 'scipy' on blocks"),
         (("--processes", "0"), "--processes is 0"),
     ):
         code, out, err = convmark("blocks", *bad)

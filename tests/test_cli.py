@@ -17,16 +17,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import register_made_up
-from troupe import Troupe, quiet_guard
+from fake_workers import FakeWorkers, quiet_guard
 
 import kernels
 from kernels import Conv2dProblem, ProblemError, Setup, algorithms
 from suite import cli
 from suite.catalogue import networks
 from suite.commands import listing
-from suite.environment import Limits, this_machine
-from suite.meter import Sample
-from suite.runner import run_bouts
+from suite.machine.environment import Limits, this_machine
+from suite.measure.runner import run_cases
+from suite.measure.sampling import Sample
 
 #: The module; the package's name ``run`` is one of its functions.
 run_module = importlib.import_module("suite.commands.run")
@@ -40,14 +40,14 @@ Convmark = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def troupe() -> Troupe:
+def workers() -> FakeWorkers:
     """Whose played workers are measured."""
-    return Troupe()
+    return FakeWorkers()
 
 
 @pytest.fixture
 def convmark(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, troupe: Troupe
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: FakeWorkers
 ) -> Convmark:
     """Run the command line in a folder of its own, with limits that need no probe, and played workers."""
     monkeypatch.chdir(tmp_path)
@@ -59,15 +59,15 @@ def convmark(
                 {d: dict.fromkeys(threads, 100.0) for d in dtypes}, dict.fromkeys(threads, 9.0)
             ),
         )
-    played = functools.partial(run_bouts, start=troupe.start, guard=quiet_guard)
-    monkeypatch.setattr(run_module, "run_bouts", played)
+    played = functools.partial(run_cases, start=workers.start, guard=quiet_guard)
+    monkeypatch.setattr(run_module, "run_cases", played)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
             cli.main(arguments)
         said = capsys.readouterr()
-        assert troupe.open == 0
+        assert workers.open == 0
         return int(exit_.value.code or 0), said.out, said.err
 
     return run
@@ -129,14 +129,14 @@ def test_wrong_results_make_the_exit_code_non_zero(convmark: Convmark, monkeypat
 
 @pytest.mark.parametrize(("status", "expected"), [("wrong", 1), ("failed", 1), ("mistrusted", 0)])
 def test_the_exit_code_says_whether_all_was_measured_and_right(
-    convmark: Convmark, troupe: Troupe, status: str, expected: int
+    convmark: Convmark, workers: FakeWorkers, status: str, expected: int
 ) -> None:
     if status == "wrong":
-        troupe.spoil["direct_naive"] = np.zeros_like
+        workers.spoil["direct_naive"] = np.zeros_like
     elif status == "failed":
-        troupe.raises["direct_naive"] = "prepare"
+        workers.raises["direct_naive"] = "prepare"
     else:
-        troupe.samples = lambda name, process: [Sample(1, 4.0, 1.0, 3.0)] * 2
+        workers.samples = lambda name, process: [Sample(1, 4.0, 1.0, 3.0)] * 2
     code, out, _ = convmark(*_RUN)
     assert code == expected and status in out
     assert _statuses() == {(_TEXT, "direct_naive"): status, (_TEXT, "winograd_f2x3"): "skipped"}
@@ -149,9 +149,15 @@ def test_a_run_is_measured_stored_and_reported(convmark: Convmark) -> None:
     assert "* direct_naive" in out and "winograd_f2x3: " in out and "report.md" in out
     assert f"[2/2] process 2 of 2, text/{_TEXT}, 1 thread: 1 ok, 1 skipped, fastest direct_naive" in err
     folder = _rows_file().parent
-    assert {"machine.json", "request.json", "takes.jsonl", "rows.csv", "rows.parquet", "report.md", "text-1t.png"} <= {
-        path.name for path in folder.iterdir()
-    }
+    assert {
+        "machine.json",
+        "request.json",
+        "measurements.jsonl",
+        "rows.csv",
+        "rows.parquet",
+        "report.md",
+        "text-1t.png",
+    } <= {path.name for path in folder.iterdir()}
     frame = pd.read_parquet(folder / "rows.parquet")
     assert frame["status"].tolist() == ["ok", "skipped"]
     assert frame["pct_of_peak"][0] == pytest.approx(frame["useful_gflops"][0])
@@ -184,53 +190,53 @@ def test_threads_caches_and_peers_meet_in_one_run(convmark: Convmark) -> None:
     }
 
 
-def test_an_interrupted_run_keeps_what_is_whole_and_resumes(convmark: Convmark, troupe: Troupe) -> None:
+def test_an_interrupted_run_keeps_what_is_whole_and_resumes(convmark: Convmark, workers: FakeWorkers) -> None:
     asked = (*_RUN, "-p", "ic3ih5oc4kh2")
 
     def interrupted(do: str, name: str) -> None:
         # In the second process of the second layer.
-        if troupe.timed.count("direct_naive") == 8:
+        if workers.timed.count("direct_naive") == 8:
             raise KeyboardInterrupt
 
-    troupe.asked = interrupted
+    workers.asked = interrupted
     code, _, err = convmark(*asked)
     name = _rows_file().parent.name
     assert code == 130
     assert f"interrupted with 2 of 4 rows stored; go on with: convmark run --resume {name}" in err
-    takes = _rows_file().with_name("takes.jsonl")
-    stored = takes.read_bytes(), _rows_file().read_bytes()
+    results = _rows_file().with_name("measurements.jsonl")
+    stored = results.read_bytes(), _rows_file().read_bytes()
     assert [line.count(b"\n") for line in stored] == [3, 2]
     code, out, err = convmark("report")
     assert code == 1 and f"2 of 4 rows are missing in run {name}" in err and "direct_naive" in out
 
-    troupe.asked, troupe.log[:] = lambda do, name: None, []
+    workers.asked, workers.log[:] = lambda do, name: None, []
     code, _, _ = convmark("run", "--resume", "latest")
-    assert code == 0 and len(troupe.timed) == 2
-    assert takes.read_bytes().startswith(stored[0]) and _rows_file().read_bytes().startswith(stored[1])
+    assert code == 0 and len(workers.timed) == 2
+    assert results.read_bytes().startswith(stored[0]) and _rows_file().read_bytes().startswith(stored[1])
     assert [*_statuses().values()] == ["ok", "skipped"] * 2
-    whole = takes.read_bytes(), _rows_file().read_bytes()
-    assert convmark("run", "--resume", name)[0] == 0 and len(troupe.timed) == 2
-    assert (takes.read_bytes(), _rows_file().read_bytes()) == whole
+    whole = results.read_bytes(), _rows_file().read_bytes()
+    assert convmark("run", "--resume", name)[0] == 0 and len(workers.timed) == 2
+    assert (results.read_bytes(), _rows_file().read_bytes()) == whole
 
 
-def test_rows_that_were_not_written_any_more_are_made_of_the_takes(convmark: Convmark, troupe: Troupe) -> None:
+def test_rows_that_were_not_written_any_more_are_made_of_the_results(convmark: Convmark, workers: FakeWorkers) -> None:
     convmark(*_RUN)
     path = _rows_file()
     first, second = path.read_bytes().splitlines(keepends=True)
     for stays in (b"", first):
         path.write_bytes(stays)
-        troupe.log.clear()
+        workers.log.clear()
         assert convmark("run", "--resume", "latest")[0] == 0
-        assert troupe.log == [] and path.read_bytes() == first + second
+        assert workers.log == [] and path.read_bytes() == first + second
 
 
-def test_who_failed_is_tried_again_beside_the_others_whose_rows_stay(convmark: Convmark, troupe: Troupe) -> None:
-    troupe.raises["scipy"] = "time"
+def test_who_failed_is_tried_again_beside_the_others_whose_rows_stay(convmark: Convmark, workers: FakeWorkers) -> None:
+    workers.raises["scipy"] = "time"
     text = "ic1ih6oc1kh2ph1"
     code, _, _ = convmark("run", "-p", text, "-c", "direct_naive", "-c", "scipy", "--processes", "2", "--seconds", "0")
     assert code == 1 and _statuses() == {(text, "direct_naive"): "ok", (text, "scipy"): "failed"}
     stored = _rows_file().read_bytes()
-    troupe.raises.clear()
+    workers.raises.clear()
     code, out, _ = convmark("run", "--resume", "latest", "--json")
     assert code == 0 and json.loads(out)["counts"] == {"ok": 2}
     assert _rows_file().read_bytes().startswith(stored)
@@ -246,7 +252,7 @@ def test_a_signal_ends_the_process_with_130(tmp_path: Path) -> None:
     script = (
         # Whoever runs the tests in the background may have signals ignored, which processes inherit.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "import suite.interleave as i; i._MOST = 10**9; import suite.cli; suite.cli.main()"
+        "import suite.measure.interleave as i; i._MOST = 10**9; import suite.cli; suite.cli.main()"
     )
     asked = ("run", "-p", _TEXT, "-p", "ic3ih6oc4kh3", "-a", "winograd_f2x3", "--seconds", "1e9", "--processes", "1")
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
@@ -337,8 +343,8 @@ def test_the_cache_is_shown_and_pruned(convmark: Convmark, tmp_path: Path, monke
         kernels.cache_folder.cache_clear()  # type: ignore[attr-defined]
 
 
-def test_a_slow_contender_is_measured_in_one_process_and_says_so(convmark: Convmark, troupe: Troupe) -> None:
-    troupe.samples = lambda name, process: [Sample(1, *[3.5 if name == "direct_naive" else 1.0] * 2, 0.0)] * 2
+def test_a_slow_contender_is_measured_in_one_process_and_says_so(convmark: Convmark, workers: FakeWorkers) -> None:
+    workers.samples = lambda name, process: [Sample(1, *[3.5 if name == "direct_naive" else 1.0] * 2, 0.0)] * 2
     asked = ("run", "-p", "ic1ih6oc1kh3ph1", "-c", "direct_naive", "-c", "scipy", "-c", "direct_tiled", "--json")
     code, out, err = convmark(*asked)
     rows = {row["algorithm"]: row for row in json.loads(out)["rows"]}
@@ -348,9 +354,9 @@ def test_a_slow_contender_is_measured_in_one_process_and_says_so(convmark: Convm
     assert rows["direct_naive"]["reason"] == "one process: slower than 3x the fastest"
     assert rows["direct_naive"]["status"] == "ok" and rows["direct_naive"]["time_s"] == 3.5
     assert "After one process of 3:" in err and "runner-up" in err
-    takes = _rows_file().with_name("takes.jsonl").read_bytes()
+    results = _rows_file().with_name("measurements.jsonl").read_bytes()
     assert convmark("run", "--resume", "latest")[0] == 0
-    assert _rows_file().with_name("takes.jsonl").read_bytes() == takes
+    assert _rows_file().with_name("measurements.jsonl").read_bytes() == results
     shown = convmark("report", "--details")[1]
     assert "direct_naive: one process: slower than 3x the fastest" in shown
 
@@ -408,7 +414,7 @@ def test_an_unknown_option_is_a_usage_error(convmark: Convmark) -> None:
 def test_an_unwritable_results_folder_is_found_out_before_anything_is_measured(
     convmark: Convmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "run_bouts", lambda *a, **k: pytest.fail("measured before the folder was tried"))
+    monkeypatch.setattr(run_module, "run_cases", lambda *a, **k: pytest.fail("measured before the folder was tried"))
     Path("taken").write_text("a file")
     code, out, err = convmark(*_RUN, "--results", "taken")
     assert (code, out) == (2, "")
@@ -430,10 +436,10 @@ def test_a_results_folder_that_becomes_unwritable_is_one_sentence(
     def full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("suite.lines.os.fsync", full)
+    monkeypatch.setattr("suite.results.jsonl.os.fsync", full)
     code, _, err = convmark(*_RUN)
     assert code == 2 and "Traceback" not in err
-    assert "takes.jsonl: No space left on device, expected a folder that can be written to" in err
+    assert "measurements.jsonl: No space left on device, expected a folder that can be written to" in err
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.99])

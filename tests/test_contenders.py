@@ -9,6 +9,8 @@ import pytest
 from conftest import EDGES
 
 from kernels import Conv2dProblem, algorithms, conv2d_reference
+from suite.check.checker import Oracle
+from suite.check.inputs import make_inputs
 from suite.contenders import (
     PEER_LIMIT,
     Peer,
@@ -19,9 +21,7 @@ from suite.contenders import (
     select_contenders,
 )
 from suite.contenders.onnx_model import onnx_model
-from suite.inputs import make_inputs
-from suite.process import Worker
-from suite.verify import Referee
+from suite.measure.worker import Worker
 
 _PEERS = [each for each in contenders() if each.is_peer]
 
@@ -97,14 +97,14 @@ def test_an_installed_peer_is_right_on_every_edge_or_refuses(peer: Peer) -> None
             worker.ask("prepare", contender=peer.name, problem=text, fill="normal")
             result = worker.ask("result")
             assert result["touched"] == []
-            check = Referee(problem).judge(peer.standard(problem, ""), "normal", result["array"])
+            check = Oracle(problem).compare(peer.tolerance(problem, ""), "normal", result["array"])
             assert check.status == "ok" or (peer.name, text) in _MAY_BE_WRONG, (text, check.reason)
 
 
 @pytest.mark.parametrize("bits", [10, 7])
 def test_half_precision_is_wrong_and_float32_is_not(bits: int) -> None:
     problem = Conv2dProblem.parse("ic16ih10oc8kh3ph1")
-    standard, referee = get_contender("ncnn").standard(problem, ""), Referee(problem)
+    tolerance, oracle = get_contender("ncnn").tolerance(problem, ""), Oracle(problem)
     inputs = make_inputs(problem)
 
     def rounded(array: np.ndarray) -> np.ndarray:
@@ -113,17 +113,17 @@ def test_half_precision_is_wrong_and_float32_is_not(bits: int) -> None:
 
     exact = conv2d_reference(problem, inputs.src, inputs.wei)
     half = conv2d_reference(problem, rounded(inputs.src), rounded(inputs.wei))
-    assert referee.judge(standard, "normal", exact.astype(np.float32)).status == "ok"
-    assert referee.judge(standard, "normal", half).status == "wrong"
+    assert oracle.compare(tolerance, "normal", exact.astype(np.float32)).status == "ok"
+    assert oracle.compare(tolerance, "normal", half).status == "wrong"
 
 
 def test_a_float64_peer_is_held_to_float64() -> None:
     problem = Conv2dProblem.parse("ic4ih6oc4kh3f64")
     inputs = make_inputs(problem)
     single = conv2d_reference(problem, inputs.src, inputs.wei, dtype="float32")
-    standard = get_contender("torch_nchw").standard(problem, "")
-    assert standard.rel_error == PEER_LIMIT["float64"]
-    assert Referee(problem).judge(standard, "normal", single).status == "wrong"
+    tolerance = get_contender("torch_nchw").tolerance(problem, "")
+    assert tolerance.rel_error == PEER_LIMIT["float64"]
+    assert Oracle(problem).compare(tolerance, "normal", single).status == "wrong"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="onnx is not installed")

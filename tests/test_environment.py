@@ -11,8 +11,8 @@ import pytest
 
 from kernels.machine import cpu, tile_shape
 from kernels.machine.static import static
-from suite import environment, probes
-from suite.environment import Limits, Machine, this_machine
+from suite.machine import environment, probes
+from suite.machine.environment import Limits, Machine, this_machine
 
 
 def test_the_stamp_survives_json_and_names_versions() -> None:

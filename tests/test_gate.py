@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.gate.duel import BASE, CONTROL, HEAD, Offer
+from suite.check.checker import Tolerance
+from suite.check.statistics import LOOKS
 from suite.gate.findings import CLEAN, DIRTY, SLOWER, UNMEASURED, Benchmark, Finding, Findings, worst_first
-from suite.gate.session import line_up
-from suite.gate.trial import Trial, controls_of
-from suite.outcome import Take
+from suite.gate.pair import BASE, CONTROL, HEAD, Offer
+from suite.gate.run import GateRun, benchmarks_of, controls_of
+from suite.measure.result import ProcessResult
 from suite.selection import select_layers
-from suite.statistics import LOOKS
-from suite.verify import Standard
 
 #: Log ratios of pairs of the same code, by benchmark, as `convmark aa` measured them.
 _RECORDED = json.loads((Path(__file__).parent / "recorded_pairs.json").read_text())["log_ratios"]
@@ -29,44 +28,52 @@ _NAMED = {each.algorithm: each for each in _BENCHMARKS}
 
 
 @dataclass
-class _Duel:
+class _Pair:
     """A generation that plays recorded pairs, changed as a test wants it."""
 
     number: int
-    change: Callable[[str, str, int], Take | float | None]
+    change: Callable[[str, str, int], ProcessResult | float | None]
     log: list[tuple[int, str]] = field(default_factory=list)
 
-    def play(self, benchmark: Benchmark, *, control: bool = False, slowdowns: Sequence[float] = ()) -> dict[str, Any]:
+    def measure(
+        self, benchmark: Benchmark, *, control: bool = False, slowdowns: Sequence[float] = ()
+    ) -> dict[str, Any]:
         self.log.append((self.number, benchmark.algorithm))
         logs = _RECORDED[benchmark.algorithm]
-        takes = {BASE: _take(3e-4)}
+        results = {BASE: _result(3e-4)}
         for side in (HEAD, CONTROL) if control else (HEAD,):
             # The control's pairs are other ones than head's.
             noise = logs[(self.number + (7 if side == CONTROL else 0)) % len(logs)]
             changed = self.change(side, benchmark.algorithm, self.number)
-            takes[side] = changed if isinstance(changed, Take) else _take(3e-4 * math.exp(noise) * (1 + (changed or 0)))
-        return {side: [take] for side, take in takes.items()}
+            results[side] = (
+                changed
+                if isinstance(changed, ProcessResult)
+                else _result(3e-4 * math.exp(noise) * (1 + (changed or 0)))
+            )
+        return {side: [result] for side, result in results.items()}
 
-    def __enter__(self) -> _Duel:
+    def __enter__(self) -> _Pair:
         return self
 
     def __exit__(self, *rest: object) -> None:
         pass
 
 
-def _take(seconds: float) -> Take:
-    return Take(seconds=[seconds])
+def _result(seconds: float) -> ProcessResult:
+    return ProcessResult(seconds=[seconds])
 
 
 def _run(
-    change: Callable[[str, str, int], Take | float | None] = lambda side, name, number: None, *, deadline: float = 1e9
+    change: Callable[[str, str, int], ProcessResult | float | None] = lambda side, name, number: None,
+    *,
+    deadline: float = 1e9,
 ) -> tuple[Findings, list[tuple[int, str]], list[dict[str, Any]]]:
     log: list[tuple[int, str]] = []
     lines: list[dict[str, Any]] = []
     clock = itertools.count()
-    trial = Trial(_BENCHMARKS, 0.05, 0.01, deadline, lines.append, lambda: float(next(clock)))
-    trial.run(lambda number: _Duel(number, change, log))  # type: ignore[arg-type, return-value]
-    found = Findings("a", "b", tuple(trial.findings()), tuple(trial.control_findings()), 0.05, 0.01, 1.0)
+    run = GateRun(_BENCHMARKS, 0.05, 0.01, deadline, lines.append, lambda: float(next(clock)))
+    run.run(lambda number: _Pair(number, change, log))  # type: ignore[arg-type, return-value]
+    found = Findings("a", "b", tuple(run.findings()), tuple(run.control_findings()), 0.05, 0.01, 1.0)
     return found, log, lines
 
 
@@ -96,7 +103,7 @@ def test_a_speedup_is_reported_and_passes() -> None:
     assert found.of("faster")[0].ratio == pytest.approx(0.8, abs=0.05) and "1 faster" in found.headline
 
 
-def test_what_is_below_a_millisecond_is_judged_by_its_ratio_alone() -> None:
+def test_what_is_below_a_millisecond_is_checked_by_its_ratio_alone() -> None:
     # 0.3 milliseconds and thirty microseconds more: any absolute threshold would let it pass.
     found, _, _ = _run(lambda side, who, number: 0.1 if side == HEAD else None)
     assert len(found.of("slower")) == len(_BENCHMARKS)
@@ -112,7 +119,7 @@ def test_a_gate_that_never_fires_would_be_noticed() -> None:
 
 
 def test_nothing_measured_is_never_green() -> None:
-    disturbed = Take(seconds=[1e-3], disturbed="its thread ran 50% of the time")
+    disturbed = ProcessResult(seconds=[1e-3], disturbed="its thread ran 50% of the time")
     found, log, _ = _run(lambda side, who, number: disturbed)
     assert found.exit_code == UNMEASURED and {each.verdict for each in found.findings} == {"unmeasured"}
     assert "every pair was disturbed: its thread ran 50% of the time" in found.findings[0].reason
@@ -142,7 +149,7 @@ def test_the_time_ends_it_and_a_suspicion_is_not_green() -> None:
 
 def test_what_is_wrong_in_head_fails_and_what_is_wrong_in_base_is_unmeasured() -> None:
     name = _BENCHMARKS[1].algorithm
-    wrong = Take("wrong", "3 of 9 elements are not finite")
+    wrong = ProcessResult("wrong", "3 of 9 elements are not finite")
     found, log, _ = _run(lambda side, who, number: wrong if (side, who) == (HEAD, name) else None)
     assert found.exit_code == SLOWER and [each.benchmark.algorithm for each in found.of("wrong")] == [name]
     assert found.of("wrong")[0].reason == "head is wrong: 3 of 9 elements are not finite"
@@ -152,7 +159,7 @@ def test_what_is_wrong_in_head_fails_and_what_is_wrong_in_base_is_unmeasured() -
 
 
 def test_a_disturbed_pair_does_not_count_and_is_made_up_for() -> None:
-    disturbed = Take(seconds=[1.0], disturbed="its thread ran 50% of the time")
+    disturbed = ProcessResult(seconds=[1.0], disturbed="its thread ran 50% of the time")
     found, _, _ = _run(lambda side, who, number: disturbed if (side, number) == (HEAD, 1) else None)
     assert found.exit_code == CLEAN
     assert all(each.pairs >= LOOKS[0] for each in found.findings)
@@ -170,13 +177,13 @@ def _offer(*names: str, refused: str = "") -> Offer:
     refusals: dict[str, dict[str, str | None]] = {
         name: {text: "the kernel is 3x3, expected 5x5" if name == refused else None} for name in names
     }
-    return Offer(refusals, {name: Standard(rel_error=1.0) for name in names})
+    return Offer(refusals, {name: Tolerance(rel_error=1.0) for name in names})
 
 
 def test_a_variant_that_is_gone_or_new_is_named() -> None:
     layers = select_layers((), ["ic64ih56oc64kh3ph1"])
     offers = {BASE: _offer("direct_tiled", "winograd_f4x3"), HEAD: _offer("direct_tiled", "winograd_f6x3")}
-    both, others = line_up(layers, (1, 2), offers)
+    both, others = benchmarks_of(layers, (1, 2), offers)
     assert [(each.algorithm, each.threads) for each in both] == [("direct_tiled", 1), ("direct_tiled", 2)]
     assert [(each.verdict, each.benchmark.algorithm, each.reason) for each in others[:2]] == [
         ("gone", "winograd_f4x3", "in head, there is no algorithm winograd_f4x3"),
@@ -187,12 +194,12 @@ def test_a_variant_that_is_gone_or_new_is_named() -> None:
 def test_what_head_refuses_is_gone_and_what_both_refuse_is_no_benchmark() -> None:
     layers = select_layers((), ["ic64ih56oc64kh3ph1"])
     offers = {BASE: _offer("a", "b"), HEAD: _offer("a", "b", refused="b")}
-    assert [(each.verdict, each.reason) for each in line_up(layers, (1,), offers)[1]] == [
+    assert [(each.verdict, each.reason) for each in benchmarks_of(layers, (1,), offers)[1]] == [
         ("gone", "in head, the kernel is 3x3, expected 5x5")
     ]
     refused = {BASE: _offer("a", "b", refused="b"), HEAD: _offer("a", "b", refused="b")}
-    assert [each.algorithm for each in line_up(layers, (1,), refused)[0]] == ["a"]
-    assert line_up(layers, (1,), offers, ["a"])[1] == []
+    assert [each.algorithm for each in benchmarks_of(layers, (1,), refused)[0]] == ["a"]
+    assert benchmarks_of(layers, (1,), offers, ["a"])[1] == []
 
 
 def test_the_worst_is_named_first_and_json_has_no_nan() -> None:

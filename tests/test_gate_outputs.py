@@ -21,7 +21,7 @@ from suite.gate.outputs.annotations import workflow_commands
 from suite.gate.outputs.bencher import bencher
 from suite.gate.outputs.junit import junit
 from suite.gate.outputs.markdown import SUMMARY_LIMIT, summary
-from suite.run_folder import StoreError
+from suite.results.files import StoreError
 
 _HOSTILE = "a\r\nb | <b>&amp;</b> 100% `x` ::error:: ,\"'\\| \x1b[31m\x00\ud800 </details>\n::error::boo]]>"
 
@@ -267,7 +267,7 @@ def test_junit_keeps_to_the_schema_of_jenkins(findings: Findings) -> None:
             assert element.get("name") and element.get("classname")
 
 
-def test_each_verdict_is_the_outcome_that_servers_know() -> None:
+def test_each_verdict_is_the_result_that_servers_know() -> None:
     benchmarks, _control = _suites(_ALL)
     expected = {
         "same": "system-out", "faster": "system-out", "slower": "failure", "wrong": "failure", "failed": "failure",

@@ -16,16 +16,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from suite import history_store
 from suite.commands.history import history
-from suite.environment import Limits, this_machine
-from suite.history import LEAST_COMMITS, SERIES, change_points, find_changes, order_commits, series_points
-from suite.history_plot import draw_history
-from suite.history_store import git_history, history_frame, stored_history
+from suite.history import stored
+from suite.history.plot import draw_history
+from suite.history.series import LEAST_COMMITS, SERIES, change_points, find_changes, order_commits, series_points
+from suite.history.stored import git_history, history_frame, stored_history
+from suite.machine.environment import Limits, this_machine
 from suite.report.foreign import ForeignError
-from suite.rows import COLUMNS
+from suite.results.rows import COLUMNS
+from suite.results.runs import start_run
 from suite.selection import Request
-from suite.store import start_run
 
 _TEXT = "ic64ih56oc64kh3ph1"
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -251,7 +251,7 @@ def test_runs_of_ours_and_of_asv_are_one_table(tmp_path: Path) -> None:
     _store_asv(tmp_path / "asv", c, 3.0, 1_700_000_000)
     said: list[str] = []
     frame = stored_history(tmp_path, tmp_path / "asv", said.append)
-    assert list(frame.columns) == list(history_store.COLUMNS) and not said
+    assert list(frame.columns) == list(stored.COLUMNS) and not said
     assert frame["source"].tolist() == ["asv", "convmark", "convmark"]
     assert frame["commit"].tolist() == [c, a, b]
     assert frame["run"].tolist() == [c[:8], first, second]

@@ -1,4 +1,4 @@
-"""Imports point downwards: kernels never knows suite, what measures knows no report, a report no command."""
+"""Imports point downwards, inside of kernels and of suite; kernels never imports suite."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_oracle_imports_only_the_problem_and_numpy() -> None:
 def test_suite_imports_kernels_only_through_its_public_face(path: Path) -> None:
     behind = {name for name in _imports(path) if name.startswith("kernels.")}
     # The one exception, which its header explains: limits are probed with the kernels' own tile.
-    assert not behind or path.name == "probes.py"
+    assert not behind or _module(path) == "suite.machine.probes"
 
 
 #: Floors of the kernels from the top down; a module is on the floor of its longest name here.
@@ -63,8 +63,8 @@ _KERNEL_FLOORS = (
 )
 
 
-def _kernel_floor(module: str) -> int:
-    rooms = ((room, i) for i, floor in enumerate(_KERNEL_FLOORS) for room in floor)
+def _floor(module: str, floors: tuple[tuple[str, ...], ...]) -> int:
+    rooms = ((room, i) for i, floor in enumerate(floors) for room in floor)
     return max((len(room), i) for room, i in rooms if module == room or module.startswith(f"{room}."))[1]
 
 
@@ -75,7 +75,8 @@ _KERNELS = [path for path in sorted((_ROOT / "kernels").rglob("*.py")) if path !
 @pytest.mark.parametrize("path", _KERNELS, ids=lambda p: _module(p))
 def test_imports_of_kernels_point_downwards(path: Path) -> None:
     modules = {_module(each) for each in _KERNELS}
-    above = {name for name in _imports(path) & modules if _kernel_floor(name) < _kernel_floor(_module(path))}
+    own = _floor(_module(path), _KERNEL_FLOORS)
+    above = {name for name in _imports(path) & modules if _floor(name, _KERNEL_FLOORS) < own}
     assert above == set()
 
 
@@ -92,37 +93,47 @@ def test_one_region_is_parallel() -> None:
     assert said == ["kernels.machine.parallel"]
 
 
-#: Floors of the suite from the top down; a module outside of them is below all. History reads what
-#: is stored, as reports do.
-_FLOORS = (
-    ("suite.cli",),
-    ("suite.commands",),
-    ("suite.report", "suite.history", "suite.history_store", "suite.history_plot"),
+#: Floors of the suite from the top down; a module is on the floor of its longest name here.
+_SUITE_FLOORS = (
+    ("suite", "suite.__main__", "suite.cli"),
+    ("suite.commands", "suite.asv_bench", "suite.pytest_bench"),
+    ("suite.report", "suite.history"),
+    ("suite.gate", "suite.verification"),
+    ("suite.progress",),
+    ("suite.results",),
+    ("suite.measure",),
+    ("suite.bench_params", "suite.inputs", "suite.verify"),
+    ("suite.selection",),
+    ("suite.contenders",),
+    ("suite.workload", "suite.catalogue"),
+    ("suite.blocks",),
+    ("suite.check",),
+    ("suite.machine",),
+    ("suite.results.rows", "suite.results.jsonl", "suite.results.files"),
+    ("suite.console", "suite.digests", "suite.format", "suite.git", "suite.hints", "suite.options"),
 )
-
-#: Wording that is no report: how a time is written.
-_WORDING = "suite.report.units"
 
 
 def _module(path: Path) -> str:
     return ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _floor(module: str) -> int:
-    for i, rooms in enumerate(_FLOORS):
-        if any(module == room or module.startswith(f"{room}.") for room in rooms):
-            return i
-    return len(_FLOORS)
+_SUITE = [path for path in sorted((_ROOT / "suite").rglob("*.py")) if path.name != "__main__.py"]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in sorted((_ROOT / "suite").rglob("*.py")) if path.name != "__main__.py"],
-    ids=lambda p: _module(p),
-)
-def test_what_measures_knows_no_report_and_a_report_no_command(path: Path) -> None:
-    above = {name for name in _imports(path) if _floor(name) < _floor(_module(path)) and name != _WORDING}
-    assert above == set()
+@pytest.mark.parametrize("path", _SUITE, ids=lambda p: _module(p))
+def test_imports_of_the_suite_point_downwards(path: Path) -> None:
+    own = _floor(_module(path), _SUITE_FLOORS)
+    modules = {_module(each) for each in _SUITE}
+    above = {name for name in _imports(path) & modules if _floor(name, _SUITE_FLOORS) < own}
+    # That of a package without content is no import of the package above it.
+    assert above - {"suite"} == set()
+
+
+def test_every_module_of_the_suite_is_named_by_a_room() -> None:
+    rooms = {room for floor in _SUITE_FLOORS for room in floor} - {"suite"}
+    homeless = [m for m in map(_module, _SUITE) if not any(m == r or m.startswith(f"{r}.") for r in rooms)]
+    assert homeless == ["suite"]
 
 
 def _rings(package: str, skip: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]

@@ -45,8 +45,8 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _takes(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.glob("results/runs/*/takes.jsonl"))
+def _measurements(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("results/runs/*/measurements.jsonl"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker looks only once a second for its parent")
@@ -56,14 +56,14 @@ def test_a_killed_run_leaves_no_worker_and_goes_on_where_it_was(tmp_path: Path) 
     process = _start(tmp_path, *problems, *contenders, "--seconds", "0.1", "--processes", str(_PROCESSES))
     try:
         end = time.monotonic() + 120
-        while not _takes(tmp_path).count(b"\n"):
+        while not _measurements(tmp_path).count(b"\n"):
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.01)
         workers = _children(process.pid)
     finally:
         process.kill()
         process.communicate()
-    stored = _takes(tmp_path)
+    stored = _measurements(tmp_path)
     assert 1 <= stored.count(b"\n") < len(_TEXTS) * _PROCESSES
     assert len(workers) == len(_NAMES)
     end = time.monotonic() + 30
@@ -79,7 +79,7 @@ def test_a_killed_run_leaves_no_worker_and_goes_on_where_it_was(tmp_path: Path) 
     assert [(row["layer"], row["algorithm"]) for row in rows] == [(text, name) for text in _TEXTS for name in _NAMES]
     assert {row["status"] for row in rows} <= {"ok", "mistrusted"}
     assert all(row["time_s"] > 0 and 1 <= row["processes"] <= _PROCESSES for row in rows)
-    after = _takes(tmp_path)
+    after = _measurements(tmp_path)
     assert after.startswith(stored) and after.count(b"\n") == len(_TEXTS) * _PROCESSES
-    keys = [(json.loads(line)["bout"], json.loads(line)["generation"]) for line in after.splitlines()]
+    keys = [(json.loads(line)["case"], json.loads(line)["generation"]) for line in after.splitlines()]
     assert len({str(key) for key in keys}) == len(keys)

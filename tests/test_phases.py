@@ -12,8 +12,10 @@ import pytest
 
 from kernels import Conv2dProblem, get_algorithm
 from kernels.phases import Phase, least_seconds
-from suite import cli, phases, probes
-from suite.phases import MEMORY, Ceilings, Profile, profile_phases
+from suite import cli
+from suite.machine import probes
+from suite.measure import phases
+from suite.measure.phases import MEMORY, Ceilings, Profile, profile_phases
 from suite.report.phases import PHASE_HEADINGS, phase_lines
 
 _TEXT = "ic16ih8oc16kh3ph1"

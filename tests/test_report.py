@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from kernels import Conv2dProblem
-from suite.environment import Limits, this_machine
+from suite.format import factor, interval, ratio, size, span
+from suite.machine.environment import Limits, this_machine
 from suite.report.automatic import automatic_tables
 from suite.report.choice import choice_tables
 from suite.report.foreign import ForeignError, read_asv, read_pytest_benchmark
@@ -25,8 +26,7 @@ from suite.report.scaling import scaling_tables
 from suite.report.summaries import summaries, version_lines
 from suite.report.tables import layer_tables
 from suite.report.terminal import print_report
-from suite.report.units import factor, interval, ratio, size, span
-from suite.rows import COLUMNS, LATER_COLUMNS, Row
+from suite.results.rows import COLUMNS, LATER_COLUMNS, Row
 
 _TEXT = "ic64ih56oc64kh3ph1"
 _OTHER = "ic8ih16oc8kh3ph1"
@@ -248,7 +248,7 @@ def test_the_picture_has_a_point_for_each_right_row_against_the_limit() -> None:
     points = {str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in axes.lines[:-1]}
     assert points == {"slow": [[25.0, 0.0]], "fast": [[50.0, 0.0], [10.0, 1.0]]}
     assert "limit" in axes.get_xlabel()
-    # Colours go by the order of the whole report, and one without a point takes no place in the legend.
+    # Colours go by the order of the whole report, and one without a point results no place in the legend.
     assert [line.get_color() for line in axes.lines[:-1]] == ["C1", "C2"]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from suite.gate import revisions
-from suite.gate.revisions import WORKING_TREE, RevisionError, workshop
+from suite.gate.revisions import WORKING_TREE, RevisionError, revision_builder
 
 _ROOT = Path(__file__).parent.parent
 
@@ -50,16 +50,16 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_revisions_and_the_working_tree_are_what_they_are(repository: Path, cache: Path) -> None:
-    with workshop(repository) as here:
+    with revision_builder(repository) as here:
         found = [here.build(name, own_environment=False) for name in ("HEAD~1", "main", WORKING_TREE)]
         texts = [(each.sources / "kernels" / "__init__.py").read_text() for each in found]
         assert texts == ["VERSION = 1\n", "VERSION = 2\n", "VERSION = 3\n"]
-        assert all((each.sources / "suite" / "worker.py").samefile(_ROOT / "suite" / "worker.py") for each in found)
+        assert all((each.sources / "suite" / "cli.py").samefile(_ROOT / "suite" / "cli.py") for each in found)
         assert found[0].name.startswith("HEAD~1 (") and found[2].name == WORKING_TREE
         assert found[0].python == sys.executable
         folders = [each.sources for each in found]
     assert not any(folder.exists() for folder in folders)
-    assert (_ROOT / "suite" / "worker.py").exists()
+    assert (_ROOT / "suite" / "cli.py").exists()
     assert _git(repository, "worktree", "list").count("\n") == 0 and _git(repository, "status", "-s") == (
         "M kernels/__init__.py"
     )
@@ -77,12 +77,12 @@ def test_what_cannot_be_measured_is_one_sentence(repository: Path, cache: Path, 
     _git(repository, "checkout", "-q", "--orphan", "empty", "--force")
     _git(repository, "rm", "-q", "-rf", ".")
     _git(repository, "commit", "-q", "--allow-empty", "-m", "nothing")
-    with workshop(repository) as here, pytest.raises(RevisionError, match=said):
+    with revision_builder(repository) as here, pytest.raises(RevisionError, match=said):
         here.build(name, own_environment=False)
 
 
 def test_a_folder_without_a_repository_is_one_sentence(tmp_path: Path, cache: Path) -> None:
-    with workshop(tmp_path) as here, pytest.raises(RevisionError, match="no revision 'HEAD'"):
+    with revision_builder(tmp_path) as here, pytest.raises(RevisionError, match="no revision 'HEAD'"):
         here.build("HEAD", own_environment=False)
 
 
@@ -97,7 +97,7 @@ def test_an_environment_is_built_once_for_what_depends_on_the_same(
             Path(command[-1]).mkdir(parents=True)
 
     monkeypatch.setattr(revisions, "_build", build)
-    with workshop(repository) as here:
+    with revision_builder(repository) as here:
         first, second = here.build("HEAD~1"), here.build("main")
         assert first.python == second.python and len(built) == 2
         assert built[1][-1] == "numpy"
@@ -117,7 +117,7 @@ def test_an_environment_that_was_not_finished_is_built_again(
             raise RevisionError("the index cannot be reached")
 
     monkeypatch.setattr(revisions, "_build", build)
-    with workshop(repository) as here:
+    with revision_builder(repository) as here:
         with pytest.raises(RevisionError, match="the index cannot be reached"):
             here.build("main")
         (cache / "environments").mkdir(parents=True, exist_ok=True)
@@ -129,12 +129,12 @@ def test_an_environment_that_was_not_finished_is_built_again(
 
 
 def test_what_a_killed_run_left_behind_is_swept_and_what_is_in_use_is_not(repository: Path, cache: Path) -> None:
-    with workshop(repository) as other:
+    with revision_builder(repository) as other:
         kept = other.build("main", own_environment=False).sources
         stale = cache / "revisions" / "run-stale"
         (stale / "sources").mkdir(parents=True)
         (stale / "lock").touch()
-        with workshop(repository):
+        with revision_builder(repository):
             assert not stale.exists() and kept.exists()
 
 
@@ -164,7 +164,7 @@ def test_a_gate_that_is_killed_leaves_its_pairs_and_no_process_and_its_folder_go
     _wait_for(lambda: not _workers_below(cache / "revisions"))
     stored = pairs.read_bytes()
     assert json.loads(stored.split(b"\n")[0])["generation"] == 0
-    with workshop(repository):
+    with revision_builder(repository):
         assert not left[0].exists()
     assert pairs.read_bytes() == stored
 

@@ -1,4 +1,4 @@
-"""What is asked for becomes tasks, or one sentence."""
+"""What is asked for becomes cases, or one sentence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from kernels import ProblemError
 from suite.catalogue import UnknownNetwork
 from suite.contenders import UnknownContender, contenders
-from suite.environment import this_machine
-from suite.rows import key_of
-from suite.selection import Request, bouts_of, select_layers, select_networks
-from suite.summary import identity_of
+from suite.machine.environment import this_machine
+from suite.results.rows import key_of
+from suite.results.summary import identity_of
+from suite.selection import Request, select_layers, select_networks
 
 _TEXT = "ic3ih6oc4kh2ph1"
 
@@ -24,24 +24,21 @@ def _request(**changes: Any) -> Request:
     return Request(**{**values, **changes})
 
 
-def test_tasks_of_a_bout_are_together_and_have_their_rows_key() -> None:
+def test_cases_of_a_case_are_together_and_have_their_rows_key() -> None:
     if this_machine().threads < 2:
         pytest.skip("one thread: nothing to tell apart")
-    tasks = _request(contenders=("direct_naive", "scipy"), threads=(1, 2), caches=("warm", "cold")).tasks()
-    assert [(t.threads, t.cache, t.contender.name) for t in tasks] == [
-        (n, cache, name) for n in (1, 2) for cache in ("warm", "cold") for name in ("direct_naive", "scipy")
-    ]
-    assert [[task.contender.name for task in own] for own in bouts_of(tasks).values()] == [
-        ["direct_naive", "scipy"]
-    ] * 4
-    assert [key_of(identity_of(task)) for task in tasks] == [task.key for task in tasks]
-    assert len({bout.key for bout in bouts_of(tasks)}) == 4
-    assert [json.loads(json.dumps(bout.key)) for bout in bouts_of(tasks)] == [[*bout.key] for bout in bouts_of(tasks)]
+    cases = _request(contenders=("direct_naive", "scipy"), threads=(1, 2), caches=("warm", "cold")).cases()
+    assert [(case.threads, case.cache) for case in cases] == [(n, cache) for n in (1, 2) for cache in ("warm", "cold")]
+    assert [[each.name for each in own] for own in cases.values()] == [["direct_naive", "scipy"]] * 4
+    for case, own in cases.items():
+        assert [key_of(identity_of(case, each)) for each in own] == [case.row_key(each.name) for each in own]
+    assert len({case.key for case in cases}) == 4
+    assert [json.loads(json.dumps(case.key)) for case in cases] == [[*case.key] for case in cases]
 
 
 def test_all_stands_for_ours_and_peers() -> None:
-    tasks = _request(contenders=("all",)).tasks()
-    assert [task.contender.name for task in tasks] == [each.name for each in contenders() if not each.apart]
+    [own] = _request(contenders=("all",)).cases().values()
+    assert [each.name for each in own] == [each.name for each in contenders() if not each.apart]
 
 
 def test_networks_run_at_the_asked_batch_and_texts_at_their_own() -> None:
@@ -83,4 +80,4 @@ def test_a_request_of_the_first_version_is_understood() -> None:
 )
 def test_asking_for_what_there_is_not_is_one_sentence(changes: dict[str, Any], error: type, said: str) -> None:
     with pytest.raises(error, match=said):
-        _request(**changes).tasks()
+        _request(**changes).cases()

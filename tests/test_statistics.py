@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from suite.statistics import LOOKS, gate, paired_log_ratios, ratio_interval, ratio_of, spread
+from suite.check.statistics import LOOKS, gate, paired_log_ratios, ratio_interval, ratio_of, spread
 
 
 def _logs(slowdown: float, noise: float = 0.02, pairs: int = LOOKS[-1], seed: int = 0) -> np.ndarray:

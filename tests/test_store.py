@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +13,21 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from suite.environment import Limits, Machine, this_machine
-from suite.frames import frame_of
-from suite.outcome import Take
-from suite.rows import COLUMNS, LATER_COLUMNS, Row
-from suite.run_folder import Run, StoreError
-from suite.selection import Bout, Request, bouts_of
-from suite.store import open_run, run_names, start_run
+from suite.contenders import select_contenders
+from suite.machine.environment import Limits, Machine, this_machine
+from suite.measure.result import ProcessResult
+from suite.results.files import StoreError
+from suite.results.frame import frame_of
+from suite.results.rows import COLUMNS, LATER_COLUMNS, Row
+from suite.results.runs import Run, open_run, run_names, start_run
+from suite.results.summary import rows_of_case
+from suite.selection import Case, Request
 
 _LIMITS = Limits({"float32": {1: 100.0}}, {1: 10.0})
 _REQUEST = Request((), ("ic1ih1oc1kh1",), ("direct_naive",), None, (1,), 0.0)
+
+
+_CONTENDERS = select_contenders(("direct_naive",))
 
 
 def _row(layer: str, **changes: Any) -> Row:
@@ -172,74 +178,77 @@ def test_another_machines_rows_are_refused(tmp_path: Path) -> None:
         run.require(other)
 
 
-# -- takes ----------------------------------------------------------------------------
+# -- results ----------------------------------------------------------------------------
 
 
-def _bout() -> Bout:
-    [bout] = bouts_of(_REQUEST.tasks())
-    return bout
+def _case() -> Case:
+    [case] = _REQUEST.cases()
+    return case
 
 
-def test_takes_are_read_back_as_they_were_written(tmp_path: Path) -> None:
-    run, bout = _started(tmp_path), _bout()
-    assert run.ledger(_no_warning).takes == {}
-    first = {"direct_naive": Take(seconds=[1.0, 2.0], rel_error=1e-7, chosen="x"), "scipy": Take("skipped", "why")}
-    second = {"direct_naive": Take(seconds=[3.0], disturbed="load"), "scipy": Take("skipped", "why")}
-    run.append_takes(bout, 0, first)
-    run.append_takes(bout, 1, second)
-    found = open_run(tmp_path, run.name, _no_warning).ledger(_no_warning)
-    assert found.takes == {bout: {0: first, 1: second}}
-    assert found.of(bout, "direct_naive") == [first["direct_naive"], second["direct_naive"]]
-    assert found.of(bout, "nobody") == []
+def test_results_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    run, case = _started(tmp_path), _case()
+    assert run.measurements(_no_warning).results == {}
+    first = {
+        "direct_naive": ProcessResult(seconds=[1.0, 2.0], rel_error=1e-7, chosen="x"),
+        "scipy": ProcessResult("skipped", "why"),
+    }
+    second = {"direct_naive": ProcessResult(seconds=[3.0], disturbed="load"), "scipy": ProcessResult("skipped", "why")}
+    run.append_results(case, 0, first)
+    run.append_results(case, 1, second)
+    found = open_run(tmp_path, run.name, _no_warning).measurements(_no_warning)
+    assert found.results == {case: {0: first, 1: second}}
+    assert found.of(case, "direct_naive") == [first["direct_naive"], second["direct_naive"]]
+    assert found.of(case, "nobody") == []
 
 
-def test_takes_of_who_failed_are_tried_again_and_the_line_stays(tmp_path: Path) -> None:
-    run, bout = _started(tmp_path), _bout()
-    run.append_takes(bout, 0, {"direct_naive": Take(seconds=[1.0])})
-    run.append_takes(bout, 1, {"direct_naive": Take("failed", "SIGSEGV")})
-    before = (run.folder / "takes.jsonl").read_bytes()
+def test_results_of_who_failed_are_tried_again_and_the_line_stays(tmp_path: Path) -> None:
+    run, case = _started(tmp_path), _case()
+    run.append_results(case, 0, {"direct_naive": ProcessResult(seconds=[1.0])})
+    run.append_results(case, 1, {"direct_naive": ProcessResult("failed", "SIGSEGV")})
+    before = (run.folder / "measurements.jsonl").read_bytes()
     # All its generations: a process that crashed puts the others in doubt.
-    ledger = run.ledger(_no_warning)
-    assert not any(ledger.has(bout, n, _REQUEST.tasks()) for n in (0, 1))
-    run.append_takes(bout, 1, {"direct_naive": Take(seconds=[2.0])})
-    assert (run.folder / "takes.jsonl").read_bytes().startswith(before)
-    assert [take.seconds for take in run.ledger(_no_warning).of(bout, "direct_naive")] == [[1.0], [2.0]]
+    measurements = run.measurements(_no_warning)
+    assert not any(measurements.has(case, n, _CONTENDERS) for n in (0, 1))
+    run.append_results(case, 1, {"direct_naive": ProcessResult(seconds=[2.0])})
+    assert (run.folder / "measurements.jsonl").read_bytes().startswith(before)
+    assert [result.seconds for result in run.measurements(_no_warning).of(case, "direct_naive")] == [[1.0], [2.0]]
 
 
 @pytest.mark.parametrize("cut", [1, 40, -2])
-def test_a_cut_take_is_measured_again_and_costs_only_itself(tmp_path: Path, cut: int) -> None:
-    run, bout = _started(tmp_path), _bout()
-    run.append_takes(bout, 0, {"direct_naive": Take(seconds=[1.0])})
-    path = run.folder / "takes.jsonl"
+def test_a_cut_result_is_measured_again_and_costs_only_itself(tmp_path: Path, cut: int) -> None:
+    run, case = _started(tmp_path), _case()
+    run.append_results(case, 0, {"direct_naive": ProcessResult(seconds=[1.0])})
+    path = run.folder / "measurements.jsonl"
     whole = path.read_bytes()
-    run.append_takes(bout, 1, {"direct_naive": Take(seconds=[2.0])})
+    run.append_results(case, 1, {"direct_naive": ProcessResult(seconds=[2.0])})
     end = path.read_bytes()[len(whole) :]
     path.write_bytes(whole + end[:cut])
     said: list[str] = []
-    ledger = run.ledger(said.append)
-    assert [ledger.has(bout, n, _REQUEST.tasks()) for n in (0, 1)] == [True, False]
+    measurements = run.measurements(said.append)
+    assert [measurements.has(case, n, _CONTENDERS) for n in (0, 1)] == [True, False]
     assert len(said) == 1 and f"{path} line 2 is not a whole row" in said[0]
-    run.append_takes(bout, 1, {"direct_naive": Take(seconds=[3.0])})
+    run.append_results(case, 1, {"direct_naive": ProcessResult(seconds=[3.0])})
     assert path.read_bytes().startswith(whole + end[:cut] + b"\n")
-    assert [take.seconds for take in run.ledger(said.append).of(bout, "direct_naive")] == [[1.0], [3.0]]
+    assert [result.seconds for result in run.measurements(said.append).of(case, "direct_naive")] == [[1.0], [3.0]]
 
 
 @pytest.mark.parametrize(
-    "line", ['{"bout": 3}', '{"bout": [], "generation": 0, "takes": {"a": {"stray": 1}}}', '{"generation": 0}']
+    "line", ['{"case": 3}', '{"case": [], "generation": 0, "results": {"a": {"stray": 1}}}', '{"generation": 0}']
 )
-def test_a_line_that_is_no_take_is_warned_of(tmp_path: Path, line: str) -> None:
+def test_a_line_that_is_no_result_is_warned_of(tmp_path: Path, line: str) -> None:
     run = _started(tmp_path)
-    (run.folder / "takes.jsonl").write_text(line + "\n")
+    (run.folder / "measurements.jsonl").write_text(line + "\n")
     said: list[str] = []
-    assert run.ledger(said.append).takes == {}
-    assert len(said) == 1 and "has a line that is no take and is left out" in said[0]
+    assert run.measurements(said.append).results == {}
+    assert len(said) == 1 and "has a line without results, which is left out" in said[0]
 
 
-def test_takes_of_what_was_not_asked_for_are_no_part_of_the_ledger(tmp_path: Path) -> None:
+def test_results_of_what_was_not_asked_for_are_no_part_of_the_measurements(tmp_path: Path) -> None:
     run = _started(tmp_path)
-    [other] = bouts_of(Request((), ("ic2ih2oc2kh1",), ("direct_naive",), None, (1,), 0.0).tasks())
-    run.append_takes(other, 0, {"direct_naive": Take(seconds=[1.0])})
-    assert run.ledger(_no_warning).takes == {}
+    [other] = Request((), ("ic2ih2oc2kh1",), ("direct_naive",), None, (1,), 0.0).cases()
+    run.append_results(other, 0, {"direct_naive": ProcessResult(seconds=[1.0])})
+    assert run.measurements(_no_warning).results == {}
 
 
 # -- runs of earlier versions -----------------------------------------------------------
@@ -275,3 +284,19 @@ def test_cold_and_warm_rows_are_two(tmp_path: Path) -> None:
     run.append(_row("a", cache="warm"))
     run.append(_row("a", cache="cold"))
     assert run.missing == 1 and frame_of(run.rows)["cache"].tolist() == ["warm", "cold"]
+
+
+def test_a_run_of_the_version_before_the_renaming_opens_and_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "20261126T170505Z-c574db71-8fe8"
+    shutil.copytree(Path(__file__).parent / "recorded_run", folder)
+    run = open_run(tmp_path, "latest", _no_warning)
+    assert (run.expected, run.missing, [row["algorithm"] for row in run.rows]) == (2, 0, ["direct_naive", "scipy"])
+    [(case, contenders)] = run.request.cases().items()
+    found = run.measurements(_no_warning)
+    assert all(found.has(case, generation, contenders) for generation in (0, 1))
+    assert [row["time_s"] for row in rows_of_case(case, contenders, found, run.limits)] == [
+        row["time_s"] for row in run.rows
+    ]
+    # What is added goes to the file of this version, and both are read.
+    run.append_results(case, 2, {"direct_naive": ProcessResult(seconds=[1.0]), "scipy": ProcessResult(seconds=[2.0])})
+    assert [*run.measurements(_no_warning).results[case]] == [0, 1, 2]

@@ -17,7 +17,7 @@ from suite.report.markdown import markdown
 from suite.report.terminal import print_report
 from suite.report.tradeoff import Point, Tradeoff, tradeoffs
 from suite.report.tradeoff_plot import draw_tradeoff
-from suite.rows import COLUMNS, LATER_COLUMNS, Row
+from suite.results.rows import COLUMNS, LATER_COLUMNS, Row
 
 
 def _row(algorithm: str, problem: str, time_s: float | None, error: float | None = 1e-7, **changes: Any) -> Row:

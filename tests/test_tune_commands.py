@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from troupe import Troupe, quiet_guard
+from fake_workers import FakeWorkers, quiet_guard
 
 from kernels import Conv2dProblem, get_algorithm, measured_limits, memory_of, plan, tuned
 from suite import cli
-from suite.meter import Sample
-from suite.tuning import distinct, hold, worth_timing
+from suite.measure.sampling import Sample
+from suite.measure.tuning import distinct, run_tuning, worth_timing
 
 tune_module = importlib.import_module("suite.commands.tune")
 explain_module = importlib.import_module("suite.commands.explain")
@@ -71,17 +71,17 @@ def command(capsys: pytest.CaptureFixture[str], file: Path) -> Convmark:
 
 
 @pytest.fixture
-def troupe() -> Troupe:
+def workers() -> FakeWorkers:
     """Played workers, of which `im2col_gemm` is the fastest."""
     seconds = {"direct_tiled": 1.25, "im2col_gemm": 1.0, "direct_naive": 4.0}
-    return Troupe(samples=lambda name, process: [Sample(1, seconds[name], seconds[name], 0.0)] * 2)
+    return FakeWorkers(samples=lambda name, process: [Sample(1, seconds[name], seconds[name], 0.0)] * 2)
 
 
 @pytest.fixture
-def played(command: Convmark, troupe: Troupe, monkeypatch: pytest.MonkeyPatch) -> Convmark:
+def played(command: Convmark, workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch) -> Convmark:
     """Run the command line with played workers and a cost model that is known."""
     for module in (tune_module, explain_module):
-        monkeypatch.setattr(module, "hold", functools.partial(hold, start=troupe.start, guard=quiet_guard))
+        monkeypatch.setattr(module, "run_tuning", functools.partial(run_tuning, start=workers.start, guard=quiet_guard))
         monkeypatch.setattr(module, "choose", _choose)
     monkeypatch.setattr(tune_module, "_measure_limits", lambda: None)
     return command
@@ -105,54 +105,56 @@ def test_a_problem_is_tuned_from_end_to_end(command: Convmark) -> None:
     assert limits is not None and 1e8 < limits.fma_per_s < 1e11 and 1e8 < limits.memory_bytes_per_s < 1e12
 
 
-def test_the_fastest_of_those_near_the_least_prediction_is_remembered_once(played: Convmark, troupe: Troupe) -> None:
+def test_the_fastest_of_those_near_the_least_prediction_is_remembered_once(
+    played: Convmark, workers: FakeWorkers
+) -> None:
     code, out, err = played(*_TUNE)
     assert code == 0 and _from_disk() == {"im2col_gemm": 1.0, "direct_tiled": 1.25}
-    assert "direct_naive" not in troupe.started and "winograd_f2x3" not in troupe.started
+    assert "direct_naive" not in workers.started and "winograd_f2x3" not in workers.started
     assert "fastest on 0 of 1, within 10 % of it on 0; at worst 1.25x its time, on ic3ih6oc4kh2ph1" in out
     assert f"[1/1] text/{_TEXT}/1 thread: 2 ok, fastest im2col_gemm 1.00 s" in err
-    before = dict(troupe.started)
+    before = dict(workers.started)
     code, _, err = played(*_TUNE, "-p", f"{_TEXT}b1")
-    assert code == 0 and troupe.started == before and "1 of 1 are known already" in err
-    troupe.samples = lambda name, process: [Sample(1, 2.0, 2.0, 0.0)] * 2
+    assert code == 0 and workers.started == before and "1 of 1 are known already" in err
+    workers.samples = lambda name, process: [Sample(1, 2.0, 2.0, 0.0)] * 2
     assert played(*_TUNE, "--again")[0] == 0 and set(_from_disk().values()) == {2.0}
     assert played("tune", "--forget")[1] == f"4 rows of {tuned.database()} removed.\n"
     assert json.loads(played("tune", "--forget", "--json")[1])["forgotten"] == 0 and _from_disk() == {}
 
 
-def test_what_is_wrong_is_not_remembered_and_neither_is_a_problem_on_which_somebody_was_disturbed(
-    played: Convmark, troupe: Troupe
+def test_what_is_wrong_is_not_remembered_and_neither_is_a_problem_on_which_another_was_disturbed(
+    played: Convmark, workers: FakeWorkers
 ) -> None:
-    troupe.spoil["im2col_gemm"] = np.zeros_like
+    workers.spoil["im2col_gemm"] = np.zeros_like
     code, out, _ = played(*_TUNE)
     assert code == 1 and f"{_TEXT} im2col_gemm: wrong: " in out and _from_disk() == {"direct_tiled": 1.25}
-    troupe.spoil.clear()
-    troupe.samples = lambda name, process: [Sample(1, 1.0, 1.0 if name == "im2col_gemm" else 0.5, 0.0)] * 2
+    workers.spoil.clear()
+    workers.samples = lambda name, process: [Sample(1, 1.0, 1.0 if name == "im2col_gemm" else 0.5, 0.0)] * 2
     code, _, err = played("tune", "-p", "ic3ih5oc4kh2", "--seconds", "0")
     assert code == 0 and "is not remembered: direct_tiled mistrusted: 1 of 1 processes were disturbed" in err
     assert _from_disk("ic3ih5oc4kh2") == {}
-    troupe.samples = lambda name, process: [Sample(1, 1.0, 0.5, 0.0)] * 2
+    workers.samples = lambda name, process: [Sample(1, 1.0, 0.5, 0.0)] * 2
     content = json.loads(played("tune", "-p", "ic3ih5oc4kh2", "--seconds", "0", "--json")[1])
     assert content["remembered"] == 0 and "direct_tiled and 1 more mistrusted" in content["problems"][0]["doubt"]
 
 
-def test_an_interrupt_keeps_what_is_finished(played: Convmark, troupe: Troupe) -> None:
+def test_an_interrupt_keeps_what_is_finished(played: Convmark, workers: FakeWorkers) -> None:
     def interrupted(do: str, name: str) -> None:
         # Where no time is spent, both are visited twice on the first problem.
-        if len(troupe.timed) == 6:
+        if len(workers.timed) == 6:
             raise KeyboardInterrupt
 
-    troupe.asked = interrupted
+    workers.asked = interrupted
     code, out, err = played(*_TUNE, "-p", "ic3ih5oc4kh2", "--json")
     assert code == 130 and "interrupted with 1 of 2 remembered; the same command goes on with the rest" in err
     assert [each["problem"] for each in json.loads(out)["problems"]] == [_TEXT]
-    assert _from_disk() and not _from_disk("ic3ih5oc4kh2") and troupe.open == 0
+    assert _from_disk() and not _from_disk("ic3ih5oc4kh2") and workers.open == 0
 
 
 def test_processes_are_all_through_before_anything_is_remembered(
-    played: Convmark, troupe: Troupe, monkeypatch: pytest.MonkeyPatch
+    played: Convmark, workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    troupe.samples = lambda name, process: [Sample(1, 1.0 + process, 1.0 + process, 0.0)] * 2
+    workers.samples = lambda name, process: [Sample(1, 1.0 + process, 1.0 + process, 0.0)] * 2
     kept: list[dict[str, float]] = []
     monkeypatch.setattr(tuned, "remember", lambda problem, threads, seconds: kept.append(dict(seconds)))
     assert played(*_TUNE, "--processes", "3")[0] == 0
@@ -179,17 +181,17 @@ def test_bad_input_is_one_sentence(command: Convmark, arguments: tuple[str, ...]
 
 
 def test_a_database_that_cannot_be_written_is_found_out_before_anything_is_measured(
-    played: Convmark, troupe: Troupe, file: Path, monkeypatch: pytest.MonkeyPatch
+    played: Convmark, workers: FakeWorkers, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text("no database " * 100)
     code, _, err = played(*_TUNE)
-    assert code == 2 and err.startswith(f"convmark: cannot write {file}: file is not a database") and not troupe.log
+    assert code == 2 and err.startswith(f"convmark: cannot write {file}: file is not a database") and not workers.log
     monkeypatch.setenv("CONVMARK_TUNED", "off")
     code, _, err = played(*_TUNE)
-    assert code == 2 and "CONVMARK_TUNED is 'off', expected" in err and not troupe.log
+    assert code == 2 and "CONVMARK_TUNED is 'off', expected" in err and not workers.log
 
 
-def test_explain_sets_what_is_measured_beside_what_is_predicted(played: Convmark, troupe: Troupe) -> None:
+def test_explain_sets_what_is_measured_beside_what_is_predicted(played: Convmark, workers: FakeWorkers) -> None:
     code, out, _ = played("explain", _TEXT)
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
@@ -211,10 +213,10 @@ def test_explain_sets_what_is_measured_beside_what_is_predicted(played: Convmark
     assert ["winograd_f2x3", "it", "is", "refused"] in lines
     assert "direct_tiled is least.\n" in out
     assert "The cost model's choice, direct_tiled, takes 1.25x the time of the fastest, im2col_gemm (1.00 s)." in out
-    assert troupe.open == 0 and not _from_disk()
+    assert workers.open == 0 and not _from_disk()
 
 
-def test_explain_speaks_json_and_need_not_measure(played: Convmark, troupe: Troupe) -> None:
+def test_explain_speaks_json_and_need_not_measure(played: Convmark, workers: FakeWorkers) -> None:
     content = json.loads(played("explain", _TEXT, "--json")[1])
     assert (content["chosen"], content["fastest"], content["cost_model_behind"]) == (
         "direct_tiled",
@@ -224,9 +226,9 @@ def test_explain_speaks_json_and_need_not_measure(played: Convmark, troupe: Trou
     by_name = {each["algorithm"]: each for each in content["algorithms"]}
     assert by_name["im2col_gemm"]["measured_s"] == 1.0 and by_name["direct_tiled"]["terms_s"]["calls"] == 1e-3
     assert (by_name["winograd_f2x3"]["predicted_s"], by_name["winograd_f2x3"]["refused"]) == (None, "it is refused")
-    troupe.log.clear()
+    workers.log.clear()
     content = json.loads(played("explain", _TEXT, "--json", "--no-measure")[1])
-    assert content["fastest"] is None and not troupe.log
+    assert content["fastest"] is None and not workers.log
     assert {each["measured_s"] for each in content["algorithms"]} == {None}
 
 

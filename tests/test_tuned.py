@@ -55,7 +55,7 @@ def test_a_bias_changes_nothing_but_threads_vectors_sources_and_cpu_do(
             assert _from_disk() == {}
             tuned.remember(_PROBLEM, 1, {name: 1.0})
             assert _from_disk() == {name: 1.0}
-        # Theirs did not take the place of ours.
+        # Theirs did not result the place of ours.
         assert _from_disk() == {"a": 0.5}
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from kernels import Conv2dProblem, algorithms, conv2d_reference, get_algorithm
-from suite import verify as verify_module
-from suite.inputs import make_inputs
-from suite.verify import Judge, Referee, verify
+from suite.check import checker
+from suite.check.checker import ExpectedConvolution, Oracle, verify
+from suite.check.inputs import make_inputs
 
 _PROBLEM = Conv2dProblem.parse("mb2ic16ih12iw13oc24kh3ph1b1")
 
@@ -41,32 +41,32 @@ _WRONG: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def _result(fill: str) -> tuple[Judge, np.ndarray]:
+def _result(fill: str) -> tuple[ExpectedConvolution, np.ndarray]:
     inputs = make_inputs(_PROBLEM, fill)
     exact = conv2d_reference(_PROBLEM, inputs.src, inputs.wei, inputs.bia)
-    return Judge(_PROBLEM, inputs), exact.astype(np.float32)
+    return ExpectedConvolution(_PROBLEM, inputs), exact.astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", _WRONG)
 def test_normal_fill_rejects(kind: str) -> None:
-    judge, dst = _result("normal")
-    assert judge.close(dst, 20.0).status == "ok"
-    verdict = judge.close(_WRONG[kind](dst), 20.0)
+    expected, dst = _result("normal")
+    assert expected.close(dst, 20.0).status == "ok"
+    verdict = expected.close(_WRONG[kind](dst), 20.0)
     assert (verdict.status, bool(verdict.reason)) == ("wrong", True)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in _WRONG if kind != "missing bias"])
 @pytest.mark.parametrize("rounded", [False, True])
 def test_integer_fill_rejects(kind: str, rounded: bool) -> None:
-    judge, dst = _result("integer")
-    assert judge.equal(dst, rounded=rounded).status == "ok"
-    assert judge.equal(_WRONG[kind](dst), rounded=rounded).status == "wrong"
+    expected, dst = _result("integer")
+    assert expected.equal(dst, rounded=rounded).status == "ok"
+    assert expected.equal(_WRONG[kind](dst), rounded=rounded).status == "wrong"
 
 
 def test_rounding_is_only_for_those_who_need_it() -> None:
-    judge, dst = _result("integer")
-    assert judge.equal(dst + 0.25, rounded=True).status == "ok"
-    assert judge.equal(dst + 0.25).status == "wrong"
+    expected, dst = _result("integer")
+    assert expected.equal(dst + 0.25, rounded=True).status == "ok"
+    assert expected.equal(dst + 0.25).status == "wrong"
 
 
 @pytest.mark.parametrize("algorithm", algorithms(), ids=lambda each: each.name)
@@ -93,11 +93,11 @@ def test_a_refusal_is_skipped_with_its_reason() -> None:
 def test_one_oracle_serves_every_algorithm_of_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(
-        verify_module, "conv2d_reference", lambda *args, **rest: calls.append(rest) or conv2d_reference(*args, **rest)
+        checker, "conv2d_reference", lambda *args, **rest: calls.append(rest) or conv2d_reference(*args, **rest)
     )
-    referee = Referee(_PROBLEM)
+    oracle = Oracle(_PROBLEM)
     for each in algorithms():
-        referee.check(each)
+        oracle.check(each)
     # The integers' oracle, the normal values' oracle, and NumPy's own error on the latter.
     assert calls == [{}, {}, {"dtype": "float32"}]
 
@@ -106,7 +106,7 @@ def test_one_oracle_serves_every_algorithm_of_a_problem(monkeypatch: pytest.Monk
 def test_a_contender_that_writes_to_its_inputs_is_wrong_and_spoils_nothing(
     monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    honest = verify_module.plan
+    honest = checker.plan
 
     def vandal(problem, wei, bia, **rest):  # type: ignore[no-untyped-def]
         bound = honest(problem, wei, bia, **rest)
@@ -121,9 +121,9 @@ def test_a_contender_that_writes_to_its_inputs_is_wrong_and_spoils_nothing(
 
         return Plan()
 
-    referee = Referee(_PROBLEM)
-    monkeypatch.setattr(verify_module, "plan", vandal)
-    check = referee.check(get_algorithm("direct_naive"))
+    oracle = Oracle(_PROBLEM)
+    monkeypatch.setattr(checker, "plan", vandal)
+    check = oracle.check(get_algorithm("direct_naive"))
     assert (check.status, check.reason) == ("wrong", f"{victim} was written to, expected to be only read")
-    monkeypatch.setattr(verify_module, "plan", honest)
-    assert referee.check(get_algorithm("direct_naive")).status == "ok"
+    monkeypatch.setattr(checker, "plan", honest)
+    assert oracle.check(get_algorithm("direct_naive")).status == "ok"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from kernels import Conv2dProblem, algorithms, get_algorithm
-from suite.process import Worker, WorkerError, measuring_cpus, worker_environment
-from suite.verify import Referee, Standard
-from suite.worker import Desk
+from suite.check.checker import Oracle, Tolerance
+from suite.measure.request_handler import RequestHandler
+from suite.measure.worker import Worker, WorkerError, measuring_cpus, worker_environment
 
 _ROOT = Path(__file__).parent.parent
 _TEXT = "mb2ic1ih9oc1kh3ph1b1"
@@ -51,7 +51,7 @@ def test_a_worker_prepares_computes_and_times(worker: Worker) -> None:
     result = worker.ask("result")
     problem = Conv2dProblem.parse(_TEXT)
     assert result["touched"] == [] and result["array"].shape == problem.output_shape
-    assert Referee(problem).normal[1].within(result["array"], 1e-6).status == "ok"
+    assert Oracle(problem).normal[1].within(result["array"], 1e-6).status == "ok"
     for cold_bytes in (0, 2**16):
         reply = worker.ask("time", budget_s=0.0, least=3, most=9, cold_bytes=cold_bytes)
         assert len(reply["samples"]) == 3
@@ -71,13 +71,13 @@ def test_a_worker_says_when_it_compiles(tmp_path: Path) -> None:
 
 
 def test_what_writes_to_its_inputs_is_seen() -> None:
-    desk = Desk()
-    desk.answer({"do": "load", "contender": "direct_naive", "threads": 1})
-    desk.answer({"do": "prepare", "contender": "direct_naive", "problem": _TEXT, "fill": "normal", "twice": False})
-    assert desk.answer({"do": "result"})[0]["touched"] == []
-    assert desk._inputs is not None
-    desk._inputs.named["weight"][:] += 1
-    assert desk.answer({"do": "result"})[0]["touched"] == ["weight"]
+    handler = RequestHandler()
+    handler.answer({"do": "load", "contender": "direct_naive", "threads": 1})
+    handler.answer({"do": "prepare", "contender": "direct_naive", "problem": _TEXT, "fill": "normal", "twice": False})
+    assert handler.answer({"do": "result"})[0]["touched"] == []
+    assert handler._inputs is not None
+    handler._inputs.named["weight"][:] += 1
+    assert handler.answer({"do": "result"})[0]["touched"] == ["weight"]
 
 
 def test_auto_says_what_it_chose() -> None:
@@ -112,13 +112,13 @@ def test_a_worker_says_what_its_sources_offer(worker: Worker) -> None:
     assert [*offered] == [each.name for each in algorithms()]
     assert offered["direct_naive"]["refusals"] == [None, None]
     assert "expected 3x3" in offered["winograd_f4x3"]["refusals"][1]
-    assert Standard(**offered["direct_naive"]["standard"]) == Standard.of(get_algorithm("direct_naive"))
+    assert Tolerance(**offered["direct_naive"]["tolerance"]) == Tolerance.of(get_algorithm("direct_naive"))
 
 
 @needs_proc
 def test_a_worker_ends_with_its_requests() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "suite.worker", str(os.getpid())],
+        [sys.executable, "-m", "suite.measure.request_handler", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=worker_environment(1),
@@ -131,8 +131,8 @@ def test_a_worker_ends_with_its_requests() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker looks only once a second")
 def test_a_worker_does_not_outlive_a_parent_that_was_killed() -> None:
     script = (
-        "import suite.process, sys, time\n"
-        "worker = suite.process.Worker('direct_naive', 1)\n"
+        "import suite.measure.worker, sys, time\n"
+        "worker = suite.measure.worker.Worker('direct_naive', 1)\n"
         "worker.ask('load', contender='direct_naive', threads=1)\n"
         f"worker.ask('prepare', contender='direct_naive', problem='{_TEXT}', fill='normal')\n"
         "print(worker.pid, flush=True)\n"

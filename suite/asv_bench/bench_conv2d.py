@@ -1,8 +1,8 @@
 """asv's benchmarks of every algorithm on the layers of `suite.bench_params`: one call, warm, on one thread.
 
 asv runs this file of the checkout that it is started in against the installed sources of any
-commit. It therefore asks them for little: the public face of `kernels`, `suite.bench_params`,
-`suite.inputs` and `suite.verify`, which need nothing but NumPy and Numba.
+commit. It therefore imports little, by the names that every commit has: the public face of `kernels`,
+`suite.bench_params`, `suite.inputs` and `suite.verify`, which need nothing but NumPy and Numba.
 
 ``version`` tells asv which results may stand in one series: raise it when what is measured
 changes. A label has the whole problem in it, so that a changed shape is a new series anyway.
@@ -22,9 +22,9 @@ import numpy as np
 from kernels import Conv2dProblem, get_algorithm, plan
 from suite.bench_params import bench_algorithms, bench_layers, label_of, read_label
 from suite.inputs import make_inputs
-from suite.verify import Referee
+from suite.verify import Referee as Oracle
 
-#: By label and algorithm: status, relative L2 error and reason, as `suite.verify.Check` has them.
+#: By label and algorithm: status, relative L2 error and reason, as `suite.check.checker.Check` has them.
 Verdicts = dict[tuple[str, str], tuple[str, float, str]]
 
 _FIRST_CALL = Path(__file__).with_name("first_call.py")
@@ -41,10 +41,10 @@ class _Pairs:
         """Once a commit: check every pair, so that nothing wrong is timed. It compiles everything on its way."""
         found: Verdicts = {}
         for layer in bench_layers():
-            referee = Referee(layer.problem)
+            oracle = Oracle(layer.problem)
             for algorithm in bench_algorithms():
                 try:
-                    check = referee.check(algorithm)
+                    check = oracle.check(algorithm)
                     verdict = check.status, check.rel_error, check.reason
                 # One that raises is failed, and the others are measured all the same.
                 except Exception as error:

@@ -1,10 +1,12 @@
-"""A block in NumPy: slow, plain, in float64 the judge of all others and in float32 their yardstick."""
+"""The oracle of blocks: a block in NumPy, in float64 the expected result and in float32 the unit of errors."""
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
-from kernels import conv2d_reference
+from kernels import algorithms, conv2d_reference
 from suite.blocks.graph import (
     EPSILON,
     INPUT,
@@ -21,9 +23,11 @@ from suite.blocks.graph import (
     Node,
     Sigmoid,
 )
-from suite.blocks.inputs import BlockInputs
+from suite.blocks.inputs import BlockInputs, make_block_inputs
+from suite.blocks.problem import Block
+from suite.check.checker import LEAST_ERROR, Check, Expected, Tolerance
 
-__all__ = ["block_reference"]
+__all__ = ["BlockOracle", "block_reference", "block_tolerance"]
 
 
 def block_reference(graph: Graph, inputs: BlockInputs, dtype: str = "float64") -> list[np.ndarray]:
@@ -92,3 +96,74 @@ def _largest(src: np.ndarray, pool: MaxPool) -> np.ndarray:
     padded = np.pad(src, around, constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (pool.size, pool.size), (2, 3))
     return windows[:, :, :: pool.stride, :: pool.stride].max(axis=(4, 5))
+
+
+def block_tolerance(block: Block) -> Tolerance:
+    """What a block of our own is held to: the sum of what its convolutions promise.
+
+    Errors of successive stages add up; and what a stage makes of the error of
+    the one before it, it does to NumPy's as well, which is what promises are multiples of. Of
+    each convolution the largest promise counts of all algorithms that take it: which one runs is
+    the choice of the block.
+    """
+    return Tolerance(
+        error_factor=sum(
+            max(each.error_factor for each in algorithms() if each.unsupported(problem) is None)
+            for problem in block.graph.convolutions
+        )
+    )
+
+
+class BlockOracle:
+    """The expected outputs of one block; what `suite.check.checker.Oracle` is to a convolution.
+
+    Parameters
+    ----------
+    block : Block
+
+    Attributes
+    ----------
+    fills : tuple of str
+        Normal values only: a batch norm leaves no number whole.
+    """
+
+    fills = ("normal",)
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+
+    @functools.cached_property
+    def expected(self) -> tuple[Expected, ...]:
+        """Of every output."""
+        exact = block_reference(self.block.graph, make_block_inputs(self.block))
+        return tuple(Expected(each) for each in exact)
+
+    @functools.cached_property
+    def numpy_error(self) -> float:
+        """Relative L2 error of NumPy's float32, the largest of all outputs; one rounding at least."""
+        found = block_reference(self.block.graph, make_block_inputs(self.block), "float32")
+        errors = [expected.errors(array).relative for expected, array in zip(self.expected, found, strict=True)]
+        return max(*errors, LEAST_ERROR["float32"])
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes that it holds once it was asked."""
+        return 8 * sum(int(np.prod(self.block.graph.shapes[name])) for name in self.block.graph.outputs)
+
+    def compare(self, tolerance: Tolerance, fill: str, dst: np.ndarray) -> Check:
+        """Check what somebody computed of `make_block_inputs`: every output, joined as `Graph.joined` does.
+
+        The check's error is that of the worst output.
+        """
+        graph = self.block.graph
+        if dst.shape != graph.joined_shape:
+            return Check("wrong", float("nan"), f"result has shape {dst.shape}, expected {graph.joined_shape}")
+        limit = tolerance.rel_error
+        if limit is None:
+            assert tolerance.error_factor is not None
+            limit = tolerance.error_factor * self.numpy_error
+        checks = [
+            expected.within(array, limit) for expected, array in zip(self.expected, graph.split(dst), strict=True)
+        ]
+        wrong = [each for each in checks if each.status != "ok"]
+        return wrong[0] if wrong else max(checks, key=lambda check: check.rel_error)

@@ -12,23 +12,23 @@ import numpy as np
 import typer
 
 from suite import options
-from suite.commands.asked import threads_of
+from suite.commands.arguments import threads_of
 from suite.commands.gate import NETWORK, RISK, UNGUARDED
 from suite.console import fail, print_json, stderr, stdout, warn
-from suite.environment import this_machine
-from suite.gate.duel import BASE, HEAD, Duel
+from suite.gate.aa import AaPairs, aa_rates
 from suite.gate.findings import Benchmark
-from suite.gate.null import Null, judge_null
-from suite.gate.revisions import WORKING_TREE, RevisionError, workshop
-from suite.gate.session import SCHEDULE, line_up, offers_of
-from suite.lines import append_line, read_lines, replace_file
-from suite.outcome import Take, log_ratio
-from suite.process import WorkerError
+from suite.gate.pair import BASE, HEAD, RevisionPair
+from suite.gate.revisions import WORKING_TREE, RevisionError, revision_builder
+from suite.gate.run import SCHEDULE, benchmarks_of, offers_of
+from suite.machine.environment import this_machine
+from suite.measure.result import ProcessResult, log_ratio
+from suite.measure.worker import WorkerError
 from suite.progress import Tally
 from suite.report.null import print_rates, rates_markdown
-from suite.run_folder import unwritable
+from suite.results.files import replace_file, unwritable
+from suite.results.jsonl import append_line, read_lines
+from suite.results.runs import require_writable
 from suite.selection import select_layers
-from suite.store import require_writable
 
 __all__ = ["EXAMPLES", "EXIT_CODES", "aa"]
 
@@ -59,7 +59,9 @@ def aa(
     threads: options.Threads = None,
     generations: Annotated[int, typer.Option(metavar="N", help="Pairs of fresh processes.")] = 30,
     runs: Annotated[int, typer.Option(metavar="N", help="Runs of the gate that are resampled from them.")] = 1000,
-    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with, or only judge, this folder.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with, or only evaluate, this folder.")
+    ] = None,
     results: options.Results = Path("results"),
     as_json: options.Json = False,
 ) -> None:
@@ -81,19 +83,19 @@ def aa(
             fail(f"{folder} has pairs of sources {line['sources']!r}, expected the same, not {sources!r}")
     seen = {int(line["generation"]) for line in lines if line.get("done")}
     try:
-        with workshop(Path.cwd()) as here:
+        with revision_builder(Path.cwd()) as here:
             same = here.build(WORKING_TREE, own_environment=False)
             sides = {BASE: same, HEAD: same}
             offers = offers_of(sides, [str(layer.problem) for layer in layers])
-            benchmarks, _ = line_up(layers, threads_of(threads) or (1,), offers, without=UNGUARDED)
-            duel = partial(Duel, revisions=sides, offers=offers, schedule=SCHEDULE)
+            benchmarks, _ = benchmarks_of(layers, threads_of(threads) or (1,), offers, without=UNGUARDED)
+            pair = partial(RevisionPair, revisions=sides, offers=offers, schedule=SCHEDULE)
             with Tally(stderr(), generations, "generations") as tally:
                 for number in [n for n in range(generations) if n not in seen]:
-                    _generation(duel(number), benchmarks, pairs, tally)
+                    _generation(pair(number), benchmarks, pairs, tally)
     except (RevisionError, WorkerError) as error:
         fail(str(error))
     try:
-        rates = judge_null(_null_of(pairs), margin=_MARGIN, risk=RISK, runs=runs)
+        rates = aa_rates(_aa_pairs(pairs), margin=_MARGIN, risk=RISK, runs=runs)
     except ValueError as error:
         fail(str(error))
     stored = {
@@ -113,21 +115,21 @@ def aa(
     raise typer.Exit(0 if rates.false_alarm <= _MOST_ALARMS and ten >= _LEAST_DETECTION else 1)
 
 
-def _generation(duel: Duel, benchmarks: list[Benchmark], pairs: Path, tally: Tally) -> None:
-    with duel:
+def _generation(pair: RevisionPair, benchmarks: list[Benchmark], pairs: Path, tally: Tally) -> None:
+    with pair:
         for benchmark in benchmarks:
-            tally.at(f"generation {duel.number + 1}: {benchmark.layer} {benchmark.algorithm}", duel.number)
-            takes = duel.play(benchmark, slowdowns=_SLOWDOWNS)
-            line = {"generation": duel.number, "benchmark": benchmark.name}
-            if all(side in takes for side in (BASE, HEAD)):
-                pairs_of = zip((0.0, *_SLOWDOWNS), takes[HEAD], takes[BASE], strict=False)
-                line |= {"base_s": takes[BASE][0].median_s}
+            tally.at(f"generation {pair.number + 1}: {benchmark.layer} {benchmark.algorithm}", pair.number)
+            found = pair.measure(benchmark, slowdowns=_SLOWDOWNS)
+            line = {"generation": pair.number, "benchmark": benchmark.name}
+            if all(side in found for side in (BASE, HEAD)):
+                pairs_of = zip((0.0, *_SLOWDOWNS), found[HEAD], found[BASE], strict=False)
+                line |= {"base_s": found[BASE][0].median_s}
                 line |= {"log_ratios": {str(slowdown): _log_ratio(head, base) for slowdown, head, base in pairs_of}}
             _store(pairs, line)
-        _store(pairs, {"generation": duel.number, "done": True, "sources": this_machine().sources})
+        _store(pairs, {"generation": pair.number, "done": True, "sources": this_machine().sources})
 
 
-def _log_ratio(head: Take, base: Take) -> float | None:
+def _log_ratio(head: ProcessResult, base: ProcessResult) -> float | None:
     return log_ratio(head, base) if head.quiet and base.quiet else None
 
 
@@ -138,7 +140,7 @@ def _store(pairs: Path, line: dict[str, object]) -> None:
         raise unwritable(pairs, error) from error
 
 
-def _null_of(pairs: Path) -> Null:
+def _aa_pairs(pairs: Path) -> AaPairs:
     lines = {(line["benchmark"], line["generation"]): line for line in read_lines(pairs, warn) if "benchmark" in line}
     benchmarks = [*dict.fromkeys(name for name, _ in lines)]
     generations = sorted({number for _, number in lines})
@@ -149,4 +151,4 @@ def _null_of(pairs: Path) -> Null:
             for name in benchmarks
         ]
         logs[slowdown] = np.array(found, np.float64)
-    return Null(benchmarks, logs)
+    return AaPairs(benchmarks, logs)

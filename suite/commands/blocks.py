@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from suite import options
-from suite.blocks.contenders import select_block_contenders
-from suite.blocks.ours import FUSED
 from suite.catalogue import blocks as listed_blocks
-from suite.commands.asked import caches_of, check_amounts, slower_of, threads_of
+from suite.commands.arguments import caches_of, check_amounts, slower_of, threads_of
 from suite.commands.run import begin, carry_out
-from suite.screen import SCREEN
+from suite.contenders import select_block_contenders
+from suite.contenders.ours import FUSED
+from suite.measure.screen import SCREEN
 from suite.selection import Request
 
 __all__ = ["EXAMPLES", "blocks"]

@@ -10,7 +10,7 @@ import typer
 from kernels import cache_folder, prune_cache
 from suite import options
 from suite.console import fail, print_json, print_table
-from suite.report.units import size
+from suite.format import size
 
 __all__ = ["EXAMPLES", "cache"]
 

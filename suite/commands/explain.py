@@ -9,12 +9,12 @@ import typer
 from kernels import Conv2dProblem, choose
 from suite import options
 from suite.catalogue import Layer
-from suite.commands.asked import bytes_of, threads_of
+from suite.commands.arguments import bytes_of, threads_of
 from suite.console import fail, print_json, print_table, stderr
+from suite.measure.tuning import TuningCase, TuningResult, run_tuning, worth_timing
 from suite.progress import Watch
 from suite.report.explanation import EXPLANATION_HEADINGS, explanation_dict, explanation_lines, judgement
 from suite.report.groups import circumstances
-from suite.tuning import Contest, Finding, hold, worth_timing
 
 __all__ = ["EXAMPLES", "explain"]
 
@@ -51,31 +51,33 @@ def explain(
     parsed, budget = Conv2dProblem.parse(problem), bytes_of("--max-workspace", max_workspace)
     choice = choose(parsed, counts[0], max_error=max_error, max_workspace=budget)
     modelled = choose(parsed, counts[0], max_error=max_error, max_workspace=budget, tuned=False)
-    finding = None
+    result = None
     if measure:
         layer = Layer("text", str(parsed), parsed, 1)
-        finding = _measured(Contest(layer, counts[0], modelled, worth_timing(modelled, _WITHIN)))
+        result = _measured(TuningCase(layer, counts[0], modelled, worth_timing(modelled, _WITHIN)))
     if as_json:
         print_json(
             {
                 "problem": str(parsed), "threads": counts[0], "chosen": choice.algorithm.name, "why": choice.why,
                 "cost_model": modelled.algorithm.name,
-                "fastest": next(iter(finding.seconds), None) if finding else None,
-                "cost_model_behind": finding.picked_behind if finding else None,
-                "algorithms": explanation_dict(choice, finding),
+                "fastest": next(iter(result.seconds), None) if result else None,
+                "cost_model_behind": result.picked_behind if result else None,
+                "algorithms": explanation_dict(choice, result),
             }
         )  # fmt: skip
     else:
         print(f"{parsed}, {circumstances(counts[0], 'warm')}")
-        print_table(EXPLANATION_HEADINGS, explanation_lines(choice, finding))
+        print_table(EXPLANATION_HEADINGS, explanation_lines(choice, result))
         print(f"{choice.why.removesuffix('.')}.")
-        if finding:
-            print(judgement(finding))
-    raise typer.Exit(1 if finding and finding.is_bad else 0)
+        if result:
+            print(judgement(result))
+    raise typer.Exit(1 if result and result.is_bad else 0)
 
 
-def _measured(contest: Contest) -> Finding:
-    found: list[Finding] = []
+def _measured(tuning_case: TuningCase) -> TuningResult:
+    found: list[TuningResult] = []
     with Watch(stderr(), 1) as watch:
-        hold([contest], _SECONDS, 1, found.append, before=lambda bout, generation, name: watch.at(bout.layer, name))
+        run_tuning(
+            [tuning_case], _SECONDS, 1, found.append, before=lambda case, generation, name: watch.at(case.layer, name)
+        )
     return found[0]

@@ -14,20 +14,19 @@ import typer
 
 from kernels import get_algorithm
 from suite import options
-from suite.commands.asked import threads_of
+from suite.commands.arguments import threads_of
 from suite.console import fail, print_json, stderr, stdout, warn
-from suite.environment import this_machine
-from suite.gate.duel import BASE, CONTROL, HEAD, Duel
 from suite.gate.findings import UNMEASURED, Benchmark, Findings
 from suite.gate.outputs import announce, write_outputs
-from suite.gate.revisions import WORKING_TREE, RevisionError, workshop
-from suite.gate.session import SCHEDULE, line_up, offers_of
-from suite.gate.trial import Trial
-from suite.lines import append_line
-from suite.process import WorkerError
+from suite.gate.pair import BASE, CONTROL, HEAD, RevisionPair
+from suite.gate.revisions import WORKING_TREE, RevisionError, revision_builder
+from suite.gate.run import SCHEDULE, GateRun, benchmarks_of, offers_of
+from suite.machine.environment import this_machine
+from suite.measure.worker import WorkerError
 from suite.progress import Tally
 from suite.report.gate import print_findings
-from suite.run_folder import StoreError, unwritable
+from suite.results.files import StoreError, unwritable
+from suite.results.jsonl import append_line
 from suite.selection import select_layers
 
 __all__ = ["EXAMPLES", "EXIT_CODES", "NETWORK", "RISK", "UNGUARDED", "gate"]
@@ -40,7 +39,7 @@ EXAMPLES = (
 #: What is measured where nothing is asked for.
 NETWORK = "quick"
 
-#: Who is not guarded unless named: the yardstick is there to be read, not to be fast.
+#: Algorithms that are not guarded unless named: the plain loops are there to be read, not to be fast.
 UNGUARDED = ("direct_naive",)
 
 #: How often a run of the gate may call slower what did not change.
@@ -96,27 +95,30 @@ def gate(
     folder = output or _new_folder(results)
     store = _storing(folder)
     try:
-        with workshop(Path.cwd()) as here:
+        with revision_builder(Path.cwd()) as here:
             own = environment == "own"
             stderr().print(f"Building {base} and {head}.", markup=False)
             sides = {BASE: here.build(base, own_environment=own), HEAD: here.build(head, own_environment=own)}
             sides[CONTROL] = sides[BASE]
             offers = offers_of(sides, [str(layer.problem) for layer in layers])
-            both, others = line_up(layers, counts, offers, algorithm or (), without=() if algorithm else UNGUARDED)
+            both, others = benchmarks_of(
+                layers, counts, offers, algorithm or (), without=() if algorithm else UNGUARDED
+            )
             for name in algorithm or ():
                 if not any(name in offer.refusals for offer in offers.values()):
                     get_algorithm(name)  # says what there is
-            trial = Trial(both, margin, RISK, begun + 60 * minutes, store)
+            run = GateRun(both, margin, RISK, begun + 60 * minutes, store)
             with Tally(stderr(), len(both), "decided") as tally:
-                trial.run(
-                    partial(Duel, revisions=sides, offers=offers, schedule=SCHEDULE), before=_progress(tally, len(both))
+                run.run(
+                    partial(RevisionPair, revisions=sides, offers=offers, schedule=SCHEDULE),
+                    before=_progress(tally, len(both)),
                 )
     except (RevisionError, WorkerError) as error:
         warn(str(error))
         raise typer.Exit(UNMEASURED) from None
     machine = {"stamp": this_machine().stamp, "cpu": this_machine().cpu, "cores": this_machine().cores}
     found = Findings(
-        sides[BASE].name, sides[HEAD].name, (*trial.findings(), *others), tuple(trial.control_findings()), margin,
+        sides[BASE].name, sides[HEAD].name, (*run.findings(), *others), tuple(run.control_findings()), margin,
         RISK, time.monotonic() - begun, machine,
     )  # fmt: skip
     write_outputs(found, folder)

@@ -11,11 +11,11 @@ import typer
 
 from suite import options
 from suite.console import fail, print_json, print_table, stderr, stdout, warn
-from suite.history import LEAST_COMMITS, find_changes, order_commits, series_points
-from suite.history_plot import save_history
-from suite.history_store import git_history, stored_history
-from suite.report.units import span
-from suite.run_folder import unwritable
+from suite.format import span
+from suite.history.plot import save_history
+from suite.history.series import LEAST_COMMITS, find_changes, order_commits, series_points
+from suite.history.stored import git_history, stored_history
+from suite.results.files import unwritable
 
 __all__ = ["EXAMPLES", "EXIT_CODES", "history"]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from kernels import algorithms
 from suite import options
-from suite.blocks.contenders import block_contenders
 from suite.catalogue import blocks, layers, networks
-from suite.commands.asked import threads_of
+from suite.commands.arguments import threads_of
 from suite.console import print_json, print_table
-from suite.contenders import absence, contenders
-from suite.environment import measure_limits, this_machine
+from suite.contenders import absence, block_contenders, contenders
+from suite.machine.environment import measure_limits, this_machine
 from suite.report.terminal import machine_lines
 
 __all__ = ["EXAMPLES", "list_", "machine"]

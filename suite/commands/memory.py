@@ -8,7 +8,7 @@ import typer
 
 from kernels import choose, memory_of
 from suite import options
-from suite.commands.asked import batch_of, bytes_of, threads_of
+from suite.commands.arguments import batch_of, bytes_of, threads_of
 from suite.console import fail, print_json, print_table
 from suite.report.memory import MEMORY_HEADINGS, LayerMemory, memory_lines, total_lines, totals_of
 from suite.selection import select_layers, select_networks

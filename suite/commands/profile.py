@@ -10,13 +10,12 @@ import typer
 from kernels import algorithms, get_algorithm
 from suite import options
 from suite.console import fail, print_json, print_table, stderr
-from suite.environment import this_machine
-from suite.lines import replace_file
-from suite.phases import Ceilings, profile_phases
-from suite.probes import PHASED
+from suite.machine.environment import this_machine
+from suite.machine.probes import PHASED
+from suite.measure.phases import Ceilings, profile_phases
 from suite.progress import Watch
 from suite.report.phases import PHASE_HEADINGS, ceiling_line, phase_lines, phases_markdown
-from suite.run_folder import unwritable
+from suite.results.files import replace_file, unwritable
 from suite.selection import select_layers
 
 __all__ = ["EXAMPLES", "profile"]

@@ -8,13 +8,12 @@ from pathlib import Path
 import typer
 
 from suite import options
-from suite.commands.asked import all_right
+from suite.commands.arguments import all_right
 from suite.console import print_json, stderr, stdout, warn
 from suite.report.foreign import read_asv, read_pytest_benchmark
 from suite.report.gather import combine, write_report
 from suite.report.terminal import print_report
-from suite.run_folder import Run
-from suite.store import open_run
+from suite.results.runs import Run, open_run
 
 __all__ = ["EXAMPLES", "complete", "report"]
 

@@ -9,26 +9,25 @@ from typing import NoReturn
 import typer
 
 from suite import options
-from suite.commands.asked import all_right, counts, request_of
+from suite.commands.arguments import all_right, counts, request_of
 from suite.commands.report import complete
 from suite.console import fail, print_json, stderr, stdout, warn
-from suite.environment import evicting_bytes, measure_limits, this_machine
-from suite.frames import latest_of
-from suite.interleave import Schedule
-from suite.outcome import Take
-from suite.progress import Watch
+from suite.contenders import Contender
+from suite.machine.environment import evicting_bytes, measure_limits, this_machine
+from suite.measure.interleave import Schedule
+from suite.measure.result import ProcessResult
+from suite.measure.runner import run_cases
+from suite.measure.screen import SCREEN
+from suite.progress import Watch, brief_rows
 from suite.report.blocks import block_tables
 from suite.report.gather import combine, write_report
 from suite.report.groups import circumstances
 from suite.report.overview import OVERVIEW_HEADINGS, overview_line
 from suite.report.terminal import print_report
-from suite.rows import Row
-from suite.run_folder import Run
-from suite.runner import run_bouts
-from suite.screen import SCREEN
-from suite.selection import Bout, Request, Task, bouts_of
-from suite.store import open_run, require_writable, start_run
-from suite.summary import rows_of_bout
+from suite.results.rows import Row, key_of, latest_of
+from suite.results.runs import Run, open_run, require_writable, start_run
+from suite.results.summary import rows_of_case
+from suite.selection import Case, Request
 
 __all__ = ["EXAMPLES", "begin", "carry_out", "run"]
 
@@ -86,12 +85,12 @@ def run(
 
 def begin(request: Request, results: Path) -> Run:
     """Measure this machine's limits and make a run's folder; whatever can be wrong with a request shows before."""
-    tasks = request.tasks()
+    cases = request.cases()
     # Made before anything is measured: a folder that cannot be written costs no time.
     require_writable(results)
     stderr().print("Measuring this machine's limits.")
-    limits = measure_limits(request.threads, {task.layer.problem.dtype for task in tasks})
-    return start_run(results, this_machine(), limits, request, len(tasks))
+    limits = measure_limits(request.threads, {case.layer.problem.dtype for case in cases})
+    return start_run(results, this_machine(), limits, request, sum(map(len, cases.values())))
 
 
 def carry_out(here: Run, as_json: bool, details: bool = False) -> NoReturn:
@@ -108,93 +107,90 @@ def carry_out(here: Run, as_json: bool, details: bool = False) -> NoReturn:
 
 def _measure(here: Run) -> None:
     request = here.request
-    bouts = bouts_of(request.tasks())
-    ledger = here.ledger(warn)
+    cases = request.cases()
+    measurements = here.measurements(warn)
     rounds = Schedule().rounds
     visit_s = request.budget_s / (request.processes * rounds)
-    total = len(bouts) * request.processes
+    total = len(cases) * request.processes
 
-    def schedule(bout: Bout) -> Schedule:
+    def schedule(case: Case) -> Schedule:
         spend_s = _PATIENCE * request.budget_s / request.processes
-        return Schedule(visit_s, rounds, spend_s, evicting_bytes() if bout.cache == "cold" else 0)
+        return Schedule(visit_s, rounds, spend_s, evicting_bytes() if case.cache == "cold" else 0)
 
-    def settle(bout: Bout) -> None:
-        """Rows of a bout that all generations have played."""
-        if all(ledger.has(bout, generation, bouts[bout]) for generation in range(request.processes)):
-            missing = {task.key for task in bouts[bout]} - here.done()
-            if not missing:
-                return
-            for task, row in zip(
-                bouts[bout], rows_of_bout(bout, bouts[bout], ledger, here.limits, request.reference), strict=True
-            ):
-                if task.key in missing:
+    def settle(case: Case) -> None:
+        """Store the rows of a case that all generations have measured."""
+        contenders = cases[case]
+        if not all(measurements.has(case, generation, contenders) for generation in range(request.processes)):
+            return
+        missing = {case.row_key(each.name) for each in contenders} - here.done()
+        if missing:
+            for row in rows_of_case(case, contenders, measurements, here.limits, request.reference):
+                if key_of(row) in missing:
                     here.append(row)
 
     able = {
-        bout: [each for each in own if each.contender.unsupported(bout.layer.problem, bout.threads) is None]
-        for bout, own in bouts.items()
+        case: [each for each in contenders if each.unsupported(case.layer.problem, case.threads) is None]
+        for case, contenders in cases.items()
     }
 
-    def weight(bout: Bout, generation: int) -> float:
-        """About how long a bout takes, relative to others."""
+    def weight(case: Case, generation: int) -> float:
+        """About how long a case takes, relative to others."""
         if not generation:
-            return _FIRST * len(able[bout])
+            return _FIRST * len(able[case])
         # Before the first process has screened it is not known how many are left.
-        return float(len(ledger.due(bout, generation, able[bout]))) * (1.0 if ledger.has(bout, 0, bouts[bout]) else 0.5)
+        due = float(len(measurements.due(case, generation, able[case])))
+        return due * (1.0 if measurements.has(case, 0, cases[case]) else 0.5)
 
-    def weigh(bout: Bout) -> None:
+    def weigh(case: Case) -> None:
         for n in range(request.processes):
-            left[bout, n] = 0.0 if ledger.has(bout, n, bouts[bout]) else weight(bout, n)
+            left[case, n] = 0.0 if measurements.has(case, n, cases[case]) else weight(case, n)
 
-    left: dict[tuple[Bout, int], float] = {}
-    table = _Screened(bouts, request)
-    done = sum(ledger.has(bout, n, own) for bout, own in bouts.items() for n in range(request.processes))
-    for bout in bouts:
-        settle(bout)
-        weigh(bout)
+    left: dict[tuple[Case, int], float] = {}
+    table = _Screened(cases, request)
+    done = sum(measurements.has(case, n, own) for case, own in cases.items() for n in range(request.processes))
+    for case in cases:
+        settle(case)
+        weigh(case)
     with Watch(stderr(), total, done, sum(left.values())) as watch:
 
-        def store(bout: Bout, generation: int, found: dict[str, Take]) -> None:
-            here.append_takes(bout, generation, found)
-            settle(bout)
+        def store(case: Case, generation: int, found: dict[str, ProcessResult]) -> None:
+            here.append_results(case, generation, found)
+            settle(case)
             if generation == 0 and request.processes > 1:
                 if not table.begun:
                     watch.say(table.head())
-                rows = rows_of_bout(bout, bouts[bout], ledger, here.limits, request.reference)
-                watch.done_and_said(table.line(bout, rows), weight(bout, generation))
+                rows = rows_of_case(case, cases[case], measurements, here.limits, request.reference)
+                watch.done_and_said(table.line(case, rows), weight(case, generation))
             else:
-                words = f"process {generation + 1} of {request.processes}, {_described(bout)}"
-                watch.done_with(
-                    (words,), [{"algorithm": n, "status": t.status, "time_s": t.median_s if t.seconds else None}
-                               for n, t in found.items()], weight(bout, generation),
-                )  # fmt: skip
-            weigh(bout)
+                words = f"process {generation + 1} of {request.processes}, {_described(case)}"
+                watch.done_with((words,), brief_rows(found), weight(case, generation))
+            weigh(case)
             watch.expect(sum(left.values()))
 
-        run_bouts(
-            (task for own in bouts.values() for task in own), ledger, processes=request.processes, schedule=schedule,
-            store=store, compiled=here.folder / "compiled", told=watch.doing,
-            before=lambda bout, generation, name: watch.at(bout.layer, name),
+        run_cases(
+            cases, measurements, processes=request.processes, schedule=schedule, store=store,
+            compiled=here.folder / "compiled", told=watch.doing,
+            before=lambda case, generation, name: watch.at(case.layer, name),
         )  # fmt: skip
 
 
 class _Screened:
     """The table that grows while the first process of each contender goes from layer to layer."""
 
-    def __init__(self, bouts: Mapping[Bout, list[Task]], request: Request) -> None:
+    def __init__(self, cases: Mapping[Case, Sequence[Contender]], request: Request) -> None:
         self.begun = False
-        self._several = len({(bout.threads, bout.cache) for bout in bouts}) > 1
+        self._several = len({(case.threads, case.cache) for case in cases}) > 1
         self._processes = request.processes
-        self._steps = len(bouts) * request.processes
-        names = [task.contender.name for own in bouts.values() for task in own]
+        self._steps = len(cases) * request.processes
+        names = [each.name for contenders in cases.values() for each in contenders]
         self._widths = (
-            max(map(len, map(self._name, bouts)), default=0), max(map(len, names), default=0), 7, 10,
+            max(map(len, map(self._name, cases)), default=0), max(map(len, names), default=0), 7, 10,
             max(map(len, names), default=0), 6,
         )  # fmt: skip
 
-    def _name(self, bout: Bout) -> str:
-        name = f"{bout.layer.network}/{bout.layer.name}"
-        return f"{name}, {circumstances(bout.threads, bout.cache)}" if self._several else name
+    def _name(self, case: Case) -> str:
+        name = f"{case.layer.network}/{case.layer.name}"
+        return f"{name}, {circumstances(case.threads, case.cache)}" if self._several else name
 
     def head(self) -> str:
         """The line above the first."""
@@ -203,11 +199,11 @@ class _Screened:
         indent = " " * (2 * len(str(self._steps)) + 4)
         return f"After one process of {self._processes}:\n{indent}{self._joined(OVERVIEW_HEADINGS)}"
 
-    def line(self, bout: Bout, rows: Sequence[Row]) -> str:
+    def line(self, case: Case, rows: Sequence[Row]) -> str:
         """One layer."""
         bad = [row for row in rows if row["status"] in ("wrong", "failed")]
         names = ", ".join(f"{row['status']} {row['algorithm']}" for row in bad)
-        return f"{self._joined((self._name(bout), *overview_line(rows)[1:]))}  {names}".rstrip()
+        return f"{self._joined((self._name(case), *overview_line(rows)[1:]))}  {names}".rstrip()
 
     def _joined(self, cells: Sequence[str]) -> str:
         sides = ("<", "<", ">", ">", "<", ">")
@@ -216,8 +212,8 @@ class _Screened:
         ).rstrip()
 
 
-def _described(bout: Bout) -> str:
-    return f"{bout.layer.network}/{bout.layer.name}, {circumstances(bout.threads, bout.cache)}"
+def _described(case: Case) -> str:
+    return f"{case.layer.network}/{case.layer.name}, {circumstances(case.threads, case.cache)}"
 
 
 def _finish(here: Run, as_json: bool, details: bool) -> NoReturn:

@@ -10,16 +10,16 @@ import typer
 from kernels import choose, measured_limits, remember_limits, tuned
 from suite import options
 from suite.catalogue import Layer
-from suite.commands.asked import batch_of, threads_of
+from suite.commands.arguments import batch_of, threads_of
 from suite.console import fail, print_json, print_table, stderr, warn
-from suite.environment import measure_limits
-from suite.outcome import Take
-from suite.probes import vector_bytes
-from suite.progress import Watch
+from suite.machine.environment import measure_limits
+from suite.machine.probes import vector_bytes
+from suite.measure.result import ProcessResult
+from suite.measure.tuning import TuningCase, TuningResult, distinct, run_tuning, worth_timing
+from suite.progress import Watch, brief_rows
 from suite.report.groups import circumstances
 from suite.report.tuning import TUNING_HEADINGS, agreement, tuning_lines
 from suite.selection import select_layers, select_networks
-from suite.tuning import Contest, Finding, distinct, hold, worth_timing
 
 __all__ = ["EXAMPLES", "tune"]
 
@@ -72,27 +72,27 @@ def tune(
         stderr().print(f"{known} of {len(asked)} are known already; --again measures them as well.")
     if unknown and (again or measured_limits() is None):
         _measure_limits()
-    contests = [_contest(layer, count, within) for layer, count in unknown]
-    findings: list[Finding] = []
+    tuning_cases = [_tuning_case(layer, count, within) for layer, count in unknown]
+    results: list[TuningResult] = []
     interrupted = False
     try:
-        _measure(contests, seconds, processes, findings)
+        _measure(tuning_cases, seconds, processes, results)
     except KeyboardInterrupt:
         interrupted = True
-    kept = sum(not each.doubt for each in findings)
+    kept = sum(not each.doubt for each in results)
     if as_json:
         counts = {"asked": len(asked), "known": known, "remembered": kept}
-        print_json({"database": str(tuned.database()), **counts, "problems": [each.as_dict() for each in findings]})
-    elif findings:
-        _print(findings)
-    for each in findings:
+        print_json({"database": str(tuned.database()), **counts, "problems": [each.as_dict() for each in results]})
+    elif results:
+        _print(results)
+    for each in results:
         if each.doubt:
-            where = f"{each.contest.problem}, {circumstances(each.contest.threads, 'warm')}"
+            where = f"{each.case.problem}, {circumstances(each.case.threads, 'warm')}"
             warn(f"{where} is not remembered: {each.doubt}")
     if interrupted:
-        warn(f"interrupted with {kept} of {len(contests)} remembered; the same command goes on with the rest")
+        warn(f"interrupted with {kept} of {len(tuning_cases)} remembered; the same command goes on with the rest")
         raise typer.Exit(130)
-    raise typer.Exit(1 if any(each.is_bad for each in findings) else 0)
+    raise typer.Exit(1 if any(each.is_bad for each in results) else 0)
 
 
 def _measure_limits() -> None:
@@ -102,37 +102,36 @@ def _measure_limits() -> None:
     remember_limits(1e9 * found.fma_gflops["float32"][1] / (2 * lanes), 1e9 * found.bandwidth_gb_s[1])
 
 
-def _contest(layer: Layer, threads: int, within: float) -> Contest:
+def _tuning_case(layer: Layer, threads: int, within: float) -> TuningCase:
     choice = choose(layer.problem, threads, tuned=False)
-    return Contest(layer, threads, choice, worth_timing(choice, within))
+    return TuningCase(layer, threads, choice, worth_timing(choice, within))
 
 
-def _measure(contests: list[Contest], seconds: float, processes: int, findings: list[Finding]) -> None:
-    """Remember each as soon as it is done, and note it in ``findings``: an interrupt takes away neither."""
-    with Watch(stderr(), len(contests) * processes) as watch:
+def _measure(tuning_cases: list[TuningCase], seconds: float, processes: int, results: list[TuningResult]) -> None:
+    """Remember each as soon as it is done, and note it in ``results``: an interrupt takes away neither."""
+    with Watch(stderr(), len(tuning_cases) * processes) as watch:
 
-        def step(contest: Contest, takes: dict[str, Take]) -> None:
-            where = (contest.layer.network, contest.layer.name, circumstances(contest.threads, "warm"))
-            watch.done_with(where, [{"algorithm": n, "status": t.status, "time_s": t.median_s if t.seconds else None}
-                                    for n, t in takes.items()])  # fmt: skip
+        def step(tuning_case: TuningCase, found: dict[str, ProcessResult]) -> None:
+            where = (tuning_case.layer.network, tuning_case.layer.name, circumstances(tuning_case.threads, "warm"))
+            watch.done_with(where, brief_rows(found))
 
-        def done(finding: Finding) -> None:
-            if not finding.doubt:
-                tuned.remember(finding.contest.problem, finding.contest.threads, finding.seconds)
-            findings.append(finding)
+        def done(result: TuningResult) -> None:
+            if not result.doubt:
+                tuned.remember(result.case.problem, result.case.threads, result.seconds)
+            results.append(result)
 
-        hold(
-            contests, seconds, processes, done, step=step,
-            before=lambda bout, generation, name: watch.at(bout.layer, name),
+        run_tuning(
+            tuning_cases, seconds, processes, done, step=step,
+            before=lambda case, generation, name: watch.at(case.layer, name),
         )  # fmt: skip
 
 
-def _print(findings: list[Finding]) -> None:
-    print_table(TUNING_HEADINGS, tuning_lines(findings))
-    for each in findings:
+def _print(results: list[TuningResult]) -> None:
+    print_table(TUNING_HEADINGS, tuning_lines(results))
+    for each in results:
         for name, fault in each.faults.items():
-            print(f"{each.contest.problem} {name}: {fault}")
-    print(agreement(findings))
+            print(f"{each.case.problem} {name}: {fault}")
+    print(agreement(results))
     print(f"Remembered in {tuned.database()}.")
 
 

@@ -1,11 +1,10 @@
-"""Who can be timed: our algorithms, and one file a peer library with its ways to be used.
+"""Contenders: our algorithms and blocks, and one file per peer library with the ways to use it.
 
-A file of this folder that defines ``CONTENDERS`` is a peer's; nothing else lists them.
+A file of this folder that defines ``CONTENDERS`` or ``BLOCK_CONTENDERS`` is found; nothing else lists it.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import pkgutil
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from suite.contenders import ours
 from suite.contenders.base import PEER_LIMIT, Contender, Peer, Prepared
+from suite.hints import hint
 
 __all__ = [
     "PEER_LIMIT",
@@ -21,13 +21,13 @@ __all__ = [
     "Prepared",
     "UnknownContender",
     "absence",
+    "block_contenders",
+    "contender_of",
     "contenders",
     "get_contender",
+    "select_block_contenders",
     "select_contenders",
 ]
-
-
-_UNKNOWN = "unknown contender {!r}"
 
 
 class UnknownContender(ValueError):
@@ -35,67 +35,89 @@ class UnknownContender(ValueError):
 
 
 def contenders() -> tuple[Contender, ...]:
-    """Everybody: our algorithms in order of registration, ``auto``, and the peers, installed or not."""
-    return *ours.contenders(), *_peers()
+    """All on convolutions: our algorithms in order of registration, ``auto``, and the peers, installed or not."""
+    return *ours.contenders(), *_found("CONTENDERS")
+
+
+def block_contenders() -> tuple[Contender, ...]:
+    """All on blocks: ours fused and as single layers, and other libraries, installed or not."""
+    return _found("BLOCK_CONTENDERS")
 
 
 @functools.cache
-def _peers() -> tuple[Contender, ...]:
+def _found(kind: str) -> tuple[Contender, ...]:
+    """What the files of this folder define under a name, ours first."""
+    modules = sorted((each.name for each in pkgutil.iter_modules(__path__)), key=lambda name: (name != "ours", name))
     found: list[Contender] = []
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda each: each.name):
-        found += getattr(importlib.import_module(f"{__name__}.{module.name}"), "CONTENDERS", ())
+    for name in modules:
+        found += getattr(importlib.import_module(f"{__name__}.{name}"), kind, ())
     return tuple(found)
 
 
 def get_contender(name: str) -> Contender:
-    """The contender called ``name``.
+    """The contender on convolutions called ``name``.
 
     Raises
     ------
     UnknownContender
         There is none; the message suggests near matches.
     """
-    return _named(name, contenders(), _UNKNOWN)
+    return _named(name, contenders(), "")
 
 
-def _named(name: str, everybody: Iterable[Contender], fault: str) -> Contender:
-    known = {each.name: each for each in everybody}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"expected all, ours, peers, {', '.join(known)}"
-        raise UnknownContender(f"{fault.format(name)}, {hint}")
-    return known[name]
+def contender_of(name: str) -> Contender:
+    """A contender on blocks or on convolutions; no two have one name.
+
+    Raises
+    ------
+    UnknownContender
+    """
+    return {each.name: each for each in block_contenders()}.get(name) or get_contender(name)
 
 
-def select_contenders(
-    names: Iterable[str], among: Sequence[Contender] | None = None, fault: str = _UNKNOWN
-) -> tuple[Contender, ...]:
-    """Contenders by name; ``all``, ``ours`` and ``peers`` stand for several, but for those `apart`; nobody twice.
+def select_contenders(names: Iterable[str]) -> tuple[Contender, ...]:
+    """Contenders on convolutions by name, none twice.
 
     Parameters
     ----------
     names : iterable of str
-    among : sequence of Contender, optional
-        Defaults to all on single convolutions.
-    fault : str
-        What is said, before a hint, of a name that nobody has.
+        ``all``, ``ours`` and ``peers`` stand for several, without those `apart`.
 
     Raises
     ------
     UnknownContender
         There is no such contender; the message suggests near matches.
     """
-    everybody = contenders() if among is None else among
+    return _select(names, contenders(), "")
+
+
+def select_block_contenders(names: Iterable[str]) -> tuple[Contender, ...]:
+    """Contenders on blocks by name, as `select_contenders` does.
+
+    Raises
+    ------
+    UnknownContender
+        There is no such contender; the message suggests near matches.
+    """
+    return _select(names, block_contenders(), " on blocks")
+
+
+def _select(names: Iterable[str], among: Sequence[Contender], on: str) -> tuple[Contender, ...]:
     found: dict[str, Contender] = {}
     for name in names:
         if name in ("all", "ours", "peers"):
-            group = [
-                each for each in everybody if not each.apart and (name == "all" or each.is_peer == (name == "peers"))
-            ]
+            group = [each for each in among if not each.apart and (name == "all" or each.is_peer == (name == "peers"))]
         else:
-            group = [_named(name, everybody, fault)]
+            group = [_named(name, among, on)]
         found.update((each.name, each) for each in group)
     return tuple(found.values())
+
+
+def _named(name: str, among: Iterable[Contender], on: str) -> Contender:
+    known = {each.name: each for each in among}
+    if name not in known:
+        raise UnknownContender(f"unknown contender {name!r}{on}, {hint(name, known, 'all, ours, peers, ')}")
+    return known[name]
 
 
 def absence(contender: Contender) -> str | None:

@@ -10,10 +10,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from kernels import Conv2dProblem
-from suite.inputs import Inputs
-from suite.verify import Standard
+from suite.blocks.inputs import BlockInputs
+from suite.blocks.problem import Block
+from suite.check.checker import Tolerance
+from suite.check.inputs import Inputs
 
-__all__ = ["PEER_LIMIT", "Contender", "Library", "Own", "Peer", "Prepared"]
+__all__ = ["PEER_LIMIT", "BlockPeer", "Contender", "Library", "Own", "Peer", "Prepared"]
 
 #: Most relative L2 error of a peer that counts as right. Float32 arithmetic stays far below it
 #: by any algorithm in use (Winograd over large tiles: 1e-6 to 1e-5); float16, bfloat16 and TF32
@@ -89,7 +91,7 @@ class Contender(Protocol[_Problem, _Arrays]):
     def prepare(self, problem: _Problem, inputs: _Arrays, threads: int) -> Prepared:
         """Do everything that can be done before the call: weights packed, shapes fixed, input in place."""
 
-    def standard(self, problem: _Problem, chosen: str) -> Standard:
+    def tolerance(self, problem: _Problem, chosen: str) -> Tolerance:
         """What its results are held to, where it chose ``chosen``."""
 
 
@@ -183,6 +185,27 @@ class Peer(Library):
         """See `Contender`."""
         raise NotImplementedError
 
-    def standard(self, problem: Conv2dProblem, chosen: str) -> Standard:
+    def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """See `Contender`."""
-        return Standard(rel_error=PEER_LIMIT[problem.dtype])
+        return Tolerance(rel_error=PEER_LIMIT[problem.dtype])
+
+
+@dataclass(frozen=True)
+class BlockPeer(Library):
+    """A way to have a block from another library."""
+
+    def unsupported(self, problem: Block, threads: int = 1) -> str | None:
+        """See `Contender`; all are computed."""
+        return None
+
+    def load(self, threads: int) -> None:
+        """See `Contender`."""
+        raise NotImplementedError
+
+    def prepare(self, problem: Block, inputs: BlockInputs, threads: int) -> Prepared:
+        """See `Contender`."""
+        raise NotImplementedError
+
+    def tolerance(self, problem: Block, chosen: str) -> Tolerance:
+        """Held to what it would be held to on a single convolution."""
+        return Tolerance(rel_error=PEER_LIMIT[problem.dtype])

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from kernels import Conv2dProblem
+from suite.check.inputs import Inputs
 from suite.contenders.base import Peer, Prepared
 from suite.contenders.onnx_model import INPUT, OUTPUT, onnx_model
-from suite.inputs import Inputs
 
 __all__ = ["CONTENDERS"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from kernels import Conv2dProblem
+from suite.check.inputs import Inputs
 from suite.contenders.base import Peer, Prepared
-from suite.inputs import Inputs
 
 __all__ = ["CONTENDERS"]
 

@@ -1,4 +1,9 @@
-"""ONNX Runtime: a session of one node, its input and output bound to memory once."""
+"""ONNX Runtime, on convolutions and on blocks.
+
+A convolution is a session of one node. A block is one model with every layer a node of its own, all of the
+library's optimisations on: it folds batch norms into weights, activations and sums into convolutions, and
+has its own layout from the first layer to the last. Inputs and outputs are bound to memory once.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,17 @@ from typing import Any
 import numpy as np
 
 from kernels import Conv2dProblem
-from suite.contenders.base import Peer, Prepared
-from suite.contenders.onnx_model import INPUT, OUTPUT, onnx_model
-from suite.inputs import Inputs
+from suite.blocks.graph import INPUT as BLOCK_INPUT
+from suite.blocks.inputs import BlockInputs
+from suite.blocks.problem import Block
+from suite.check.inputs import Inputs
+from suite.contenders.base import BlockPeer, Peer, Prepared
+from suite.contenders.onnx_model import INPUT, OUTPUT, block_model, onnx_model
 
-__all__ = ["CONTENDERS", "open_session"]
+__all__ = ["BLOCK_CONTENDERS", "CONTENDERS", "GRAPH", "open_session"]
+
+#: Name of the contender on blocks.
+GRAPH = "onnxruntime_graph"
 
 
 def open_session(model: bytes, threads: int) -> Any:
@@ -27,7 +38,7 @@ def open_session(model: bytes, threads: int) -> Any:
 
 
 @dataclass(frozen=True)
-class _OnnxRuntime(Peer):
+class _OnnxRuntimeConvolution(Peer):
     def load(self, threads: int) -> None:
         import onnxruntime  # noqa: F401  (a session is given its threads when it is made)
 
@@ -45,4 +56,30 @@ class _OnnxRuntime(Peer):
         return Prepared(call, lambda result: result)
 
 
-CONTENDERS = (_OnnxRuntime("onnxruntime", "ONNX Runtime", ("onnxruntime",)),)
+@dataclass(frozen=True)
+class _OnnxRuntimeBlock(BlockPeer):
+    def load(self, threads: int) -> None:
+        import onnxruntime  # noqa: F401  (a session is given its threads when it is made)
+
+    def prepare(self, problem: Block, inputs: BlockInputs, threads: int) -> Prepared:
+        graph = problem.graph
+        session = open_session(block_model(graph, inputs), threads)
+        outputs = [np.full(graph.shapes[name], np.nan, np.float32) for name in graph.outputs]
+        binding = session.io_binding()
+        src = inputs.src
+        binding.bind_input(BLOCK_INPUT, "cpu", 0, src.dtype, src.shape, src.ctypes.data)
+        for name, array in zip(graph.outputs, outputs, strict=True):
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+        def call() -> list[np.ndarray]:
+            session.run_with_iobinding(binding)
+            return outputs
+
+        return Prepared(call, graph.joined)
+
+
+_LIBRARY = ("ONNX Runtime", ("onnxruntime",))
+
+CONTENDERS = (_OnnxRuntimeConvolution("onnxruntime", *_LIBRARY),)
+
+BLOCK_CONTENDERS = (_OnnxRuntimeBlock(GRAPH, *_LIBRARY),)

@@ -1,17 +1,54 @@
-"""Our own algorithms, and the choice among them."""
+"""Our own algorithms, the choice among them, and our own blocks, fused and as single layers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kernels import Conv2dProblem, algorithms, conv2d, get_algorithm, plan
+from kernels import (
+    Conv2dProblem,
+    ConvBlock,
+    DarknetResidual,
+    DepthwiseSeparable,
+    DynamicConv2d,
+    ResNetStem,
+    UNetDown,
+    algorithms,
+    conv2d,
+    get_algorithm,
+    plan,
+)
+from suite.blocks.inputs import BlockInputs
+from suite.blocks.oracle import block_tolerance
+from suite.blocks.problem import Block
+from suite.check.checker import Tolerance
+from suite.check.inputs import Inputs
 from suite.contenders.base import Contender, Own, Prepared
-from suite.inputs import Inputs
-from suite.verify import Standard
 
-__all__ = ["OneCall", "Ours", "contenders"]
+__all__ = ["BLOCK_CONTENDERS", "FUSED", "UNFUSED", "OneCall", "Ours", "contenders", "layers_of"]
+
+#: Names of the contenders on blocks; others are compared with the first.
+FUSED, UNFUSED = "block_fused", "block_unfused"
+
+#: By kind: the layers of `kernels` for its extents and the options that all have.
+_LAYERS: dict[str, Callable[..., Any]] = {
+    "conv_block": lambda s, **options: ConvBlock(s["ic"], s["oc"], s["kh"], s["kh"] // 2, **options),
+    "resnet_stem": lambda s, **options: ResNetStem(s["ic"], s["oc"], **options),
+    "darknet_residual": lambda s, **options: DarknetResidual(s["ic"], **options),
+    "unet_down": lambda s, **options: UNetDown(s["ic"], s["oc"], **options),
+    "depthwise_separable": lambda s, **options: DepthwiseSeparable(s["ic"], s["oc"], s["sh"], **options),
+    "dynamic_conv": lambda s, **options: DynamicConv2d(
+        s["ic"], s["oc"], s["kh"], s["sh"], s["kh"] // 2, experts=s["e"], **options
+    ),
+}
+
+
+def layers_of(block: Block, threads: int | None = None) -> Any:
+    """The block's class of `kernels`, made for its extents, with weights of its own."""
+    return _LAYERS[block.kind](dict(block.sizes), threads=threads)
 
 
 @dataclass(frozen=True)
@@ -35,9 +72,9 @@ class Ours(Own):
         chosen = bound.algorithm.name if self.name == "auto" else ""
         return Prepared(lambda: bound(inputs.src, out=dst), lambda result: result, chosen, bound.workspace_bytes)
 
-    def standard(self, problem: Conv2dProblem, chosen: str) -> Standard:
+    def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """What the algorithm promises at its registration."""
-        return Standard.of(get_algorithm(chosen or self.name))
+        return Tolerance.of(get_algorithm(chosen or self.name))
 
 
 @dataclass(frozen=True)
@@ -68,12 +105,42 @@ class OneCall(Own):
 
         return Prepared(call, lambda result: result)
 
-    def standard(self, problem: Conv2dProblem, chosen: str) -> Standard:
+    def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """That of the algorithm that promises least of those that may be chosen."""
         able = (each for each in algorithms() if each.unsupported(problem) is None)
-        return Standard.of(max(able, key=lambda each: each.error_factor))
+        return Tolerance.of(max(able, key=lambda each: each.error_factor))
+
+
+@dataclass(frozen=True)
+class _OwnBlock(Own):
+    fused: bool
+
+    family = "block"
+
+    def unsupported(self, problem: Block, threads: int = 1) -> str | None:
+        """See `Contender`; all are computed."""
+        return None
+
+    def prepare(self, problem: Block, inputs: BlockInputs, threads: int) -> Prepared:
+        """Give the layers their weights; the first call of a shape is what packs them."""
+        block = layers_of(problem, threads)
+        block.load_state_dict(inputs.state)
+        call, src = block if self.fused else block.unfused, inputs.src
+        call(src)
+        return Prepared(lambda: call(src), lambda result: problem.graph.joined(_outputs(result)))
+
+    def tolerance(self, problem: Block, chosen: str) -> Tolerance:
+        """See `block_tolerance`."""
+        return block_tolerance(problem)
+
+
+def _outputs(result: Any) -> list[np.ndarray]:
+    return [result] if isinstance(result, np.ndarray) else [*result]
 
 
 def contenders() -> tuple[Contender, ...]:
     """Every algorithm of the registry, ``"auto"``, and the plain function."""
     return *(Ours(each.name) for each in algorithms()), Ours("auto"), OneCall("one_call")
+
+
+BLOCK_CONTENDERS = (_OwnBlock(FUSED, True), _OwnBlock(UNFUSED, False))

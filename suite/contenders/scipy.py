@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernels import Conv2dProblem
+from suite.check.inputs import Inputs
 from suite.contenders.base import Peer, Prepared
-from suite.inputs import Inputs
 
 __all__ = ["CONTENDERS"]
 

@@ -1,14 +1,30 @@
-"""PyTorch: as everybody calls it, in the layout that it recommends, and as its compiler prepares it.
+"""PyTorch, on convolutions and on blocks.
 
-versions:
-  torch_nchw           eager, NCHW: oneDNN brings input and weights into its own layout in every call
-  torch_channels_last  eager, input and weights in channels_last, as they are inside a network
-                       that was converted once
-  torch_one_call       as torch_nchw, beside `one_call`: nothing is prepared; takes part if it is named
-  torch_prepacked      channels_last with the weights in oneDNN's own layout, packed once for
-                       this shape; what freezing a compiled network does
+On convolutions, three ways, all of which call oneDNN:
 
-All three call oneDNN. Eager mode cannot pad unequally: ``F.pad`` is then part of the call.
+torch_nchw
+    Eager, NCHW: oneDNN brings input and weights into its own layout in every call.
+torch_channels_last
+    Eager, input and weights in channels_last, as they are inside a network that was converted once.
+torch_prepacked
+    channels_last with the weights in oneDNN's own layout, packed once for this shape; what freezing a
+    compiled network does.
+torch_one_call
+    As torch_nchw, compared with `one_call`: nothing is prepared. It takes part only if it is named.
+
+Eager mode cannot pad unequally: ``F.pad`` is then part of the call.
+
+On blocks, eager, one call per layer, in inference, as blocks are written with ``torch.nn``:
+
+torch_eager_nchw
+    Input and weights in NCHW, the default.
+torch_eager_channels_last
+    Both in channels_last, converted before.
+
+What ``torch.nn``'s modules call is called without the modules. Activations and the sum overwrite their
+argument, as in torchvision's networks; a value that is not needed any more is released before the next
+layer. Weights that differ from sample to sample are a convolution of as many groups more, as in timm's
+CondConv2d.
 """
 
 from __future__ import annotations
@@ -20,23 +36,51 @@ from typing import Any
 import numpy as np
 
 from kernels import Conv2dProblem
-from suite.contenders.base import Peer, Prepared
-from suite.inputs import Inputs
+from suite.blocks.graph import (
+    EPSILON,
+    INPUT,
+    Activate,
+    Add,
+    BatchNorm,
+    Conv,
+    ConvOfEach,
+    GlobalMean,
+    Graph,
+    Linear,
+    MaxPool,
+    Mix,
+    Node,
+    Sigmoid,
+)
+from suite.blocks.inputs import BlockInputs
+from suite.blocks.problem import Block
+from suite.check.inputs import Inputs
+from suite.contenders.base import BlockPeer, Peer, Prepared
 
-__all__ = ["CONTENDERS"]
+__all__ = ["BLOCK_CONTENDERS", "CHANNELS_LAST", "CONTENDERS", "NCHW"]
+
+#: Names of the contenders on blocks.
+NCHW, CHANNELS_LAST = "torch_eager_nchw", "torch_eager_channels_last"
+
+_Values = dict[str, Any]
+_Step = Callable[[_Values], Any]
+
+
+def _load(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
 
 
 @dataclass(frozen=True)
-class _Torch(Peer):
+class _TorchConvolution(Peer):
     channels_last: bool = False
     prepacked: bool = False
     apart: bool = False
 
     def load(self, threads: int) -> None:
-        import torch
-
-        torch.set_num_threads(threads)
-        torch.set_grad_enabled(False)
+        _load(threads)
 
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
         import torch
@@ -84,12 +128,107 @@ def _to_numpy(result: Any) -> np.ndarray:
     return array
 
 
-_WHO = ("PyTorch", ("torch",))
+@dataclass(frozen=True)
+class _TorchBlock(BlockPeer):
+    channels_last: bool = False
+
+    def load(self, threads: int) -> None:
+        _load(threads)
+
+    def prepare(self, problem: Block, inputs: BlockInputs, threads: int) -> Prepared:
+        import torch
+
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+
+        def tensor(array: np.ndarray) -> Any:
+            found = torch.from_numpy(array)
+            return found.to(memory_format=layout) if array.ndim == 4 else found
+
+        graph, src = problem.graph, tensor(inputs.src)
+        state = {name: tensor(array) for name, array in inputs.state.items()}
+        steps = [
+            (node.result, _step(node, state, node.src in dead and node.src != INPUT), dead)
+            for node, dead in zip(graph.nodes, graph.last_uses, strict=True)
+        ]
+
+        def call() -> list[Any]:
+            values = {INPUT: src}
+            for result, step, dead in steps:
+                values[result] = step(values)
+                for name in dead:
+                    del values[name]
+            return [values[name] for name in graph.outputs]
+
+        return Prepared(call, lambda outputs: _joined(graph, outputs))
+
+
+def _joined(graph: Graph, outputs: list[Any]) -> np.ndarray:
+    return graph.joined([each.contiguous().numpy() for each in outputs])
+
+
+def _step(node: Node, state: _Values, inplace: bool) -> _Step:
+    """What one node makes of the values before it; with ``inplace`` it may overwrite its source."""
+    import torch
+    from torch.nn import functional
+
+    src = node.src
+    match node:
+        case Conv(weight=name, problem=p):
+            weight, stride, padding, dilation = state[name], (p.sh, p.sw), (p.ph, p.pw), (p.dh, p.dw)
+            return lambda v: functional.conv2d(v[src], weight, None, stride, padding, dilation, p.g)
+        case ConvOfEach():
+            return _conv_of_each(node)
+        case BatchNorm(layer=layer):
+            names = ("running_mean", "running_var", "weight", "bias")
+            mean, variance, factor, offset = (state[f"{layer}.{name}"] for name in names)
+            return lambda v: functional.batch_norm(v[src], mean, variance, factor, offset, eps=EPSILON)
+        case Activate(slope=slope):
+            if slope == 0:
+                return lambda v: functional.relu(v[src], inplace)
+            return lambda v: functional.leaky_relu(v[src], slope, inplace)
+        case MaxPool(size=size, stride=step, pad=pad):
+            return lambda v: functional.max_pool2d(v[src], size, step, pad)
+        case Add(other=other):
+            return (lambda v: v[src].add_(v[other])) if inplace else (lambda v: v[src] + v[other])
+        case GlobalMean():
+            return lambda v: v[src].mean(dim=(2, 3))
+        case Linear(layer=layer):
+            weights, biases = state[f"{layer}.weight"], state[f"{layer}.bias"]
+            return lambda v: functional.linear(v[src], weights, biases)
+        case Sigmoid():
+            return lambda v: torch.sigmoid(v[src])
+        case Mix(experts=name):
+            experts = state[name]
+            flat = experts.reshape(len(experts), -1)
+            return lambda v: torch.matmul(v[src], flat).view(-1, *experts.shape[1:])
+    raise TypeError(f"node is {node!r}, expected one of suite.blocks.graph")
+
+
+def _conv_of_each(node: ConvOfEach) -> _Step:
+    from torch.nn import functional
+
+    p = node.problem
+    shape, stride, padding, dilation = (1, p.mb * p.ic, p.ih, p.iw), (p.sh, p.sw), (p.ph, p.pw), (p.dh, p.dw)
+
+    def step(v: _Values) -> Any:
+        weight, bias = v[node.weight].flatten(0, 1), v[node.bias].flatten()
+        result = functional.conv2d(v[node.src].reshape(shape), weight, bias, stride, padding, dilation, p.mb * p.g)
+        return result.reshape(p.output_shape)
+
+    return step
+
+
+_LIBRARY = ("PyTorch", ("torch",))
 _BOTH = ("float32", "float64")
 
 CONTENDERS = (
-    _Torch("torch_nchw", *_WHO, _BOTH),
-    _Torch("torch_one_call", *_WHO, _BOTH, apart=True),
-    _Torch("torch_channels_last", *_WHO, _BOTH, channels_last=True),
-    _Torch("torch_prepacked", *_WHO, channels_last=True, prepacked=True),
+    _TorchConvolution("torch_nchw", *_LIBRARY, _BOTH),
+    _TorchConvolution("torch_one_call", *_LIBRARY, _BOTH, apart=True),
+    _TorchConvolution("torch_channels_last", *_LIBRARY, _BOTH, channels_last=True),
+    _TorchConvolution("torch_prepacked", *_LIBRARY, channels_last=True, prepacked=True),
+)
+
+BLOCK_CONTENDERS = (
+    _TorchBlock(NCHW, *_LIBRARY),
+    _TorchBlock(CHANNELS_LAST, *_LIBRARY, channels_last=True),
 )

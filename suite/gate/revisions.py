@@ -26,7 +26,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-__all__ = ["WORKING_TREE", "Revision", "RevisionError", "Workshop", "workshop"]
+__all__ = ["WORKING_TREE", "Revision", "RevisionBuilder", "RevisionError", "revision_builder"]
 
 #: What stands for the files as they are, committed or not.
 WORKING_TREE = "working tree"
@@ -61,7 +61,7 @@ class Revision:
 
 
 @contextmanager
-def workshop(repository: Path) -> Iterator[Workshop]:
+def revision_builder(repository: Path) -> Iterator[RevisionBuilder]:
     """A folder for revisions that is gone afterwards; what killed runs left behind goes first."""
     root = _cache() / "revisions"
     root.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def workshop(repository: Path) -> Iterator[Workshop]:
         # Held until the process ends, however it ends: an unlocked folder is nobody's.
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            yield Workshop(repository, folder)
+            yield RevisionBuilder(repository, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -88,7 +88,7 @@ def _cache() -> Path:
     return Path(root) if root else user_cache_path("convmark")
 
 
-class Workshop:
+class RevisionBuilder:
     """Unpacks and builds revisions of one repository.
 
     Parameters

@@ -10,7 +10,7 @@ import pytest
 from kernels import Algorithm, plan
 from suite.bench_params import bench_algorithms, bench_layers, label_of
 from suite.catalogue import Layer
-from suite.inputs import make_inputs
+from suite.check.inputs import make_inputs
 
 
 @pytest.mark.parametrize("algorithm", bench_algorithms(), ids=lambda each: each.name)

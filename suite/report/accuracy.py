@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kernels import Conv2dProblem
-from suite.accuracy import DIRECT, Accuracy
+from suite.format import scientific
 from suite.report.kinds import kind_of
-from suite.report.units import scientific
+from suite.verification.accuracy import DIRECT, Accuracy
 
 __all__ = ["ErrorTable", "error_tables", "print_accuracy", "promise_lines"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import gmean
 
+from suite.format import factor
 from suite.report.groups import circumstances, groups, is_peer, single_convolutions
-from suite.report.units import factor
 
 __all__ = ["AUTOMATIC_HEADINGS", "AutomaticTable", "automatic_tables"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 from scipy.stats import gmean
 
-from suite.blocks import onnxruntime, ours, torch
+from suite.contenders import onnxruntime, ours, torch
+from suite.format import factor, percent, span
 from suite.report.groups import LAYER, circumstances, groups
-from suite.report.units import factor, percent, span
-from suite.rows import Row
+from suite.results.rows import Row
 
 __all__ = ["BLOCKS_NOTE", "BlockTable", "block_tables"]
 

@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.stats import gmean
 
 from kernels import Conv2dProblem, choose
+from suite.format import factor, span
 from suite.report.groups import circumstances, groups, is_peer, single_convolutions
-from suite.report.units import factor, span
 
 __all__ = ["CHOICE_HEADINGS", "MISSED_HEADINGS", "ChoiceTable", "choice_tables"]
 
@@ -21,7 +21,7 @@ MISSED_HEADINGS = ("problem", "fastest", "time", "cost model", "takes", "auto ra
 #: A choice that takes no longer than so many times the fastest one's time is as good as that.
 _AS_GOOD = 1.1
 
-#: What ``suite.outcome.Outcome`` says of a contender that chooses.
+#: What ``suite.measure.result.Result`` says of a contender that chooses.
 _CHOSE = "chose "
 
 

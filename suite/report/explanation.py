@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from kernels import Candidate, Choice
-from suite.report.units import factor, number, scientific, size, span
-from suite.tuning import Finding
+from suite.format import factor, number, scientific, size, span
+from suite.measure.tuning import TuningResult
 
 __all__ = ["EXPLANATION_HEADINGS", "explanation_dict", "explanation_lines", "judgement"]
 
@@ -20,35 +20,35 @@ EXPLANATION_HEADINGS = (
 _LEAST_SHARE = 0.02
 
 
-def explanation_lines(choice: Choice, finding: Finding | None) -> list[tuple[str, ...]]:
+def explanation_lines(choice: Choice, result: TuningResult | None) -> list[tuple[str, ...]]:
     """A line of cells for each algorithm: the least prediction first, those that are refused last.
 
     The choice has a star.
     """
     ordered = sorted(choice.candidates, key=lambda each: (bool(each.refused), each.seconds is None, each.seconds))
-    return [_line(each, choice, finding) for each in ordered]
+    return [_line(each, choice, result) for each in ordered]
 
 
-def judgement(finding: Finding) -> str:
+def judgement(result: TuningResult) -> str:
     """A sentence on whether the cost model's choice is the fastest of those that were timed."""
-    behind = finding.picked_behind
-    if not finding.seconds:
+    behind = result.picked_behind
+    if not result.seconds:
         return "Nobody has a time that can be trusted."
-    fastest, least = next(iter(finding.seconds.items()))
+    fastest, least = next(iter(result.seconds.items()))
     if behind is None:
-        return f"The cost model's choice, {finding.picked}, has no time that can be trusted; the fastest is {fastest}."
+        return f"The cost model's choice, {result.picked}, has no time that can be trusted; the fastest is {fastest}."
     if behind == 1:
-        return f"The cost model's choice, {finding.picked}, is the fastest of those that were timed."
+        return f"The cost model's choice, {result.picked}, is the fastest of those that were timed."
     return (
-        f"The cost model's choice, {finding.picked}, takes {factor(behind)} the time of the fastest, "
+        f"The cost model's choice, {result.picked}, takes {factor(behind)} the time of the fastest, "
         f"{fastest} ({span(least)})."
     )
 
 
-def explanation_dict(choice: Choice, finding: Finding | None) -> list[dict[str, Any]]:
+def explanation_dict(choice: Choice, result: TuningResult | None) -> list[dict[str, Any]]:
     """Every algorithm in types that JSON knows, in the order of registration."""
-    seconds = finding.seconds if finding else {}
-    faults = finding.faults if finding else {}
+    seconds = result.seconds if result else {}
+    faults = result.faults if result else {}
     return [
         {
             "algorithm": each.algorithm.name,
@@ -65,10 +65,10 @@ def explanation_dict(choice: Choice, finding: Finding | None) -> list[dict[str, 
     ]
 
 
-def _line(each: Candidate, choice: Choice, finding: Finding | None) -> tuple[str, ...]:
+def _line(each: Candidate, choice: Choice, result: TuningResult | None) -> tuple[str, ...]:
     name = each.algorithm.name
-    measured = finding.seconds.get(name) if finding else None
-    fault = finding.faults.get(name, "") if finding else ""
+    measured = result.seconds.get(name) if result else None
+    fault = result.faults.get(name, "") if result else ""
     least = _LEAST_SHARE * sum(each.terms.values())
     terms = ", ".join(f"{term} {span(seconds)}" for term, seconds in each.terms.items() if seconds >= least)
     return (

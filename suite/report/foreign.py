@@ -20,7 +20,7 @@ import numpy as np
 
 from kernels import Conv2dProblem, ProblemError, UnknownAlgorithm, get_algorithm
 from suite.bench_params import read_label
-from suite.rows import COLUMNS, LATER_COLUMNS, Row
+from suite.results.rows import COLUMNS, LATER_COLUMNS, Row
 
 __all__ = ["AsvResult", "ForeignError", "read_asv", "read_asv_results", "read_pytest_benchmark"]
 

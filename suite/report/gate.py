@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from suite.format import span
 from suite.gate.findings import Finding, Findings, worst_first
-from suite.report.units import span
 
 __all__ = ["print_findings"]
 

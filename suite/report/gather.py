@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from suite.frames import frame_of
 from suite.report.markdown import markdown
 from suite.report.null import control_facts
 from suite.report.plot import draw_all
 from suite.report.tradeoff import tradeoffs
 from suite.report.tradeoff_plot import draw_tradeoffs
-from suite.rows import Row
-from suite.run_folder import Run, unwritable
+from suite.results.files import unwritable
+from suite.results.frame import frame_of
+from suite.results.rows import Row
+from suite.results.runs import Run
 
 __all__ = ["combine", "write_report"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from suite.rows import Row
+from suite.results.rows import Row
 
 __all__ = [
     "CIRCUMSTANCES",

@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.stats import gmean
 
 from kernels import Conv2dProblem
+from suite.format import factor, percent
 from suite.report.groups import circumstances, groups, is_peer, single_convolutions
-from suite.report.units import factor, percent
 
 __all__ = ["KIND_HEADINGS", "KindTable", "kind_of", "kind_tables"]
 

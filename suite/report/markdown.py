@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from suite.environment import Limits, Machine
+from suite.machine.environment import Limits, Machine
 from suite.report.automatic import AUTOMATIC_HEADINGS, automatic_tables
 from suite.report.blocks import BLOCKS_NOTE, block_tables
 from suite.report.choice import CHOICE_HEADINGS, MISSED_HEADINGS, choice_tables

@@ -8,7 +8,7 @@ from typing import Any
 
 from kernels import Memory
 from suite.catalogue import Layer
-from suite.report.units import size
+from suite.format import size
 
 __all__ = ["MEMORY_HEADINGS", "LayerMemory", "memory_lines", "total_lines", "totals_of"]
 

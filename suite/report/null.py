@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from suite.environment import Machine
-from suite.gate.null import Rates
+from suite.gate.aa import Rates
+from suite.machine.environment import Machine
 
 __all__ = ["control_facts", "print_rates", "rates_markdown"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from suite.format import percent, span
 from suite.report.groups import name_of
-from suite.report.units import percent, span
-from suite.rows import Row
+from suite.results.rows import Row
 
 __all__ = ["OVERVIEW_HEADINGS", "overview_faults", "overview_line", "overview_lines"]
 

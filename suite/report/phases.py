@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from suite.environment import Machine
-from suite.phases import Ceilings, Profile
+from suite.format import number, percent, span
+from suite.machine.environment import Machine
+from suite.measure.phases import Ceilings, Profile
 from suite.report.markdown import table
 from suite.report.terminal import machine_lines
-from suite.report.units import number, percent, span
 
 __all__ = ["PHASE_HEADINGS", "ceiling_line", "phase_lines", "phases_markdown"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from suite.format import factor
 from suite.report.groups import groups, name_of
-from suite.report.units import factor
 
 __all__ = ["SCALING_HEADINGS", "ScalingTable", "scaling_tables"]
 

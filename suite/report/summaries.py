@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy.stats import gmean
 
+from suite.format import factor, number, percent, span
 from suite.report.groups import CIRCUMSTANCES, LAYER, circumstances, groups, is_peer, name_of
-from suite.report.units import factor, number, percent, span
-from suite.rows import Row
+from suite.results.rows import Row
 
 __all__ = ["TOTAL_HEADINGS", "VERSION_HEADINGS", "Summary", "Totals", "summaries", "totals", "version_lines"]
 

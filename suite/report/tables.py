@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from suite.format import factor, interval, number, percent, ratio, scientific, size, span
 from suite.report.groups import LAYER, circumstances, groups, is_peer, name_of
-from suite.report.units import factor, interval, number, percent, ratio, scientific, size, span
-from suite.rows import Row
+from suite.results.rows import Row
 
 __all__ = ["LayerTable", "Line", "layer_tables"]
 

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from suite.environment import Limits, Machine
+from suite.format import number, size
+from suite.machine.environment import Limits, Machine
 from suite.report.blocks import BLOCKS_NOTE, block_tables
 from suite.report.groups import LAYER, circumstances, groups
 from suite.report.kinds import kind_tables
@@ -21,7 +22,6 @@ from suite.report.scaling import SCALING_HEADINGS, scaling_tables
 from suite.report.summaries import TOTAL_HEADINGS, VERSION_HEADINGS, summaries, version_lines
 from suite.report.tables import LayerTable, layer_tables
 from suite.report.tradeoff import TRADEOFF_HEADINGS, tradeoffs
-from suite.report.units import number, size
 
 __all__ = ["machine_lines", "print_report"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import gmean
 
+from suite.format import factor, scientific
 from suite.report.groups import circumstances, groups, is_peer, name_of
-from suite.report.units import factor, scientific
-from suite.rows import Row
+from suite.results.rows import Row
 
 __all__ = ["TRADEOFF_HEADINGS", "Point", "Tradeoff", "tradeoffs"]
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from suite.report.units import scientific
-from suite.rows import Row
+from suite.format import scientific
+from suite.results.rows import Row
 
 __all__ = ["print_verdicts"]
 

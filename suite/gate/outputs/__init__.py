@@ -15,8 +15,7 @@ from suite.gate.outputs.annotations import workflow_commands
 from suite.gate.outputs.bencher import bencher
 from suite.gate.outputs.junit import junit
 from suite.gate.outputs.markdown import summary
-from suite.lines import replace_file
-from suite.run_folder import unwritable
+from suite.results.files import replace_file, unwritable
 
 __all__ = ["announce", "write_outputs"]
 

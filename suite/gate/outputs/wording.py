@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 
+from suite.format import span
 from suite.gate.findings import Finding, Findings
-from suite.report.units import span
 
 __all__ = ["BASE_ALONE", "control_sentence", "duration", "interval", "one_line", "printable", "sentence"]
 

@@ -1,0 +1,1 @@
+"""What decides 'correct', what arrays are filled with, and what ratios of times are worth."""

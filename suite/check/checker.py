@@ -1,0 +1,261 @@
+"""The checker: the one place that decides 'correct'."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernels import Algorithm, Conv2dProblem, conv2d_reference, plan
+from suite.check.inputs import Inputs, make_inputs
+
+__all__ = ["LEAST_ERROR", "Check", "Errors", "Expected", "ExpectedConvolution", "Oracle", "Tolerance", "verify"]
+
+#: NumPy's own error can be nearly nothing on few taps; as a unit of errors it is at least one rounding.
+LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
+
+
+@dataclass(frozen=True)
+class Check:
+    """The verdict on one result.
+
+    Attributes
+    ----------
+    status : {"ok", "skipped", "wrong"}
+    rel_error : float
+        Relative L2 error against float64 on normal values; NaN if it was not computed.
+    reason : str
+        Why it is skipped or wrong; empty for ok.
+    """
+
+    status: str
+    rel_error: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far a result is from float64: its relative L2 error, and the most that one element errs by."""
+
+    relative: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a contender's results are held to.
+
+    Attributes
+    ----------
+    integers : {"exact", "rounded", ""}
+        How results on whole numbers must agree; empty if they are not asked for.
+    error_factor : float or None
+        Largest error on normal values, relative to that of NumPy's own arithmetic ...
+    rel_error : float or None
+        ... or, if that is None, as a relative L2 error itself.
+    """
+
+    integers: str = ""
+    error_factor: float | None = None
+    rel_error: float | None = None
+
+    @classmethod
+    def of(cls, algorithm: Algorithm) -> Tolerance:
+        """What an algorithm promises at its registration."""
+        return cls("exact" if algorithm.exact_on_integers else "rounded", algorithm.error_factor)
+
+
+class Expected:
+    """An expected result, which any number of others are compared with.
+
+    Parameters
+    ----------
+    exact : ndarray
+        In float64.
+    """
+
+    def __init__(self, exact: np.ndarray) -> None:
+        self.exact = exact
+
+    @functools.cached_property
+    def _magnitude(self) -> float:
+        return float(np.abs(self.exact).max(initial=0.0))
+
+    def errors(self, dst: np.ndarray) -> Errors:
+        """Errors of a result that has the right shape."""
+        difference = dst.astype(np.float64) - self.exact
+        size = float(np.linalg.norm(self.exact))
+        return Errors(float(np.linalg.norm(difference)) / (size or 1.0), float(np.abs(difference).max(initial=0.0)))
+
+    def _finite(self, dst: np.ndarray) -> str | None:
+        if dst.shape != self.exact.shape:
+            return f"result has shape {dst.shape}, expected {self.exact.shape}"
+        bad = int(dst.size - np.count_nonzero(np.isfinite(dst)))
+        return f"{bad} of {dst.size} elements are not finite" if bad else None
+
+    def equal(self, dst: np.ndarray, *, rounded: bool = False) -> Check:
+        """Check a result on the integer fill: every element equal, after rounding if ``rounded``."""
+        reason = self._finite(dst)
+        if reason is None:
+            wrong = int(np.count_nonzero((np.rint(dst) if rounded else dst) != self.exact))
+            reason = f"{wrong} of {dst.size} elements differ from the exact integers" if wrong else None
+        return Check("wrong" if reason else "ok", float("nan"), reason or "")
+
+    def within(self, dst: np.ndarray, limit: float) -> Check:
+        """Check a result on normal values by its relative L2 error.
+
+        No element errs by more than the limit times the largest expected magnitude times
+        eight, so that one wrong element cannot hide in the norm.
+        """
+        reason = self._finite(dst)
+        if reason is not None:
+            return Check("wrong", float("nan"), reason)
+        found = self.errors(dst)
+        error, worst, most = found.relative, found.largest, 8 * limit * self._magnitude
+        if error > limit:
+            return Check("wrong", error, f"relative L2 error is {error:.3g}, expected at most {limit:.3g}")
+        if worst > most:
+            return Check("wrong", error, f"one element errs by {worst:.3g}, expected at most {most:.3g}")
+        return Check("ok", error, "")
+
+
+class ExpectedConvolution(Expected):
+    """The expected results of one problem on one fill.
+
+    Parameters
+    ----------
+    problem : Conv2dProblem
+    inputs : Inputs
+    """
+
+    def __init__(self, problem: Conv2dProblem, inputs: Inputs) -> None:
+        super().__init__(conv2d_reference(problem, inputs.src, inputs.wei, inputs.bia))
+        self.problem = problem
+        self._inputs = inputs
+
+    @functools.cached_property
+    def numpy_errors(self) -> Errors:
+        """Errors of NumPy's own arithmetic of the problem's precision, one rounding at least."""
+        inputs = self._inputs
+        found = self.errors(
+            conv2d_reference(self.problem, inputs.src, inputs.wei, inputs.bia, dtype=self.problem.dtype)
+        )
+        least = LEAST_ERROR[self.problem.dtype]
+        return Errors(max(found.relative, least), max(found.largest, least * self._magnitude))
+
+    @property
+    def numpy_error(self) -> float:
+        """Relative L2 error of NumPy's own arithmetic, which tolerances are multiples of."""
+        return self.numpy_errors.relative
+
+    def close(self, dst: np.ndarray, error_factor: float) -> Check:
+        """Check a result on normal values.
+
+        The relative L2 error is at most ``error_factor`` times that of NumPy's arithmetic of
+        the same precision.
+        """
+        return self.within(dst, error_factor * self.numpy_error)
+
+
+class Oracle:
+    """The fills of one problem and the results expected on them, made once and shared by every contender.
+
+    Contenders are given copies of the arrays: one that writes into its inputs is wrong, and
+    spoils nothing for those after it.
+
+    Parameters
+    ----------
+    problem : Conv2dProblem
+
+    Attributes
+    ----------
+    fills : tuple of str
+        What a whole verification computes on; times are those of the last.
+    """
+
+    fills = ("integer", "normal")
+
+    def __init__(self, problem: Conv2dProblem) -> None:
+        self.problem = problem
+        self._filled: dict[str, tuple[Inputs, ExpectedConvolution]] = {}
+
+    @property
+    def most_bytes(self) -> int:
+        """What it holds once it was asked for all `fills`: inputs, and results in float64."""
+        p = self.problem
+        src, wei = p.mb * p.ic * p.ih * p.iw, p.oc * (p.ic // p.g) * p.kh * p.kw
+        return len(self.fills) * (p.itemsize * (src + wei + p.oc) + 8 * p.mb * p.oc * p.oh * p.ow)
+
+    @property
+    def integer(self) -> tuple[Inputs, ExpectedConvolution]:
+        """Whole numbers, and the result expected on them."""
+        return self.filled("integer")
+
+    @property
+    def normal(self) -> tuple[Inputs, ExpectedConvolution]:
+        """Normal values, and the result expected on them."""
+        return self.filled("normal")
+
+    def filled(self, fill: str) -> tuple[Inputs, ExpectedConvolution]:
+        """The arrays that `make_inputs` gives for a fill, and the result expected on them."""
+        if fill not in self._filled:
+            inputs = make_inputs(self.problem, fill)
+            self._filled[fill] = inputs, ExpectedConvolution(self.problem, inputs)
+        return self._filled[fill]
+
+    def compare(self, tolerance: Tolerance, fill: str, dst: np.ndarray) -> Check:
+        """Check a result that somebody computed of the arrays that `make_inputs` gives for ``fill``."""
+        if fill == "integer":
+            return self.integer[1].equal(dst, rounded=tolerance.integers == "rounded")
+        if tolerance.rel_error is not None:
+            return self.normal[1].within(dst, tolerance.rel_error)
+        assert tolerance.error_factor is not None
+        return self.normal[1].close(dst, tolerance.error_factor)
+
+    def check(self, algorithm: Algorithm, threads: int = 1) -> Check:
+        """Run one algorithm on both fills, with result and workspace poisoned before.
+
+        Returns
+        -------
+        Check
+            ``skipped`` with the algorithm's own reason if it refuses the problem.
+        """
+        refusal = algorithm.unsupported(self.problem)
+        if refusal is not None:
+            return Check("skipped", float("nan"), refusal)
+        check = self._check_fill("integer", algorithm, threads)
+        return check if check.status == "wrong" else self._check_fill("normal", algorithm, threads)
+
+    def _check_fill(self, fill: str, algorithm: Algorithm, threads: int) -> Check:
+        """Check one run, on condition that it left its inputs as they were."""
+        dst, spoilt = self.compute(fill, algorithm, threads)
+        return Check("wrong", float("nan"), spoilt) if spoilt else self.compare(Tolerance.of(algorithm), fill, dst)
+
+    def compute(self, fill: str, algorithm: Algorithm, threads: int = 1) -> tuple[np.ndarray, str]:
+        """Run one algorithm on one fill, with result and workspace poisoned before.
+
+        Returns
+        -------
+        dst : ndarray
+        spoilt : str
+            Which of its inputs it wrote to, as a reason to call it wrong; empty for none.
+        """
+        inputs, _ = self.filled(fill)
+        given = [None if each is None else each.copy() for each in (inputs.src, inputs.wei, inputs.bia)]
+        src, wei, bia = given
+        assert src is not None and wei is not None
+        bound = plan(self.problem, wei, bia, algorithm=algorithm.name, threads=threads)
+        bound.poison()
+        dst = bound(src, out=np.full(self.problem.output_shape, np.nan, self.problem.dtype))
+        for name, before, after in zip(
+            ("input", "weight", "bias"), (inputs.src, inputs.wei, inputs.bia), given, strict=True
+        ):
+            if before is not None and after is not None and not np.array_equal(before, after):
+                return dst, f"{name} was written to, expected to be only read"
+        return dst, ""
+
+
+def verify(problem: Conv2dProblem, algorithm: Algorithm, threads: int = 1) -> Check:
+    """Check one algorithm on one problem; for several on the same, keep a `Oracle`."""
+    return Oracle(problem).check(algorithm, threads)

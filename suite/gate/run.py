@@ -1,0 +1,258 @@
+"""Gate runs: all benchmarks are screened, suspects are measured until they are decided.
+
+Every generation is one fresh pair of processes for all benchmarks that are not decided yet.
+Most are after the screen; what is left gets pair after pair, in forward and reversed order,
+until `suite.check.statistics.gate` decides or the time is up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from suite.catalogue import Layer
+from suite.check.statistics import LOOKS, decide, gate
+from suite.gate.findings import Benchmark, Finding
+from suite.gate.pair import BASE, CONTROL, HEAD, Offer, RevisionPair, StartSide, offer_of, start_side
+from suite.gate.revisions import Revision
+from suite.measure.interleave import Schedule
+from suite.measure.result import ProcessResult, log_ratio
+
+__all__ = ["CONTROLS", "SCHEDULE", "GateRun", "Pairs", "benchmarks_of", "controls_of", "offers_of"]
+
+#: Benchmarks in which the control takes part.
+CONTROLS = 6
+
+#: Pairs that are tried for each that counts: a disturbed one is no pair.
+_TRIES = 2
+
+
+#: Visits of milliseconds, many in turns: what a shared machine does to one side it then does to the
+#: other as well. (Two visits of 30 ms a process left three times the noise in a pair.)
+SCHEDULE = Schedule(visit_s=0.004, rounds=16, spend_s=0.25, settle_s=1.0, retries=2)
+
+
+def offers_of(
+    revisions: dict[str, Revision], problems: Sequence[str], start: StartSide = start_side
+) -> dict[str, Offer]:
+    """What each side offers; one that is the same revision as another is asked once.
+
+    Raises
+    ------
+    WorkerError
+        A side cannot be started.
+    """
+    known: dict[Revision, Offer] = {}
+    for revision in revisions.values():
+        if revision not in known:
+            known[revision] = offer_of(revision, problems, start)
+    return {side: known[revision] for side, revision in revisions.items()}
+
+
+def benchmarks_of(
+    layers: Sequence[Layer],
+    threads: Sequence[int],
+    offers: dict[str, Offer],
+    algorithms: Sequence[str] = (),
+    *,
+    without: Sequence[str] = (),
+) -> tuple[list[Benchmark], list[Finding]]:
+    """Benchmarks that both sides have; and a finding each for what is new in head or gone from it.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    threads : sequence of int
+    offers : dict
+        By side.
+    algorithms : sequence of str
+        Those that are wanted; empty for all that either side has ...
+    without : sequence of str
+        ... but these.
+    """
+    base, head = offers[BASE], offers[HEAD]
+    names = list(algorithms) or [*dict.fromkeys((*base.refusals, *head.refusals))]
+    both, others = [], []
+    for layer, count, name in itertools.product(layers, threads, (name for name in names if name not in without)):
+        benchmark = Benchmark(layer.network, layer.name, str(layer.problem), name, count)
+        missing = {side: offers[side].absence(name, benchmark.problem) for side in (BASE, HEAD)}
+        if missing[BASE] is None and missing[HEAD] is None:
+            both.append(benchmark)
+        elif missing[HEAD] is None:
+            others.append(Finding(benchmark, "new", reason=f"in base, {missing[BASE]}"))
+        elif missing[BASE] is None:
+            others.append(Finding(benchmark, "gone", reason=f"in head, {missing[HEAD]}"))
+    return both, others
+
+
+@dataclass
+class Pairs:
+    """The pairs of one benchmark.
+
+    Attributes
+    ----------
+    base_s, head_s : list of float
+        Seconds of one call, a pair at the same place of both.
+    log_ratios : list of float
+        Of head to base, pair by pair.
+    tries : int
+        Generations in which it was measured; more than there are pairs where some were disturbed.
+    fault : Finding or None
+        Why there will be no more.
+    disturbed : str
+        What disturbed the last one that was.
+    """
+
+    base_s: list[float] = field(default_factory=list)
+    head_s: list[float] = field(default_factory=list)
+    log_ratios: list[float] = field(default_factory=list)
+    tries: int = 0
+    fault: Finding | None = None
+    disturbed: str = ""
+
+    def add(self, base: ProcessResult, head: ProcessResult) -> None:
+        """Note what came of one generation."""
+        self.tries += 1
+        if base.quiet and head.quiet:
+            self.base_s.append(base.median_s)
+            self.head_s.append(head.median_s)
+            self.log_ratios.append(log_ratio(head, base))
+        else:
+            self.disturbed = base.disturbed or head.disturbed
+
+
+def controls_of(benchmarks: Sequence[Benchmark], count: int = CONTROLS) -> frozenset[Benchmark]:
+    """Some benchmarks, evenly spread over those there are."""
+    count = min(count, len(benchmarks))
+    return frozenset(benchmarks[i * len(benchmarks) // count] for i in range(count))
+
+
+@dataclass
+class GateRun:
+    """All benchmarks of one run of the gate, and where they stand.
+
+    Parameters
+    ----------
+    benchmarks : sequence of Benchmark
+        Those that both sides have.
+    margin : float
+        The smallest slowdown that must not pass.
+    risk : float
+        How often, at most, all of them together may call slower what did not change.
+    deadline : float
+        `time.monotonic` at which it ends.
+    store : callable
+        Given a line for each benchmark and generation, to be kept.
+    """
+
+    benchmarks: Sequence[Benchmark]
+    margin: float
+    risk: float
+    deadline: float
+    store: Callable[[dict[str, Any]], None] = lambda line: None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.pairs = {each: Pairs() for each in self.benchmarks}
+        self.control = {each: Pairs() for each in controls_of(self.benchmarks)}
+
+    @property
+    def _share(self) -> float:
+        """The risk that one benchmark may take, so that all together stay within theirs."""
+        return self.risk / max(1, len(self.benchmarks))
+
+    def open(self) -> list[Benchmark]:
+        """Benchmarks that are not decided and can still be."""
+        return [each for each in self.benchmarks if self._goes_on(self.pairs[each])]
+
+    def _goes_on(self, pairs: Pairs) -> bool:
+        if pairs.fault or pairs.tries >= _TRIES * LOOKS[-1] or len(pairs.base_s) >= LOOKS[-1]:
+            return False
+        return decide(np.array(pairs.log_ratios), margin=self.margin, risk=self._share)[0] == "undecided"
+
+    def run(
+        self,
+        pair: Callable[[int], RevisionPair],
+        before: Callable[[Benchmark, int, int], None] = lambda b, g, left: None,
+    ) -> None:
+        """Generation by generation, until nothing is open or the time is up.
+
+        Parameters
+        ----------
+        pair : callable
+            Makes the processes of a generation, of its number.
+        before : callable
+            Told of each benchmark, its generation, and how many are open.
+        """
+        number = 0
+        while (waiting := self._waiting()) and self.clock() < self.deadline:
+            with pair(number) as here:
+                for benchmark in waiting:
+                    if self.clock() >= self.deadline:
+                        break
+                    before(benchmark, number, len(waiting))
+                    self._measure(here, benchmark, number)
+            number += 1
+
+    def _waiting(self) -> list[Benchmark]:
+        """Open benchmarks, and those whose control is: a control that is suspected is cleared up as well."""
+        waiting = set(self.open()) | {each for each, pairs in self.control.items() if self._goes_on(pairs)}
+        return [each for each in self.benchmarks if each in waiting and not self.pairs[each].fault]
+
+    def _measure(self, here: RevisionPair, benchmark: Benchmark, number: int) -> None:
+        controlled = benchmark in self.control
+        results = {side: own[0] for side, own in here.measure(benchmark, control=controlled).items()}
+        line: dict[str, Any] = {"generation": number, "benchmark": benchmark.name}
+        line |= {f"{side}_s": result.median_s if result.quiet else None for side, result in results.items()}
+        others = (HEAD, CONTROL) if results.get(BASE) and results[BASE].quiet else ()
+        line |= {
+            f"{side}_log_ratio": log_ratio(results[side], results[BASE])
+            for side in others
+            if side in results and results[side].quiet
+        }
+        line |= {
+            f"{side}_status": result.disturbed or result.reason or result.status for side, result in results.items()
+        }
+        self.store(line)
+        fault = next((side for side, result in results.items() if result.status != "ok"), None)
+        if fault is not None:
+            status, reason = results[fault].status, results[fault].reason
+            verdict = status if fault == HEAD else "unmeasured"
+            self.pairs[benchmark].fault = Finding(benchmark, verdict, reason=f"{fault} is {status}: {reason}")
+            return
+        self.pairs[benchmark].add(results[BASE], results[HEAD])
+        if controlled:
+            self.control[benchmark].add(results[BASE], results[CONTROL])
+
+    def findings(self) -> list[Finding]:
+        """A finding a benchmark."""
+        return [self._finding(each, self.pairs[each]) for each in self.benchmarks]
+
+    def control_findings(self) -> list[Finding]:
+        """A finding a control: base against itself."""
+        return [self._finding(each, pairs) for each, pairs in self.control.items()]
+
+    def _finding(self, benchmark: Benchmark, pairs: Pairs) -> Finding:
+        if pairs.fault:
+            return pairs.fault
+        if not pairs.base_s:
+            reason = f"every pair was disturbed: {pairs.disturbed}" if pairs.tries else "the time was up"
+            return Finding(benchmark, "unmeasured", reason=reason)
+        found = gate(np.array(pairs.log_ratios), margin=self.margin, risk=self._share)
+        reason = ""
+        if found.verdict == "undecided":
+            reason = "the time was up before it was decided"
+        elif pairs.tries > len(pairs.base_s):
+            reason = f"{pairs.tries - len(pairs.base_s)} of {pairs.tries} pairs were disturbed and do not count"
+        used = slice(found.pairs)
+        return Finding(
+            benchmark, found.verdict, found.ratio, found.low, found.high, found.pairs,
+            float(np.median(pairs.base_s[used])) if found.pairs else math.nan,
+            float(np.median(pairs.head_s[used])) if found.pairs else math.nan, reason,
+        )  # fmt: skip

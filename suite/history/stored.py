@@ -1,0 +1,128 @@
+"""What is stored of all times: our runs and asv's results in one table, and git's order of their commits."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from suite.machine.environment import Machine
+from suite.report.foreign import AsvResult, read_asv_results
+from suite.results.files import StoreError
+from suite.results.rows import Row, key_of
+from suite.results.runs import open_run, run_names
+
+__all__ = ["COLUMNS", "git_history", "history_frame", "stored_history"]
+
+#: Columns of the table and their kinds in pandas. ``started`` is when the run was, in UTC;
+#: ``dirty`` whether its sources differed from their commit; ``machine`` what the machine is
+#: as far as a time depends on it.
+COLUMNS = {
+    "started": "datetime64[us, UTC]",
+    "commit": "string",
+    "dirty": "bool",
+    "source": "string",
+    "run": "string",
+    "machine": "string",
+    "network": "string",
+    "layer": "string",
+    "problem": "string",
+    "algorithm": "string",
+    "threads": "Int64",
+    "cache": "string",
+    "status": "string",
+    "time_s": "Float64",
+    "rel_error": "Float64",
+}
+
+_OF_ROWS = ("network", "layer", "problem", "algorithm", "threads", "cache", "status", "time_s", "rel_error")
+
+
+def stored_history(results: Path, asv: Path | None, warn: Callable[[str], None]) -> pd.DataFrame:
+    """Every row of every run below ``results`` and of asv's folder, oldest first.
+
+    Parameters
+    ----------
+    results : Path
+    asv : Path or None
+        asv's results folder, such as ``.asv/results``.
+    warn : callable
+        Told, in a sentence, of each run that cannot be read and is left out.
+
+    Raises
+    ------
+    ForeignError
+        asv's folder holds no results, or a damaged file.
+    """
+    lines = list(_our_lines(results, warn))
+    for result in read_asv_results(asv) if asv is not None else ():
+        lines += _asv_lines(result)
+    return history_frame(lines)
+
+
+def history_frame(lines: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Lines as a table with the columns and kinds of `COLUMNS`, by time."""
+    frame = pd.DataFrame(list(lines), columns=list(COLUMNS)).astype(COLUMNS)  # type: ignore[arg-type]
+    return frame.sort_values("started", kind="stable", ignore_index=True)
+
+
+def _our_lines(results: Path, warn: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    for name in run_names(results):
+        try:
+            run = open_run(results, name, warn)
+            started = datetime.strptime(name.split("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        except (StoreError, ValueError) as error:
+            warn(f"run {name} is left out: {error}")
+            continue
+        machine = run.machine
+        # Of a task that a run measured twice, the last row counts.
+        for row in {key_of(row): row for row in run.rows}.values():
+            yield {
+                "started": started,
+                "commit": machine.commit,
+                "dirty": machine.dirty,
+                "source": "convmark",
+                "run": name,
+                "machine": _describe(machine),
+                **_of_row(row),
+            }
+
+
+def _asv_lines(result: AsvResult) -> Iterator[dict[str, Any]]:
+    known = result.machine
+    described = f"{known.get('cpu') or 'unknown'}, {known.get('num_cpu') or '?'} cores, {known.get('machine')}"
+    started = datetime.fromtimestamp(result.started, UTC) if result.started == result.started else None
+    for row in result.rows:
+        yield {
+            "started": started,
+            "commit": result.commit,
+            "dirty": False,
+            "source": "asv",
+            "run": result.commit[:8],
+            "machine": described,
+            **_of_row(row),
+        }
+
+
+def _describe(machine: Machine) -> str:
+    """What a machine's times depend on: a model's name alone says too little of a virtual machine."""
+    caches = " ".join(f"{name} {size // 1024}K" for name, size in sorted(machine.caches.items()))
+    return f"{machine.cpu}, {machine.cores} cores, {8 * machine.vector_bytes} bits" + (f", {caches}" if caches else "")
+
+
+def _of_row(row: Row) -> Row:
+    return {name: row[name] for name in _OF_ROWS}
+
+
+def git_history(folder: Path) -> list[str]:
+    """Commits of the repository that a folder is in, parents before children; none where there is no git."""
+    command = ["git", "-C", str(folder), "rev-list", "--topo-order", "--reverse", "--all", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.split() if done.returncode == 0 else []

@@ -1,0 +1,1 @@
+"""The machine's description, and the limits that are measured of it."""

@@ -1,0 +1,1 @@
+"""Measuring: worker processes, samples, turns, and what comes of them."""

@@ -1,0 +1,1 @@
+"""Rows, and the runs that they are stored in."""
