@@ -37,6 +37,7 @@ __all__ = [
     "Record",
     "call",
     "macrokernel",
+    "memory_microkernel",
     "microkernel",
 ]
 
@@ -50,8 +51,8 @@ Offsets = Any
 class Microkernel:
     """A function of a spec and of integers and addresses; made by `microkernel`."""
 
-    def __init__(self, function: Callable[..., None]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., None], unroll: bool) -> None:
+        self.function, self._unroll = function, unroll
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         parameters = list(inspect.signature(function).parameters.values())
         self._kinds = [str(each.annotation) for each in parameters[1:]]
@@ -64,7 +65,7 @@ class Microkernel:
         return (static(spec).numba_type, *(kinds.get(kind, types.intp) for kind in self._kinds))
 
     def _compiled(self, spec: Hashable) -> int:
-        return compiled(self.function, self._arguments(spec), spec)
+        return compiled(self.function, self._arguments(spec), spec, unroll=self._unroll)
 
     def address(self, spec: Hashable) -> int:
         """Address of the code for ``spec``; compiled or loaded by the first call."""
@@ -80,7 +81,12 @@ def microkernel(function: Callable[..., None]) -> Microkernel:
 
     ``spec`` is a compile-time constant with an attribute ``dtype``; its ``repr`` has to tell it from every other.
     """
-    return Microkernel(function)
+    return Microkernel(function, unroll=True)
+
+
+def memory_microkernel(function: Callable[..., None]) -> Microkernel:
+    """`microkernel` for a function that waits for memory: its loops are left as they are, and it compiles sooner."""
+    return Microkernel(function, unroll=False)
 
 
 class Record(types.Type):
@@ -160,7 +166,8 @@ class Macrokernel:
     @functools.cached_property
     def address(self) -> int:
         """Address of the code; compiled or loaded by the first call."""
-        return compiled(self.function, (Record(self.fields), types.intp, types.intp, types.intp), self.fields)
+        arguments = Record(self.fields), types.intp, types.intp, types.intp
+        return compiled(self.function, arguments, self.fields, unroll=False)
 
     def record(self, **values: int) -> np.ndarray:
         """The record of integers that the loops read; a field that is not given is 0.

@@ -21,7 +21,7 @@ from numba import types
 from kernels.machine.cpu import lanes_of, vector_bytes
 from kernels.machine.ir import data_pointer, index_value, scalar_type, store_vector
 from kernels.machine.matrix_codelet import MatrixCodelet
-from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
+from kernels.machine.microkernel import Doubles, Elements, Offsets, memory_microkernel
 from kernels.machine.parallel import Launch
 from kernels.machine.ranges import over_ranges
 from kernels.machine.register_tile import TileType, tile_transposed
@@ -52,7 +52,7 @@ class PanelsSpec(NamedTuple):
 _PLACES = 6
 
 
-@microkernel
+@memory_microkernel
 def panels(
     spec, src: Elements, dst: Elements, extents: Offsets, scratch: Elements, tables: Doubles, local: Doubles,
     begin: int, end: int,
@@ -272,7 +272,7 @@ def points_of_taps(
 _POINTS = 9
 
 
-@microkernel
+@memory_microkernel
 def matrix_points(
     spec, src: Elements, dst: Elements, extents: Offsets, scratch: Elements, tables: Doubles, local: Doubles,
     begin: int, end: int,

@@ -83,14 +83,14 @@ _WORDS = types.CPointer(types.intp)
 @functools.cache
 def _entry(is_parallel: bool) -> Callable[..., None]:
     """``entry(bound)``: calls the macrokernel that the integers at ``bound`` describe; see `Launch`."""
-    return _ENTRY(compiled(_many_threads if is_parallel else _one_thread, (_WORDS,)))
+    return _ENTRY(compiled(_many_threads if is_parallel else _one_thread, (_WORDS,), unroll=False))
 
 
 def _threading(kernel: int, record: int, threads: int) -> tuple[list[int], tuple[np.ndarray, ...]]:
     """What `_many_threads` calls the threading layer with, and the arrays that it points into."""
     rows = np.array([(kernel, record, part, threads) for part in range(threads)], np.intp)
     table, counts, strides = (np.array([each], np.intp) for each in (rows.ctypes.data, threads, rows.strides[0]))
-    function = compiled(_rows, (_WORDS, _WORDS, _WORDS, types.intp))
+    function = compiled(_rows, (_WORDS, _WORDS, _WORDS, types.intp), unroll=False)
     layer: int = llvm.address_of_symbol("numba_parallel_for")
     return [layer, function, *(each.ctypes.data for each in (table, counts, strides))], (rows, table, counts, strides)
 

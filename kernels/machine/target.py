@@ -109,9 +109,10 @@ PIECES = _PieceTarget(_NAME)
 
 
 class Passes(CompilerBase):  # type: ignore[misc]
-    """Numba's passes without those that find nothing in code over integers and vectors: a fifth of its front end.
+    """Numba's passes without those that find nothing in code over integers and vectors: a third of its front end.
 
-    Left out are closures, ``with`` blocks, array expressions, inlining, literals and the pruning of branches.
+    Left out are closures, ``with`` blocks, array expressions, inlining, literals and the pruning of branches; and what
+    tells a variable's values apart by their types (they have one) and by their ends (nothing counts references).
     """
 
     def define_pipelines(self) -> list[PassManager]:
@@ -121,10 +122,7 @@ class Passes(CompilerBase):  # type: ignore[misc]
             untyped_passes.FixupArgs,
             untyped_passes.IRProcessing,
             untyped_passes.GenericRewrites,
-            untyped_passes.ReconstructSSA,
             typed_passes.NopythonTypeInference,
-            typed_passes.PreLowerStripPhis,
-            typed_passes.IRLegalization,
             typed_passes.NativeLowering,
             typed_passes.NoPythonBackend,
         ):
