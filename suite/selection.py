@@ -13,6 +13,7 @@ from suite.catalogue import Layer, blocks, layers, networks
 from suite.contenders import Contender, select_block_contenders, select_contenders
 from suite.hints import hint
 from suite.machine.probes import resolve_threads
+from suite.records import checked
 from suite.results.rows import CASE_KEY, Row, key_of
 
 __all__ = [
@@ -183,4 +184,4 @@ class Request:
         if "algorithms" in found:
             found = {**found, "contenders": found["algorithms"], "processes": 1}
             del found["algorithms"]
-        return cls(**found)
+        return checked(cls(**found))

@@ -433,10 +433,10 @@ def test_a_report_that_cannot_be_written_is_one_sentence(convmark: Convmark) -> 
 def test_a_results_folder_that_becomes_unwritable_is_one_sentence(
     convmark: Convmark, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(number: int) -> None:
+    def full(path: Path, value: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("suite.results.jsonl.os.fsync", full)
+    monkeypatch.setattr("suite.results.runs.append_line", full)
     code, _, err = convmark(*_RUN)
     assert code == 2 and "Traceback" not in err
     assert "measurements.jsonl: No space left on device, expected a folder that can be written to" in err

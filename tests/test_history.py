@@ -206,12 +206,21 @@ def test_git_tells_parents_before_children(tmp_path: Path) -> None:
         date = f"2026-01-0{day}T00:00:00"
         _git(tmp_path, "commit", "--quiet", "--allow-empty", f"--date={date}", "--message", str(day))
         hashes.append(_git(tmp_path, "rev-parse", "HEAD"))
-    assert git_history(tmp_path) == hashes
+    assert git_history(tmp_path, pytest.fail) == hashes
 
 
 def test_outside_a_repository_there_is_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_history(tmp_path) == []
+    assert git_history(tmp_path, pytest.fail) == []
+
+
+def test_a_repository_of_another_user_is_told_in_gits_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _git(tmp_path, "init", "--quiet")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    said: list[str] = []
+    assert git_history(tmp_path, said.append) == []
+    assert len(said) == 1 and "dubious ownership" in said[0] and "safe.directory" in said[0]
 
 
 # -- what is stored ---------------------------------------------------------------------
@@ -245,9 +254,19 @@ def _store_asv(folder: Path, commit: str, seconds: float, number: int) -> None:
     (folder / "box" / f"{commit[-8:]}-env.json").write_text(json.dumps(content))
 
 
+def test_runs_are_in_the_order_in_which_they_were_started_whatever_the_clock_says(tmp_path: Path) -> None:
+    a, b, c = _COMMITS[:3]
+    # The clock of the first was two days ahead.
+    for commit in (c, a, b):
+        _store_run(tmp_path, commit, 1.0)
+    frame = stored_history(tmp_path, None, pytest.fail)
+    assert frame["commit"].tolist() == [c, a, b] == order_commits(frame, [])
+    assert frame["started"].is_monotonic_increasing is False and frame["ordered"].is_monotonic_increasing
+
+
 def test_runs_of_ours_and_of_asv_are_one_table(tmp_path: Path) -> None:
     a, b, c = _COMMITS[:3]
-    second, first = _store_run(tmp_path, b, 2.0), _store_run(tmp_path, a, 1.0, cores=64)
+    first, second = _store_run(tmp_path, a, 1.0, cores=64), _store_run(tmp_path, b, 2.0)
     _store_asv(tmp_path / "asv", c, 3.0, 1_700_000_000)
     said: list[str] = []
     frame = stored_history(tmp_path, tmp_path / "asv", said.append)

@@ -110,7 +110,7 @@ _SUITE_FLOORS = (
     ("suite.check",),
     ("suite.machine",),
     ("suite.results.rows", "suite.results.jsonl", "suite.results.files"),
-    ("suite.console", "suite.digests", "suite.format", "suite.git", "suite.hints", "suite.options"),
+    ("suite.console", "suite.digests", "suite.format", "suite.git", "suite.hints", "suite.options", "suite.records"),
 )
 
 

@@ -70,7 +70,7 @@ def test_revisions_and_the_working_tree_are_what_they_are(repository: Path, cach
     [
         ("mian", r"no revision 'mian' in .*, expected a commit, branch or tag"),
         ("--help", r"no revision '--help' in .*, expected a commit, branch or tag"),
-        ("empty", r"empty \(.*\) has no package 'kernels', expected one to measure"),
+        ("empty", r"empty \(.*\) of .* has no package 'kernels', expected one to measure"),
     ],
 )
 def test_what_cannot_be_measured_is_one_sentence(repository: Path, cache: Path, name: str, said: str) -> None:
@@ -81,8 +81,11 @@ def test_what_cannot_be_measured_is_one_sentence(repository: Path, cache: Path, 
         here.build(name, own_environment=False)
 
 
-def test_a_folder_without_a_repository_is_one_sentence(tmp_path: Path, cache: Path) -> None:
-    with revision_builder(tmp_path) as here, pytest.raises(RevisionError, match="no revision 'HEAD'"):
+def test_a_folder_without_a_repository_is_one_sentence(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with revision_builder(tmp_path) as here, pytest.raises(RevisionError, match="not a git repository"):
         here.build("HEAD", own_environment=False)
 
 

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import pytest
 from suite.contenders import select_contenders
 from suite.machine.environment import Limits, Machine, this_machine
 from suite.measure.result import ProcessResult
-from suite.results.files import StoreError
+from suite.results import runs
+from suite.results.files import StoreError, file_name
 from suite.results.frame import frame_of
 from suite.results.rows import COLUMNS, LATER_COLUMNS, Row
 from suite.results.runs import Run, open_run, run_names, start_run
@@ -152,14 +155,6 @@ def test_an_unknown_run_names_those_there_are(tmp_path: Path) -> None:
     run = _started(tmp_path)
     with pytest.raises(StoreError, match=f"no run 'nothing' below .*, expected one of {run.name} or 'latest'"):
         open_run(tmp_path, "nothing", _no_warning)
-
-
-@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"machine": {}})])
-def test_a_damaged_description_is_one_sentence(tmp_path: Path, text: str) -> None:
-    run = _started(tmp_path)
-    (run.folder / "machine.json").write_text(text)
-    with pytest.raises(StoreError, match=r"damaged machine\.json or request.json"):
-        open_run(tmp_path, run.name, _no_warning)
 
 
 def test_missing_rows_are_counted(tmp_path: Path) -> None:
@@ -300,3 +295,133 @@ def test_a_run_of_the_version_before_the_renaming_opens_and_goes_on(tmp_path: Pa
     # What is added goes to the file of this version, and both are read.
     run.append_results(case, 2, {"direct_naive": ProcessResult(seconds=[1.0]), "scipy": ProcessResult(seconds=[2.0])})
     assert [*run.measurements(_no_warning).results[case]] == [0, 1, 2]
+
+
+# -- order, locks and the disk ------------------------------------------------------------
+
+
+def test_the_latest_run_is_the_last_started_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = time.gmtime
+    monkeypatch.setattr(runs.time, "gmtime", lambda: honest(time.time() + 86400))
+    early = _started(tmp_path).name
+    monkeypatch.setattr(runs.time, "gmtime", honest)
+    late = _started(tmp_path).name
+    assert late < early and run_names(tmp_path) == [early, late]
+    assert open_run(tmp_path, "latest", _no_warning).name == late
+    # Runs of earlier versions have no number and come before.
+    shutil.copytree(Path(__file__).parent / "recorded_run", tmp_path / "runs" / "20991231T000000Z-old-0000")
+    assert run_names(tmp_path)[0].startswith("2099")
+
+
+def test_a_run_is_measured_by_one_process_at_a_time(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    other = open_run(tmp_path, "latest", _no_warning)
+    with run.measuring():
+        run.append(_row("a"))
+        with pytest.raises(StoreError, match=f"run {run.name} is being measured by another process"), other.measuring():
+            pytest.fail("two at once")
+    with other.measuring():
+        # What was stored meanwhile is not measured again.
+        assert [key[1] for key in other.done()] == ["a"]
+
+
+def test_every_new_name_is_on_the_disk_before_a_row_is_called_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    honest = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        honest(descriptor)
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("the system does not tell what is synced")
+    monkeypatch.setattr(os, "fsync", fsync)
+    results = tmp_path / "new" / "results"
+    run = _started(results)
+    # The chain of folders from the first that was there to the run's, each after its entry was made.
+    assert [tmp_path, results.parent, results, results / "runs"] == [p for p in synced if p.is_dir()][:4]
+    assert {"machine.json.part", "request.json.part"} <= {path.name for path in synced} or run.folder in synced
+    synced.clear()
+    run.append(_row("a"))
+    assert [path for path in synced if path.exists()] == [run.folder / "rows.jsonl", run.folder]
+    synced.clear()
+    run.append(_row("b"))
+    assert synced == [run.folder / "rows.jsonl"]
+
+
+# -- damaged files of our own ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda row: {**row, "time_s": "abc"},
+        lambda row: {**row, "threads": 1.5},
+        lambda row: {**row, "layer": ["a"]},
+        lambda row: {**row, "occurs": True},
+    ],
+)
+def test_a_row_of_other_kinds_is_left_out_with_a_warning(tmp_path: Path, damage: Callable[[Row], Row]) -> None:
+    run = _started(tmp_path)
+    run.append(_row("a"))
+    path = run.folder / "rows.jsonl"
+    path.write_text(path.read_text() + json.dumps(damage(run.rows[0])) + "\n")
+    said: list[str] = []
+    assert len(open_run(tmp_path, run.name, said.append).rows) == 1
+    assert len(said) == 1 and "which is left out, expected" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("machine.json", "[" * 100_000),
+        ("machine.json", "{"),
+        ("machine.json", "[]"),
+        ("machine.json", '{"machine": {}}'),
+        ("request.json", '{"rows": 1, "asked": {"networks": 3}}'),
+        ("request.json", '{"rows": "many"}'),
+        ("request.json", '{"rows": ' + "9" * 5000 + "}"),
+    ],
+)
+def test_a_damaged_description_is_one_sentence(tmp_path: Path, name: str, content: str) -> None:
+    run = _started(tmp_path)
+    (run.folder / name).write_text(content)
+    with pytest.raises(StoreError, match=r"has a damaged machine\.json or request\.json, expected a run's own"):
+        open_run(tmp_path, run.name, _no_warning)
+
+
+def test_a_machine_with_text_for_numbers_is_damaged(tmp_path: Path) -> None:
+    run = _started(tmp_path)
+    path = run.folder / "machine.json"
+    content = json.loads(path.read_text())
+    content["machine"]["caches"] = {"L1d": "32K"}
+    path.write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=r"has a damaged machine\.json"):
+        open_run(tmp_path, run.name, _no_warning)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "measurements.jsonl"])
+def test_a_folder_in_place_of_a_file_is_one_sentence(tmp_path: Path, name: str) -> None:
+    run = _started(tmp_path)
+    (run.folder / name).mkdir()
+    with pytest.raises(StoreError, match=f"cannot read .*{name}: Is a directory, expected"):
+        open_run(tmp_path, run.name, _no_warning).measurements(_no_warning)
+
+
+def test_measurements_of_other_kinds_are_left_out(tmp_path: Path) -> None:
+    run, case = _started(tmp_path), _case()
+    line = {"case": case.key, "generation": 0, "results": {"direct_naive": {"seconds": ["fast"]}}}
+    (run.folder / "measurements.jsonl").write_text(json.dumps(line) + "\n" + "[" * 100_000 + "\n")
+    said: list[str] = []
+    assert run.measurements(said.append).results == {}
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("text", ["../../escaped", "/etc/passwd", "..", "a/b\\c", "", "\x1b[2J" + "x" * 400])
+def test_a_name_from_elsewhere_is_no_path(text: str) -> None:
+    name = file_name(text)
+    assert name and Path(name).name == name and name not in (".", "..") and len(name) <= 100 and name.isprintable()

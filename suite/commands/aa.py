@@ -25,7 +25,7 @@ from suite.measure.result import ProcessResult, log_ratio
 from suite.measure.worker import WorkerError
 from suite.progress import Tally
 from suite.report.null import print_rates, rates_markdown
-from suite.results.files import replace_file, unwritable
+from suite.results.files import make_folder, replace_file, unwritable
 from suite.results.jsonl import append_line, read_lines
 from suite.results.runs import require_writable
 from suite.selection import select_layers
@@ -74,7 +74,7 @@ def aa(
     require_writable(results)
     folder = resume or results / "aa" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     pairs = folder / "pairs.jsonl"
     lines = list(read_lines(pairs, warn))
     sources = this_machine().sources

@@ -25,7 +25,7 @@ from suite.machine.environment import this_machine
 from suite.measure.worker import WorkerError
 from suite.progress import Tally
 from suite.report.gate import print_findings
-from suite.results.files import StoreError, unwritable
+from suite.results.files import StoreError, make_folder, unwritable
 from suite.results.jsonl import append_line
 from suite.selection import select_layers
 
@@ -147,7 +147,7 @@ def _new_folder(results: Path) -> Path:
 def _storing(folder: Path) -> Callable[[dict[str, Any]], None]:
     """Every pair goes to the disk at once: a gate that is killed loses none."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise unwritable(folder, error) from error
 

@@ -50,7 +50,7 @@ def history(
     frame = stored_history(results, asv or (_ASV if _ASV.is_dir() else None), warn)
     if frame.empty:
         fail(f"nothing is stored below {results / 'runs'} or by asv, expected runs; make one with: convmark run")
-    order = order_commits(frame, git_history(results if results.is_dir() else Path()))
+    order = order_commits(frame, git_history(results if results.is_dir() else Path(), warn))
     points = series_points(frame, order)
     series, changes = find_changes(points)
     _note_what_is_left_out(frame)

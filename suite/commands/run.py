@@ -13,7 +13,7 @@ from suite.commands.arguments import all_right, counts, request_of
 from suite.commands.report import complete
 from suite.console import fail, print_json, stderr, stdout, warn
 from suite.contenders import Contender
-from suite.machine.environment import evicting_bytes, measure_limits, this_machine
+from suite.machine.environment import commit_of_sources, evicting_bytes, measure_limits, this_machine
 from suite.measure.interleave import Schedule
 from suite.measure.result import ProcessResult
 from suite.measure.runner import run_cases
@@ -89,6 +89,8 @@ def begin(request: Request, results: Path) -> Run:
     # Made before anything is measured: a folder that cannot be written costs no time.
     require_writable(results)
     stderr().print("Measuring this machine's limits.")
+    if reason := commit_of_sources()[2]:
+        warn(f"rows will have no commit: {reason}")
     limits = measure_limits(request.threads, {case.layer.problem.dtype for case in cases})
     return start_run(results, this_machine(), limits, request, sum(map(len, cases.values())))
 
@@ -96,7 +98,8 @@ def begin(request: Request, results: Path) -> Run:
 def carry_out(here: Run, as_json: bool, details: bool = False) -> NoReturn:
     """Measure what a run lacks, report, and exit."""
     try:
-        _measure(here)
+        with here.measuring():
+            _measure(here)
     except KeyboardInterrupt:
         # Read again: the interrupt may have come between the file's row and the list's.
         stored = len(open_run(here.folder.parent.parent, here.name, warn).rows)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import io
 import os
 import shutil
@@ -25,6 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
+from suite.digests import digest
+from suite.git import GitError, git, no_revision, repository_root
+from suite.results.files import locked
 
 __all__ = ["WORKING_TREE", "Revision", "RevisionBuilder", "RevisionError", "revision_builder"]
 
@@ -62,18 +65,21 @@ class Revision:
 
 @contextmanager
 def revision_builder(repository: Path) -> Iterator[RevisionBuilder]:
-    """A folder for revisions that is gone afterwards; what killed runs left behind goes first."""
+    """A builder whose folder is removed afterwards; what killed runs left behind is removed first."""
     root = _cache() / "revisions"
     root.mkdir(parents=True, exist_ok=True)
-    _sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=root))
-    with (folder / "lock").open("w") as lock:
-        # Held until the process ends, however it ends: an unlocked folder is nobody's.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield RevisionBuilder(repository, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    # Folders without an owner are looked for by one at a time: none is seen between its making and its locking.
+    with locked(root / "lock"):
+        _sweep(root)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=root))
+        own = (folder / "lock").open("w")
+        # Held until the process ends, however it ends: an unlocked folder has no owner.
+        fcntl.flock(own, fcntl.LOCK_EX)
+    try:
+        yield RevisionBuilder(repository, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        own.close()
 
 
 def _sweep(root: Path) -> None:
@@ -85,7 +91,7 @@ def _sweep(root: Path) -> None:
 
 def _cache() -> Path:
     root = os.environ.get("CONVMARK_CACHE_DIR")
-    return Path(root) if root else user_cache_path("convmark")
+    return Path(root).expanduser() if root else user_cache_path("convmark")
 
 
 class RevisionBuilder:
@@ -127,49 +133,60 @@ class RevisionBuilder:
     def _unpack(self, name: str, sources: Path) -> str:
         wanted = ("kernels", *_STATES_DEPENDENCIES)
         if name == WORKING_TREE:
-            if not (self._repository / "kernels" / "__init__.py").exists():
-                raise RevisionError(f"{self._repository} has no package 'kernels', expected one to measure")
+            root = self._working_root()
+            if not (root / "kernels" / "__init__.py").exists():
+                raise RevisionError(f"{root} has no package 'kernels', expected one to measure")
             for part in wanted:
-                found = self._repository / part
+                found = root / part
                 if found.is_dir():
                     shutil.copytree(found, sources / part, ignore=shutil.ignore_patterns("__pycache__"))
                 elif found.exists():
                     shutil.copy(found, sources / part)
             return WORKING_TREE
-        commit = self._git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
-        if not commit:
-            raise RevisionError(f"no revision {name!r} in {self._repository}, expected a commit, branch or tag")
-        present = self._git("ls-tree", "--name-only", commit, *wanted).decode().split()
-        if "kernels" not in present:
-            raise RevisionError(f"{name} ({commit[:10]}) has no package 'kernels', expected one to measure")
-        with tarfile.open(fileobj=io.BytesIO(self._git("archive", commit, *present))) as archive:
+        try:
+            root = repository_root(self._repository)
+            commit = self._commit(root, name)
+            present = git(root, "ls-tree", "--name-only", commit, *wanted).decode().split()
+            if "kernels" not in present:
+                raise RevisionError(
+                    f"{name} ({commit[:10]}) of {root} has no package 'kernels', expected one to measure"
+                )
+            content = git(root, "archive", commit, *present)
+        except GitError as error:
+            raise RevisionError(str(error)) from error
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             archive.extractall(sources, filter="data")
         return name if commit.startswith(name) else f"{name} ({commit[:10]})"
 
-    def _git(self, *arguments: str) -> bytes:
+    def _working_root(self) -> Path:
+        """The repository's root; the folder itself if git does not know better."""
         try:
-            done = subprocess.run(["git", "-C", str(self._repository), *arguments], capture_output=True, check=False)
-        except OSError as error:
-            raise RevisionError(f"git cannot be run: {error.strerror}, expected it to be installed") from error
-        if done.returncode and arguments[0] != "rev-parse":
-            words = " ".join(done.stderr.decode(errors="replace").split())
-            raise RevisionError(f"git {arguments[0]} failed in {self._repository}: {words}")
-        return done.stdout if done.returncode == 0 else b""
+            return repository_root(self._repository)
+        except GitError:
+            return self._repository
+
+    def _commit(self, root: Path, name: str) -> str:
+        try:
+            found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        except GitError as error:
+            raise RevisionError(no_revision(root, name)) from error
+        return found.decode().strip()
 
     def _environment(self, sources: Path) -> str:
         """An interpreter with what the sources depend on; kept for every revision that states the same."""
-        digest = hashlib.sha256(f"{sys.version} {sys.executable}".encode())
-        for part in _STATES_DEPENDENCIES:
-            digest.update((sources / part).read_bytes() if (sources / part).exists() else b"")
-        folder = _cache() / "environments" / digest.hexdigest()[:20]
+        stated = [path.read_bytes() for part in _STATES_DEPENDENCIES if (path := sources / part).exists()]
+        folder = _cache() / "environments" / digest((f"{sys.version} {sys.executable}", *stated))
         python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            constraints = sources / "constraints.txt"
-            limits = ["-c", str(constraints)] if constraints.exists() else []
-            _build(sys.executable, "-m", "venv", str(folder))
-            _build(str(python), "-m", "pip", "install", "--quiet", *limits, *_dependencies(sources))
-            (folder / "complete").touch()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Another gate may be building the same one: it is waited for.
+        with locked(folder.with_suffix(".lock")):
+            if not (folder / "complete").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                constraints = sources / "constraints.txt"
+                limits = ["-c", str(constraints)] if constraints.exists() else []
+                _build(sys.executable, "-m", "venv", str(folder))
+                _build(str(python), "-m", "pip", "install", "--quiet", *limits, *_dependencies(sources))
+                (folder / "complete").touch()
         return str(python)
 
 

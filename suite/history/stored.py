@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,19 +9,22 @@ from typing import Any
 
 import pandas as pd
 
+from suite.git import GitError, git
 from suite.machine.environment import Machine
 from suite.report.foreign import AsvResult, read_asv_results
 from suite.results.files import StoreError
-from suite.results.rows import Row, key_of
+from suite.results.rows import Row, latest_of
 from suite.results.runs import open_run, run_names
 
 __all__ = ["COLUMNS", "git_history", "history_frame", "stored_history"]
 
-#: Columns of the table and their kinds in pandas. ``started`` is when the run was, in UTC;
+#: Columns of the table and their kinds in pandas. ``started`` is when the run was by its clock, in UTC;
+#: ``ordered`` is the same but never before an earlier run, as a clock may be set back, and what rows are ordered by;
 #: ``dirty`` whether its sources differed from their commit; ``machine`` what the machine is
 #: as far as a time depends on it.
 COLUMNS = {
     "started": "datetime64[us, UTC]",
+    "ordered": "datetime64[us, UTC]",
     "commit": "string",
     "dirty": "bool",
     "source": "string",
@@ -65,12 +67,14 @@ def stored_history(results: Path, asv: Path | None, warn: Callable[[str], None])
 
 
 def history_frame(lines: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Lines as a table with the columns and kinds of `COLUMNS`, by time."""
+    """Lines as a table with the columns and kinds of `COLUMNS`, in order."""
     frame = pd.DataFrame(list(lines), columns=list(COLUMNS)).astype(COLUMNS)  # type: ignore[arg-type]
-    return frame.sort_values("started", kind="stable", ignore_index=True)
+    frame["ordered"] = frame["ordered"].fillna(frame["started"])
+    return frame.sort_values("ordered", kind="stable", ignore_index=True)
 
 
 def _our_lines(results: Path, warn: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    ordered = datetime.min.replace(tzinfo=UTC)
     for name in run_names(results):
         try:
             run = open_run(results, name, warn)
@@ -78,11 +82,12 @@ def _our_lines(results: Path, warn: Callable[[str], None]) -> Iterator[dict[str,
         except (StoreError, ValueError) as error:
             warn(f"run {name} is left out: {error}")
             continue
+        ordered = max(ordered, started)
         machine = run.machine
-        # Of a task that a run measured twice, the last row counts.
-        for row in {key_of(row): row for row in run.rows}.values():
+        for row in latest_of(run.rows):
             yield {
                 "started": started,
+                "ordered": ordered,
                 "commit": machine.commit,
                 "dirty": machine.dirty,
                 "source": "convmark",
@@ -118,11 +123,18 @@ def _of_row(row: Row) -> Row:
     return {name: row[name] for name in _OF_ROWS}
 
 
-def git_history(folder: Path) -> list[str]:
-    """Commits of the repository that a folder is in, parents before children; none where there is no git."""
-    command = ["git", "-C", str(folder), "rev-list", "--topo-order", "--reverse", "--all", "HEAD"]
+def git_history(folder: Path, warn: Callable[[str], None]) -> list[str]:
+    """Commits of the repository that a folder is in, parents before children; none if it is in none.
+
+    Parameters
+    ----------
+    folder : Path
+    warn : callable
+        Called with git's words if it refuses.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        return git(folder, "rev-list", "--topo-order", "--reverse", "--all", "HEAD").decode().split()
+    except GitError as error:
+        if not error.is_outside:
+            warn(f"commits are in the order in which they were measured: {error}")
         return []
-    return done.stdout.split() if done.returncode == 0 else []

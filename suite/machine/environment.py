@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -20,9 +19,11 @@ import numpy as np
 
 import kernels
 from suite.digests import digest, sources_digest
+from suite.git import GitError, git, repository_root
 from suite.machine import probes
+from suite.records import checked
 
-__all__ = ["Limits", "Machine", "evicting_bytes", "measure_limits", "this_machine"]
+__all__ = ["Limits", "Machine", "commit_of_sources", "evicting_bytes", "measure_limits", "this_machine"]
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -91,7 +92,7 @@ class Machine:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Machine:
         """The inverse of `as_dict`."""
-        return cls(**{**values, "features": tuple(values["features"])})
+        return checked(cls(**{**values, "features": tuple(values["features"])}))
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Limits:
 @functools.cache
 def this_machine() -> Machine:
     """The stamp of the machine and the sources that this process runs on."""
-    commit, dirty = _commit()
+    commit, dirty, _ = commit_of_sources()
     return Machine(
         cpu=probes.cpu_model(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -193,18 +194,23 @@ def _features() -> tuple[str, ...]:
     return tuple(name for name in _FEATURES if have.get(name))
 
 
-def _commit() -> tuple[str, bool]:
-    # Installed below somebody else's repository, that repository's commit would say nothing.
-    if _output("git", "-C", str(_ROOT), "rev-parse", "--show-toplevel") != str(_ROOT):
-        return "", False
-    changes = _output("git", "-C", str(_ROOT), "status", "--porcelain", "--untracked-files=no")
-    return _output("git", "-C", str(_ROOT), "rev-parse", "HEAD"), bool(changes)
+@functools.cache
+def commit_of_sources() -> tuple[str, bool, str]:
+    """Commit of these sources, whether tracked files differ from it, and why there is none.
 
-
-def _output(*command: str) -> str:
-    """What a command prints; nothing where it is missing or fails."""
+    Returns
+    -------
+    commit : str
+        Empty if there is none.
+    dirty : bool
+    reason : str
+        Git's words; empty if there is a commit, or no repository of these sources.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        # Installed below another repository: its commit would say nothing of these sources.
+        if repository_root(_ROOT) != _ROOT:
+            return "", False, ""
+        changes = git(_ROOT, "status", "--porcelain", "--untracked-files=no")
+        return git(_ROOT, "rev-parse", "HEAD").decode().strip(), bool(changes), ""
+    except GitError as error:
+        return "", False, "" if error.is_outside else str(error)

@@ -8,7 +8,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["append_line", "read_lines"]
+from suite.results.files import StoreError, sync_folder
+
+__all__ = ["append_line", "parse_json", "read_lines"]
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises
+    ------
+    ValueError
+        It is none, or so deeply nested that it cannot be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def append_line(path: Path, value: object) -> None:
@@ -19,6 +35,7 @@ def append_line(path: Path, value: object) -> None:
     OSError
         The file cannot be written.
     """
+    is_new = not path.exists()
     with path.open("ab+") as file:
         line = json.dumps(value).encode() + b"\n"
         # After a line that was cut off, start a new one rather than glue this one to it.
@@ -27,6 +44,8 @@ def append_line(path: Path, value: object) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+    if is_new:
+        sync_folder(path.parent)
 
 
 def read_lines(path: Path, warn: Callable[[str], None]) -> Iterator[dict[str, Any]]:
@@ -36,15 +55,24 @@ def read_lines(path: Path, warn: Callable[[str], None]) -> Iterator[dict[str, An
     ----------
     path : Path
     warn : callable
-        Told, in a sentence, of each line that is not.
+        Called with a sentence for each line that is not.
+
+    Raises
+    ------
+    StoreError
+        It is no file that can be read.
     """
     if not path.exists():
         return
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}, expected a file of JSON objects") from error
+    for number, line in enumerate(content.split(b"\n"), 1):
         if not line:
             continue
         try:
-            value = json.loads(line)
+            value = parse_json(line)
         except ValueError:
             value = None
         if isinstance(value, dict):

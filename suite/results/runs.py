@@ -21,7 +21,8 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ from suite.machine.environment import Limits, Machine
 from suite.measure.measurements import Measurements
 from suite.measure.result import ProcessResult
 from suite.measure.screen import Screen
-from suite.results.files import StoreError, replace_file, unwritable
+from suite.records import checked, fits
+from suite.results.files import StoreError, locked, make_folder, replace_file, unwritable
 from suite.results.frame import frame_of
-from suite.results.jsonl import append_line, read_lines
+from suite.results.jsonl import append_line, parse_json, read_lines
 from suite.results.rows import COLUMNS, LATER_COLUMNS, Row, key_of
 from suite.selection import Case, Request
 
@@ -68,6 +70,25 @@ class Run:
         self.request = request
         self.expected = expected
         self.rows = rows
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """The block adds to this run, and no other process does meanwhile.
+
+        Raises
+        ------
+        StoreError
+            Another process does already, or the folder cannot be written.
+        """
+        refusal = f"run {self.name} is being measured by another process, expected one at a time"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder / "lock", refusal))
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
+            # What another process stored since this one looked.
+            self.rows = read_rows(self.folder / _ROWS, lambda sentence: None)
+            yield
 
     @property
     def name(self) -> str:
@@ -144,7 +165,7 @@ class Run:
                 line = {_EARLIER_FIELDS.get(field, field): value for field, value in line.items()}
                 try:
                     case, generation = cases.get(tuple(line["case"])), int(line["generation"])
-                    results = {contender: ProcessResult(**each) for contender, each in line["results"].items()}
+                    results = {contender: checked(ProcessResult(**each)) for contender, each in line["results"].items()}
                 except (KeyError, TypeError, ValueError, AttributeError):
                     warn(f"{self.folder / name} has a line without results, which is left out, expected a run's own")
                     continue
@@ -179,7 +200,7 @@ def require_writable(results: Path) -> None:
     """
     folder = results / "runs"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -208,19 +229,36 @@ def start_run(results: Path, machine: Machine, limits: Limits, request: Request,
     )
     folder = results / "runs" / name
     try:
-        folder.mkdir(parents=True)
+        make_folder(folder)
         described = {"stamp": machine.stamp, "machine": machine.as_dict(), "limits": limits.as_dict()}
         _write_json(folder / "machine.json", described)
-        _write_json(folder / "request.json", {"rows": expected, "asked": request.as_dict()})
-        (folder / _ROWS).touch()
+        # Two runs that start at once have different numbers.
+        with locked(folder.parent / "lock"):
+            number = 1 + max((_number_of(path) for path in folder.parent.glob("*/request.json")), default=0)
+            asked = {"number": number, "rows": expected, "asked": request.as_dict()}
+            _write_json(folder / "request.json", asked)
     except OSError as error:
         raise unwritable(folder, error) from error
     return Run(folder, machine, limits, request, expected, [])
 
 
 def run_names(results: Path) -> list[str]:
-    """Names of the runs below ``results``, oldest first."""
-    return sorted(path.parent.name for path in results.glob("runs/*/request.json"))
+    """Names of the runs below ``results``, in the order in which they were started.
+
+    That is told by a number of each: a clock may have been set back. Runs of earlier versions have none; they
+    come before and are ordered by the clock's time.
+    """
+    paths = results.glob("runs/*/request.json")
+    return [path.parent.name for path in sorted(paths, key=lambda path: (_number_of(path), path.parent.name))]
+
+
+def _number_of(path: Path) -> int:
+    """The number in a ``request.json``; 0 if there is none."""
+    try:
+        number = parse_json(path.read_bytes())["number"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0
+    return number if isinstance(number, int) else 0
 
 
 def open_run(results: Path, name: str, warn: Callable[[str], None]) -> Run:
@@ -248,9 +286,9 @@ def open_run(results: Path, name: str, warn: Callable[[str], None]) -> Run:
         known = f"one of {', '.join(names[-3:])} or 'latest'" if names else "a run there, and there is none yet"
         raise StoreError(f"no run {name!r} below {results / 'runs'}, expected {known}")
     try:
-        described = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
+        described = parse_json((folder / "machine.json").read_bytes())
         machine, limits = Machine.from_dict(described["machine"]), Limits.from_dict(described["limits"])
-        wanted = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+        wanted = parse_json((folder / "request.json").read_bytes())
         # Earlier versions called a row that was asked for a task.
         request, expected = Request.from_dict(wanted["asked"]), int(wanted.get("rows", wanted.get("tasks")))
         rows = read_rows(folder / _ROWS, warn)
@@ -274,7 +312,12 @@ def read_rows(path: Path, warn: Callable[[str], None]) -> list[Row]:
     for line in read_lines(path, warn):
         row = {**LATER_COLUMNS, **line}
         if set(COLUMNS) <= set(row):
-            rows.append({name: row[name] for name in COLUMNS})
+            bad = next((name for name, kind in COLUMNS.items() if not fits(row[name], kind | None)), None)
+            if bad is None:
+                rows.append({name: row[name] for name in COLUMNS})
+            else:
+                told = f"{row[bad]!r}"[:60]
+                warn(f"{path} has a row with {bad} {told}, which is left out, expected {COLUMNS[bad].__name__}")
         else:
             warn(f"{path} has a row without {min(set(COLUMNS) - set(row))!r}, which is left out, expected all columns")
     return rows
