@@ -53,7 +53,7 @@ def order_commits(frame: pd.DataFrame, known: Sequence[str]) -> list[str]:
         Commits in the order of git's history, oldest first. One that is not among them comes
         after the last of these that was measured before it was.
     """
-    first = frame[frame["commit"] != ""].groupby("commit")["ordered"].min().sort_values(kind="stable")
+    first = frame[frame["commit"] != ""].groupby("commit", sort=False)["ordered"].min().sort_values(kind="stable")
     place = {commit: i for i, commit in enumerate(known)}
     ordered = sorted((commit for commit in first.index if commit in place), key=place.__getitem__)
     for commit in (each for each in first.index if each not in place):
