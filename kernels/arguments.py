@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
-from typing import Any, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
 from kernels.errors import ArgumentError, DtypeError, ShapeError
 
 __all__ = [
+    "NO_BUDGETS",
     "PADDING_MODES",
+    "Asked",
+    "Budgets",
     "Ints",
     "Padding",
     "as_array",
     "check_out",
     "check_real",
+    "read_algorithm",
+    "read_budgets",
+    "read_count",
     "read_groups",
     "read_ints",
     "read_padding",
@@ -27,8 +34,55 @@ __all__ = [
 #: As `conv2d` is called: a whole number, or a sequence of them.
 Ints = SupportsIndex | Sequence[SupportsIndex]
 
-#: As it is read: numbers, one or two where they are right, or a string that nobody has looked at yet.
-Padding = list[int] | str
+#: As it is read: numbers, one or two if they are right, or a string that is not checked yet.
+Padding = tuple[int, ...] | str
+
+
+class Budgets(NamedTuple):
+    """What an algorithm must keep to be chosen.
+
+    Attributes
+    ----------
+    max_error : float or None
+        Most relative L2 error against float64 that may be expected on normal values.
+    max_workspace : float or None
+        Most bytes of scratch memory.
+    window_only : bool
+        Whether each output must depend on its own window of the input alone.
+    """
+
+    max_error: float | None = None
+    max_workspace: float | None = None
+    window_only: bool = False
+
+
+NO_BUDGETS = Budgets()
+
+
+class Asked(NamedTuple):
+    """All that a convolution is asked for beside its arrays, as it was read; `conv2d` explains it.
+
+    Attributes
+    ----------
+    stride, dilation : tuple of int
+        One number or two if they are right; lengths are checked with the shapes.
+    padding : tuple of int or str
+    groups : int
+    padding_mode : str
+    algorithm : str
+    threads : int or None
+    budgets : Budgets
+    """
+
+    stride: tuple[int, ...] = (1, 1)
+    padding: Padding = (0, 0)
+    dilation: tuple[int, ...] = (1, 1)
+    groups: int = 1
+    padding_mode: str = "zeros"
+    algorithm: str = "auto"
+    threads: int | None = None
+    budgets: Budgets = NO_BUDGETS
+
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -36,7 +90,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
-def read_ints(name: str, value: Any) -> list[int]:
+def read_ints(name: str, value: Any) -> tuple[int, ...]:
     """A whole number for both axes, or a list or tuple as it is; its length is checked with the shapes.
 
     Python's bools are refused, except behind the first place of a sequence, where torch takes
@@ -50,9 +104,9 @@ def read_ints(name: str, value: Any) -> list[int]:
         A number has more than 64 bits.
     """
     if isinstance(value, list | tuple):
-        return [_whole(name, value, item, bools=place > 0) for place, item in enumerate(value)]
+        return tuple([_whole(name, value, item, bools=place > 0) for place, item in enumerate(value)])
     number = _whole(name, value, value, bools=False, arrays=False)
-    return [number, number]
+    return number, number
 
 
 def read_padding(value: Any) -> Padding:
@@ -95,6 +149,72 @@ def read_padding_mode(value: Any) -> str:
     return value
 
 
+def read_algorithm(value: Any) -> str:
+    """The name of an algorithm, or ``"auto"``; whether there is one of that name is not asked.
+
+    Raises
+    ------
+    ArgumentError
+        It is no string.
+    """
+    if not isinstance(value, str):
+        raise ArgumentError(f"algorithm is {value!r}, expected a name, or 'auto'")
+    return value
+
+
+def read_budgets(max_error: Any, max_workspace: Any, window_only: Any) -> Budgets:
+    """What an algorithm must keep.
+
+    Raises
+    ------
+    ArgumentError
+        A number is none, or ``window_only`` is no bool.
+    ValueError
+        A number is NaN.
+    """
+    if max_error is None and max_workspace is None and window_only is False:
+        return NO_BUDGETS
+    if not isinstance(window_only, bool | np.bool_):
+        raise ArgumentError(f"window_only is {window_only!r}, expected True or False")
+    return Budgets(_limit("max_error", max_error), _limit("max_workspace", max_workspace), bool(window_only))
+
+
+def _limit(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise ArgumentError(f"{name} is {value!r}, expected a number or None")
+    try:
+        number = float(value)
+    except OverflowError:
+        # A whole number that no float holds is no limit.
+        number = math.inf if value > 0 else -math.inf
+    if math.isnan(number):
+        raise ValueError(f"{name} is nan, expected a number or None")
+    return number
+
+
+def read_count(name: str, value: Any, least: int = 0) -> int:
+    """A whole number of at least ``least``, NumPy's as well.
+
+    Raises
+    ------
+    ArgumentError
+        It is none.
+    ShapeError
+        It is less.
+    """
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise ArgumentError(f"{name} is {value!r}, expected a whole number") from None
+    if number < least:
+        raise ShapeError(f"{name} is {number}, expected at least {least}")
+    return number
+
+
 def _whole(name: str, value: Any, item: Any, *, bools: bool, arrays: bool = True) -> int:
     """``item`` as an int; ``value`` is the argument that it stands in, for the sentence."""
     # What it nearly always is: small convolutions take no longer than the questions below.
@@ -126,9 +246,12 @@ def as_array(name: str, value: Any) -> np.ndarray:
     Raises
     ------
     ArgumentError
-        It is nothing of these, or lies where NumPy cannot read.
+        It is nothing of these, lies where NumPy cannot read, or has elements that are masked.
     """
     if isinstance(value, np.ndarray):
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            count = int(np.ma.count_masked(value))
+            raise ArgumentError(f"conv2d(): {name} has {count} masked elements, expected none: give numpy.ma.filled")
         array = np.asarray(value)
     elif isinstance(value, list | tuple | str | bytes | np.generic):
         raise _no_array(name, value)
@@ -188,7 +311,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[st
     ShapeError, DtypeError
         Shape, layout or dtype are not the result's, or it shares memory with an input.
     """
-    if not isinstance(out, np.ndarray):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise ArgumentError(f"conv2d(): out is of type {type(out).__name__}, expected a NumPy array")
     if out.shape != shape:
         raise ShapeError(f"out has shape {out.shape}, expected {shape}")

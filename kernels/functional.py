@@ -7,29 +7,25 @@ from typing import Any
 import numpy as np
 
 from kernels.arguments import (
+    Asked,
     Ints,
-    Padding,
     as_array,
     check_out,
+    read_algorithm,
+    read_budgets,
     read_groups,
     read_ints,
     read_padding,
     read_padding_mode,
 )
-from kernels.geometry import describe, pad
-from kernels.machine.threads import resolve
-from kernels.one_call import OneCalls, Shape
-from kernels.problem import Conv2dProblem
+from kernels.one_call import CALLS, shape_of
 
-__all__ = ["clear_caches", "conv2d", "padded_and_described"]
-
-#: Shapes of single calls, and bytes of plans that wait for the next of them.
-_CALLS = OneCalls(256, 128 * 2**20)
+__all__ = ["clear_caches", "conv2d"]
 
 
 def clear_caches() -> None:
-    """Forget what single calls of `conv2d` keep: choices, packed weights and scratch of recent shapes."""
-    _CALLS.clear()
+    """Forget what calls of `conv2d` and of layers share: choices, packed weights and scratch of recent shapes."""
+    CALLS.clear()
 
 
 def conv2d(
@@ -45,7 +41,8 @@ def conv2d(
     algorithm: str = "auto",
     threads: int | None = None,
     max_error: float | None = None,
-    max_workspace: int | None = None,
+    max_workspace: float | None = None,
+    window_only: bool = False,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Two-dimensional convolution with the arguments and errors of ``torch.nn.functional.conv2d``.
@@ -76,6 +73,10 @@ def conv2d(
         Most relative L2 error against float64 that may be expected on normal values.
     max_workspace : int, optional
         Most bytes of scratch memory.
+    window_only : bool
+        Whether each output must depend on its own window of the input alone, as PyTorch's do. By default ``"auto"``
+        may take Winograd's algorithms and transforms, which compute outputs in tiles: with -9999 for a missing
+        cell of a raster, or infinity or NaN, outputs some cells away are wrong as well.
     out : ndarray, shape of the result, optional
         Written and returned; C-contiguous, and sharing no memory with the other arrays.
 
@@ -90,11 +91,11 @@ def conv2d(
     DtypeError
         Dtypes differ or are not computed in. A ValueError, a TypeError, and a RuntimeError.
     ArgumentError
-        An argument is of a kind that is not taken. A TypeError.
+        An argument is of a kind that is not taken, or an array has masked elements. A TypeError.
     UnknownAlgorithm, UnsupportedProblem
         ``algorithm`` is no name, or refuses the problem, or none keeps the budgets. ValueErrors.
     ValueError
-        ``threads`` is out of range, or a number has more than 64 bits.
+        ``threads`` is out of range, a number has more than 64 bits, or a budget is NaN.
 
     Notes
     -----
@@ -112,74 +113,22 @@ def conv2d(
     """
     src, wei = as_array("input", input), as_array("weight", weight)
     bia = None if bias is None else as_array("bias", bias)
-    steps, sides, taps = read_ints("stride", stride), read_padding(padding), read_ints("dilation", dilation)
-    count, mode = read_groups(groups), read_padding_mode(padding_mode)
-    most = resolve(threads)
-    whole = src
-    src, sides = _padded(src, wei, steps, sides, taps, count, mode)
-    key = (
-        src.shape, wei.shape, bia if bia is None else (bia.shape, bia.dtype.char), src.dtype.char, wei.dtype.char,
-        tuple(steps), sides if isinstance(sides, str) else tuple(sides), tuple(taps), count, algorithm, most,
-        max_error, max_workspace,
+    asked = Asked(
+        read_ints("stride", stride), read_padding(padding), read_ints("dilation", dilation), read_groups(groups),
+        read_padding_mode(padding_mode), read_algorithm(algorithm), threads,
+        read_budgets(max_error, max_workspace, window_only),
     )  # fmt: skip
-
-    def made() -> Shape:
-        problem, shape = _described(src, wei, bia, steps, sides, taps, count)
-        return Shape(problem, shape, algorithm, most, max_error, max_workspace)
-
-    known, bound = _CALLS.take(key, made, wei, bia)
-    try:
-        if out is not None:
-            check_out(out, known.output_shape, src.dtype, {"input": whole, "weight": wei, "bias": bia})
-        into = np.empty(known.output_shape, src.dtype) if out is None else out
-        if bound is not None:
-            bound.run(np.ascontiguousarray(src), into, into)
-    finally:
-        if bound is not None:
-            _CALLS.give(key, known, bound)
-    return into
-
-
-def padded_and_described(
-    src: np.ndarray,
-    wei: np.ndarray,
-    bia: np.ndarray | None,
-    stride: list[int],
-    padding: Padding,
-    dilation: list[int],
-    groups: int,
-    mode: str,
-) -> tuple[np.ndarray, Conv2dProblem | None, tuple[int, ...]]:
-    """The input behind a padding that is not of zeros; its problem, if there is one; and the result's shape."""
-    src, padding = _padded(src, wei, stride, padding, dilation, groups, mode)
-    return src, *_described(src, wei, bia, stride, padding, dilation, groups)
-
-
-def _padded(
-    src: np.ndarray,
-    wei: np.ndarray,
-    stride: list[int],
-    padding: Padding,
-    dilation: list[int],
-    groups: int,
-    mode: str,
-) -> tuple[np.ndarray, Padding]:
-    """The input behind a padding that is not of zeros, and what padding is left."""
-    if mode == "zeros":
-        return src, padding
-    return pad(src, mode, padding, wei.shape, stride, dilation, groups), [0, 0]
-
-
-def _described(
-    src: np.ndarray,
-    wei: np.ndarray,
-    bia: np.ndarray | None,
-    stride: list[int],
-    padding: Padding,
-    dilation: list[int],
-    groups: int,
-) -> tuple[Conv2dProblem | None, tuple[int, ...]]:
-    """The problem, None if the result is empty, and the result's shape."""
-    found = describe(src, wei, bia, stride, padding, dilation, groups)
-    problem, shape = (found, found.output_shape) if isinstance(found, Conv2dProblem) else (None, found)
-    return problem, shape if src.ndim == 4 else shape[1:]
+    key, known = shape_of(src, wei, bia, asked, packing=True)
+    if out is None:
+        out = np.empty(known.output_shape, src.dtype)
+    else:
+        check_out(out, known.output_shape, src.dtype, {"input": src, "weight": wei, "bias": bia})
+    if known.problem is not None:
+        bound = CALLS.take(known)
+        if bound is None:
+            bound = known.plan(wei, bia, repackable=True)
+        else:
+            bound.repack(wei, bia)
+        bound.run(known.source(src), out, out)
+        CALLS.give(key, known, bound)
+    return out

@@ -1,42 +1,46 @@
-"""What torch checks of a convolution, in its order and words; the problem that passes; and padding.
+"""What torch checks of a convolution, in its order and words, and the problem that passes.
 
-Sentences are those of torch 2.13. Where its backends word one fault differently (weights of another
+Sentences are those of torch 2.13. If its backends word one fault differently (weights of another
 dtype, a kernel of no extent, a dilation of zero), the words are those that it has without oneDNN.
-Padding that is not of zeros is a copy with a border of the input's own elements, as ``torch.nn.functional.pad``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 
-from kernels.arguments import Padding
+from kernels.arguments import Asked, Padding
+from kernels.border import Border, check_not_negative, check_rank
 from kernels.errors import DtypeError, ShapeError
 from kernels.problem import Conv2dProblem
 
-__all__ = ["check_channels", "check_same_strides", "describe", "pad", "same_padding"]
+__all__ = ["Described", "check_channels", "check_same_strides", "describe", "same_padding"]
+
+
+class Described(NamedTuple):
+    """What arrays and arguments come to.
+
+    Attributes
+    ----------
+    problem : Conv2dProblem or None
+        None if the result has no elements.
+    output_shape : tuple of int
+        Without a batch if the input has none.
+    border : Border or None
+        What is put around the input before; None if the padding is of zeros, or none at all.
+    """
+
+    problem: Conv2dProblem | None
+    output_shape: tuple[int, ...]
+    border: Border | None
 
 
 def check_channels(name: str, channels: int, groups: int) -> None:
     """Refuse channels of a layer that its groups do not share evenly."""
     if channels % groups:
         raise ShapeError(f"{name} must be divisible by groups")
-
-
-def check_rank(shape: Sequence[int]) -> None:
-    """Refuse an input with other than 3 or 4 dimensions."""
-    if len(shape) not in (3, 4):
-        raise ShapeError(
-            f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(shape)}"
-        )
-
-
-def check_not_negative(padding: Sequence[int]) -> None:
-    """Refuse padding that would cut."""
-    if min(padding) < 0:
-        raise ShapeError("negative padding is not supported")
 
 
 def check_same_strides(stride: Sequence[int]) -> None:
@@ -54,7 +58,7 @@ def other_length(name: str, value: Sequence[int], rank: int) -> ShapeError:
     """For a sequence with other than a number an axis."""
     return ShapeError(
         f"expected {name} to be a single integer value or a list of {rank} values "
-        f"to match the convolution dimensions, but got {name}={value}"
+        f"to match the convolution dimensions, but got {name}={list(value)}"
     )
 
 
@@ -71,39 +75,69 @@ _TORCH_NAMES = {
 }  # fmt: skip
 
 
-def describe(
-    src: np.ndarray,
-    wei: np.ndarray,
-    bia: np.ndarray | None,
-    stride: list[int],
-    padding: Padding,
-    dilation: list[int],
-    groups: int,
-) -> Conv2dProblem | tuple[int, int, int, int]:
-    """The problem that the arrays and numbers make, or the shape of a result that has no elements.
+def describe(src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked) -> Described:
+    """The problem that arrays and arguments make, or the shape of a result that has no elements.
 
     Parameters
     ----------
     src : ndarray
-        Without a batch it is taken as a batch of one.
+        Without a batch it is taken as a batch of one. Elements of no array are read.
     wei, bia : ndarray
-    stride, dilation : list of int
-    padding : list of int or str
-    groups : int
+    asked : Asked
 
     Raises
     ------
     ShapeError, DtypeError
         The first thing that torch would find, in its words.
     """
-    if bia is not None and bia.dtype != src.dtype:
-        ours, theirs = (_TORCH_NAMES.get(each.dtype.name, (str(each.dtype),))[0] for each in (src, bia))
+    shape, padding, border = src.shape, asked.padding, None
+    if asked.padding_mode != "zeros":
+        check_rank(shape)
+        rows, columns = _sides(shape, wei.shape, asked)
+        border = Border.around(shape, asked.padding_mode, rows, columns)
+        shape, padding = (shape if border is None else border.shape), (0, 0)
+    found = _described(src.dtype, shape, wei, bia, asked, padding)
+    problem, made = (found, found.output_shape) if isinstance(found, Conv2dProblem) else (None, found)
+    return Described(problem, made if len(shape) == 4 else made[1:], border)
+
+
+_Sides = tuple[tuple[int, int], tuple[int, int]]
+
+
+def _sides(shape: tuple[int, ...], weight: tuple[int, ...], asked: Asked) -> _Sides:
+    """Rows above and below, columns to the left and to the right, of a padding that is not of zeros."""
+    padding = asked.padding
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding == "same":
+        batched = shape if len(shape) == 4 else (1, *shape)
+        before, after = same_padding(batched, weight, asked.stride, asked.dilation, asked.groups)
+        return (before[0], after[0]), (before[1], after[1])
+    if isinstance(padding, str):
+        raise unknown_padding(padding)
+    if len(padding) != 2:
+        raise other_length("padding", padding, 2)
+    return (padding[0], padding[0]), (padding[1], padding[1])
+
+
+def _described(
+    dtype: np.dtype,
+    given: tuple[int, ...],
+    wei: np.ndarray,
+    bia: np.ndarray | None,
+    asked: Asked,
+    padding: Padding,
+) -> Conv2dProblem | tuple[int, int, int, int]:
+    """The problem of an input of shape ``given`` with zeros around it, or the shape of a result without elements."""
+    stride, dilation, groups = asked.stride, asked.dilation, asked.groups
+    if bia is not None and bia.dtype != dtype:
+        ours, theirs = (_TORCH_NAMES.get(each.name, (str(each),))[0] for each in (dtype, bia.dtype))
         raise DtypeError(f"Input type ({ours}) and bias type ({theirs}) should be the same")
-    check_rank(src.shape)
-    shape = src.shape if src.ndim == 4 else (1, *src.shape)
+    check_rank(given)
+    shape = given if len(given) == 4 else (1, *given)
     before, after = (0, 0), (0, 0)
-    # Nobody can name it, but where it does not fit torch says so.
-    output_padding = [0, 0]
+    # There is no argument of that name, but if it does not fit torch says so.
+    output_padding: tuple[int, ...] = (0, 0)
     if isinstance(padding, str):
         if padding == "same":
             before, after = same_padding(shape, wei.shape, stride, dilation, groups)
@@ -112,9 +146,9 @@ def describe(
             if min(shape) < 0:
                 # A kernel of no extent is padded by -1, and nothing can be cut off a map of no extent.
                 raise ShapeError("narrow(): length must be non-negative.")
-            padding = list(before)
+            padding = before
         elif padding == "valid":
-            padding, output_padding = [0], [0]
+            padding, output_padding = (0,), (0,)
         else:
             raise unknown_padding(padding)
     _check_dimensions(wei.shape, groups)
@@ -127,22 +161,22 @@ def describe(
     oc, _, kh, kw = wei.shape
     mb, ic, ih, iw = shape
     if mb == 0 or ic == 0:
-        _check_empty(src, wei, ic)
+        _check_empty(dtype, wei, ic)
         rows, columns = (ih + 2 * ph - (kh - 1) * dh - 1) // sh + 1, (iw + 2 * pw - (kw - 1) * dw - 1) // sw + 1
         # Without channels torch's result has none either, whatever the weights say.
         return mb, oc if ic else 0, rows, columns
     _check_extents(shape, (kh, kw), (dh, dw))
-    _check_dtypes(src, wei)
+    _check_dtypes(dtype, wei.dtype)
     pb, pr = (ph, pw) if after == (0, 0) else after
-    ih, iw = src.shape[-2:]
+    ih, iw = given[-2:]
     return Conv2dProblem(
         mb=mb, ic=ic, ih=ih, iw=iw, oc=oc, kh=kh, kw=kw, g=groups, sh=sh, sw=sw,
-        ph=ph, pw=pw, pb=pb, pr=pr, dh=dh, dw=dw, bias=bia is not None, dtype=src.dtype.name,
+        ph=ph, pw=pw, pb=pb, pr=pr, dh=dh, dw=dw, bias=bia is not None, dtype=dtype.name,
     )  # fmt: skip
 
 
 def same_padding(
-    shape: Sequence[int], weight: Sequence[int], stride: list[int], dilation: list[int], groups: int
+    shape: Sequence[int], weight: Sequence[int], stride: tuple[int, ...], dilation: tuple[int, ...], groups: int
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Rows and columns before (above, left) and after (below, right) that keep height and width.
 
@@ -174,14 +208,14 @@ def _check_dimensions(weight: Sequence[int], groups: int) -> None:
         raise ShapeError("non-positive groups is not supported")
 
 
-def _per_axis(name: str, value: list[int], rank: int) -> tuple[int, int]:
+def _per_axis(name: str, value: tuple[int, ...], rank: int) -> tuple[int, int]:
     if len(value) not in (1, rank):
         raise other_length(name, value, rank)
     # More than two only where the weights' dimensions are refused next: the least stands for all.
     return _both(value) if len(value) < 3 else (min(value), min(value))
 
 
-def _both(value: list[int]) -> tuple[int, int]:
+def _both(value: tuple[int, ...]) -> tuple[int, int]:
     return value[0], value[-1]
 
 
@@ -238,12 +272,12 @@ def _check_shapes(
         )
 
 
-def _check_empty(src: np.ndarray, wei: np.ndarray, ic: int) -> None:
+def _check_empty(dtype: np.dtype, wei: np.ndarray, ic: int) -> None:
     """Of a result without elements torch asks little: dtypes need not even be the same."""
     if ic and not wei.size:
         raise _no_kernel(wei.shape[2:], (1, 1))
-    if src.dtype.name not in _COMPUTED or wei.dtype.kind not in "fiub":
-        raise _not_computed(src if src.dtype.name not in _COMPUTED else wei)
+    if dtype.name not in _COMPUTED or wei.dtype.kind not in "fiub":
+        raise _not_computed(dtype if dtype.name not in _COMPUTED else wei.dtype)
 
 
 def _check_extents(shape: Sequence[int], kernel: tuple[int, int], dilation: tuple[int, int]) -> None:
@@ -260,104 +294,17 @@ def _no_kernel(kernel: Sequence[int], dilation: tuple[int, int]) -> ShapeError:
     return ShapeError(f"kernel size should be greater than zero, but got {said}")
 
 
-def _check_dtypes(src: np.ndarray, wei: np.ndarray) -> None:
-    if src.dtype != wei.dtype:
-        ours, theirs = (_TORCH_NAMES.get(each.dtype.name, ("", str(each.dtype)))[1] for each in (src, wei))
+def _check_dtypes(src: np.dtype, wei: np.dtype) -> None:
+    if src != wei:
+        ours, theirs = (_TORCH_NAMES.get(each.name, ("", str(each)))[1] for each in (src, wei))
         raise DtypeError(f"expected scalar type {ours} but found {theirs}")
-    if src.dtype.name not in _COMPUTED:
+    if src.name not in _COMPUTED:
         raise _not_computed(src)
 
 
-def _not_computed(array: np.ndarray) -> DtypeError:
-    return DtypeError(f"conv2d(): dtype is {array.dtype}, expected {' or '.join(_COMPUTED)}")
+def _not_computed(dtype: np.dtype) -> DtypeError:
+    return DtypeError(f"conv2d(): dtype is {dtype}, expected {' or '.join(_COMPUTED)}")
 
 
 def _size(shape: Sequence[int]) -> str:
     return str(list(shape))
-
-
-#: torch's name: NumPy's.
-_NUMPY_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
-    "reflect": "reflect",
-    "replicate": "edge",
-    "circular": "wrap",
-}
-
-_Sides = tuple[tuple[int, int], tuple[int, int]]
-
-
-def pad(
-    src: np.ndarray,
-    mode: str,
-    padding: Padding,
-    weight: tuple[int, ...],
-    stride: list[int],
-    dilation: list[int],
-    groups: int,
-) -> np.ndarray:
-    """``src`` with the border that ``torch.nn.Conv2d(padding_mode=mode)`` puts around it.
-
-    Parameters
-    ----------
-    src : ndarray, shape (N, C, H, W) or (C, H, W)
-    mode : {"reflect", "replicate", "circular"}
-    padding : list of int or str
-    weight : tuple of int
-        Shape of the weights, which ``"same"`` asks for.
-    stride, dilation : list of int
-    groups : int
-
-    Returns
-    -------
-    ndarray
-        ``src`` itself where there is nothing to add.
-
-    Raises
-    ------
-    ShapeError
-        The input is too small for the border, or has no elements to take it from.
-    """
-    check_rank(src.shape)
-    rows, columns = _sides(src, padding, weight, stride, dilation, groups)
-    check_not_negative((*rows, *columns))
-    _check(src.shape, mode, rows, columns)
-    if not any((*rows, *columns)):
-        return src
-    return np.pad(src, [(0, 0)] * (src.ndim - 2) + [rows, columns], mode=_NUMPY_MODES[mode])
-
-
-def _sides(
-    src: np.ndarray, padding: Padding, weight: tuple[int, ...], stride: list[int], dilation: list[int], groups: int
-) -> _Sides:
-    """Rows above and below, columns to the left and to the right."""
-    if padding == "valid":
-        return (0, 0), (0, 0)
-    if padding == "same":
-        shape = src.shape if src.ndim == 4 else (1, *src.shape)
-        before, after = same_padding(shape, weight, stride, dilation, groups)
-        return (before[0], after[0]), (before[1], after[1])
-    if isinstance(padding, str):
-        raise unknown_padding(padding)
-    if len(padding) != 2:
-        raise other_length("padding", padding, 2)
-    return (padding[0], padding[0]), (padding[1], padding[1])
-
-
-def _check(shape: tuple[int, ...], mode: str, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-    if mode == "circular":
-        if max(rows) > shape[-2] or max(columns) > shape[-1]:
-            raise ShapeError("Padding value causes wrapping around more than once.")
-        return
-    if 0 in (shape if len(shape) == 3 else shape[1:]):
-        raise ShapeError(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions "
-            f"for input, but got: {list(shape)}"
-        )
-    if mode == "reflect":
-        # The numbers are places in the argument list of torch's own function.
-        for place, axis, amount in ((4, -1, columns), (6, -2, rows)):
-            if max(amount) >= shape[axis]:
-                raise ShapeError(
-                    f"Argument #{place}: Padding size should be less than the corresponding input dimension, "
-                    f"but got: padding {amount} at dimension {len(shape) + axis} of input {list(shape)}"
-                )

@@ -1,34 +1,107 @@
-"""`Conv2d` and `LazyConv2d`: torch.nn's layers of these names on NumPy arrays, with a plan for each shape of input."""
+"""`Conv2d` and `LazyConv2d`: torch.nn's layers of these names on NumPy arrays, with a plan for each shape of input.
+
+A plan is found by all that it was made of, never by what the layer remembers: the shape and dtype of the input, what is
+asked for, and the arrays themselves, which are never written to. So whatever is assigned counts from the next call on,
+in each thread, and copies and pickles of a layer start without plans.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
 
-from kernels.arguments import Ints, as_array, check_out, read_groups, read_ints, read_padding, read_padding_mode
+from kernels.arguments import (
+    Asked,
+    Ints,
+    as_array,
+    check_out,
+    read_algorithm,
+    read_budgets,
+    read_count,
+    read_groups,
+    read_ints,
+    read_padding,
+    read_padding_mode,
+)
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
-from kernels.functional import padded_and_described
-from kernels.geometry import check_channels, check_same_strides
-from kernels.parameters import IncompatibleKeys, own_array, read_state
-from kernels.plan import Plan, plan
-from kernels.problem import Conv2dProblem
+from kernels.geometry import Described, check_channels, check_same_strides, describe
+from kernels.machine.threads import resolve
+from kernels.one_call import Shape, shape_of
+from kernels.parameters import IncompatibleKeys, Owner, own_array, read_state
+from kernels.plan import Plan
+from kernels.recent import Recent, Same
+from kernels.registry import get_algorithm
 
-__all__ = ["Conv2d", "LazyConv2d"]
+__all__ = ["MOST_PLANS", "MOST_PLAN_BYTES", "Conv2d", "LazyConv2d"]
+
+#: Plans that a layer or block keeps, each with packed weights and scratch: shapes of input that take turns.
+MOST_PLANS, MOST_PLAN_BYTES = 8, 256 * 2**20
 
 
-#: Plans that a layer keeps, each with packed weights and scratch: shapes of input that take turns.
-_PLANS = 8
+def known_algorithm(value: Any) -> str:
+    """The name of an algorithm that there is, or ``"auto"``."""
+    name = read_algorithm(value)
+    return name if name == "auto" else get_algorithm(name).name
 
 
-class Conv2d:
+def known_threads(value: Any) -> int | None:
+    """A number of threads that can be run on, or None for all."""
+    return None if value is None else resolve(value)
+
+
+def _padding(value: Any) -> tuple[int, ...] | str:
+    padding = read_padding(value)
+    if isinstance(padding, str) and padding not in ("same", "valid"):
+        raise ShapeError(f"Invalid padding string '{padding!s}', should be one of {{'same', 'valid'}}")
+    return padding
+
+
+def _groups(value: Any) -> int:
+    groups = read_groups(value)
+    if groups <= 0:
+        raise ShapeError("groups must be a positive integer")
+    return groups
+
+
+class _Argument:
+    """An argument of the constructor as an attribute: it is read when it is set, and counts from then on."""
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        self._read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, layer: Conv2d, owner: type) -> Any:
+        return getattr(layer._asked, self._name)
+
+    def __set__(self, layer: Conv2d, value: Any) -> None:
+        layer._ask(layer._asked._replace(**{self._name: self._read(value)}))
+
+
+class _Budget(_Argument):
+    """One of the budgets."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda value: value)
+
+    def __get__(self, layer: Conv2d, owner: type) -> Any:
+        return getattr(layer._asked.budgets, self._name)
+
+    def __set__(self, layer: Conv2d, value: Any) -> None:
+        budgets = layer._asked.budgets._replace(**{self._name: value})
+        layer._ask(layer._asked._replace(budgets=read_budgets(*budgets)))
+
+
+class Conv2d(Owner):
     """A convolution with weights of its own and the constructor of ``torch.nn.Conv2d``.
 
     Weights start as torch's do: uniform within 1 / sqrt(fan_in), and so does the bias. The arrays
-    are read-only: assign other ones (or `load_state_dict`), and the plans are made anew.
+    are read-only: assign other ones (or `load_state_dict`). Arguments are attributes, and those that do not decide
+    over the shape of weights can be set as well. Whatever is set counts from the next call on.
 
     Parameters
     ----------
@@ -40,20 +113,31 @@ class Conv2d:
     dtype : {"float32", "float64"} or the NumPy dtype
     rng : numpy.random.Generator or int, optional
         Draws the weights; an int seeds a new one.
-    algorithm, threads, max_error, max_workspace
+    algorithm, threads, max_error, max_workspace, window_only
         As for `conv2d`.
 
     Raises
     ------
     ShapeError
-        Channels are no multiples of ``groups``, or padding and stride do not go together; torch
+        Channels are no multiples of ``groups`` or negative, or padding and stride do not go together; torch
         raises ValueErrors of the same words.
-    DtypeError, ArgumentError
+    DtypeError, ArgumentError, UnknownAlgorithm, ValueError
         As for `conv2d`.
     """
 
     #: Whether weights wait for the first input.
     _lazy = False
+
+    stride = _Argument(lambda value: read_ints("stride", value))
+    padding = _Argument(_padding)
+    dilation = _Argument(lambda value: read_ints("dilation", value))
+    groups = _Argument(_groups)
+    padding_mode = _Argument(read_padding_mode)
+    algorithm = _Argument(known_algorithm)
+    threads = _Argument(known_threads)
+    max_error = _Budget()
+    max_workspace = _Budget()
+    window_only = _Budget()
 
     def __init__(
         self,
@@ -72,82 +156,135 @@ class Conv2d:
         algorithm: str = "auto",
         threads: int | None = None,
         max_error: float | None = None,
-        max_workspace: int | None = None,
+        max_workspace: float | None = None,
+        window_only: bool = False,
     ) -> None:
-        self.groups = read_groups(groups)
-        if self.groups <= 0:
-            raise ShapeError("groups must be a positive integer")
-        check_channels("in_channels", in_channels, self.groups)
-        check_channels("out_channels", out_channels, self.groups)
-        self.stride, self.dilation = read_ints("stride", stride), read_ints("dilation", dilation)
-        self.padding = read_padding(padding)
-        if isinstance(self.padding, str):
-            if self.padding not in ("same", "valid"):
-                raise ShapeError(f"Invalid padding string '{padding!s}', should be one of {{'same', 'valid'}}")
-            if self.padding == "same":
-                check_same_strides(self.stride)
-        self.padding_mode = read_padding_mode(padding_mode)
-        self.kernel_size = read_ints("kernel_size", kernel_size)
-        if len(self.kernel_size) != 2 or min(self.kernel_size) < 0:
-            raise ArgumentError(f"kernel_size is {kernel_size!r}, expected an int or a pair of ints, not negative")
-        self.dtype = np.dtype(dtype)
-        if self.dtype.name not in ("float32", "float64"):
-            raise DtypeError(f"dtype is {self.dtype}, expected float32 or float64")
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.algorithm, self.threads = algorithm, threads
-        self.max_error, self.max_workspace = max_error, max_workspace
+        self._arrays = {}
+        count = _groups(groups)
+        self._in_channels = read_count("in_channels", in_channels)
+        self._out_channels = read_count("out_channels", out_channels)
+        check_channels("in_channels", self._in_channels, count)
+        check_channels("out_channels", self._out_channels, count)
+        self._kernel_size = _kernel_size(kernel_size)
+        self._dtype = np.dtype(dtype)
+        if self._dtype.name not in ("float32", "float64"):
+            raise DtypeError(f"dtype is {self._dtype}, expected float32 or float64")
+        self._ask(
+            Asked(
+                read_ints("stride", stride), _padding(padding), read_ints("dilation", dilation), count,
+                read_padding_mode(padding_mode), known_algorithm(algorithm), known_threads(threads),
+                read_budgets(max_error, max_workspace, window_only),
+            )
+        )  # fmt: skip
         self._rng = np.random.default_rng(rng)
-        self._plans: OrderedDict[tuple[int, ...], tuple[Plan | None, tuple[int, ...]]] = OrderedDict()
+        self._plans: Recent[tuple[Shape, Plan | None]] = Recent(MOST_PLANS, MOST_PLAN_BYTES)
         self._has_bias = bool(bias)
-        self._weight: np.ndarray | None = None
-        self._bias: np.ndarray | None = None
         if not self._lazy:
             self.reset_parameters()
+
+    # -- what is asked for -------------------------------------------------
+
+    def _ask(self, asked: Asked) -> None:
+        """Take arguments that go together."""
+        if asked.padding == "same":
+            check_same_strides(asked.stride)
+        check_channels("out_channels", self._out_channels, asked.groups)
+        if self._arrays:
+            # As in torch, weights stay as they are.
+            self._in_channels = self._arrays["weight"].shape[1] * asked.groups
+        self._asked: Asked = asked
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Element type of weights, input and result."""
+        return self._dtype
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input; the weights decide."""
+        return self._in_channels
+
+    @in_channels.setter
+    def in_channels(self, value: int) -> None:
+        self._require("in_channels", read_count("in_channels", value), self._in_channels)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the result; the weights decide."""
+        return self._out_channels
+
+    @out_channels.setter
+    def out_channels(self, value: int) -> None:
+        self._require("out_channels", read_count("out_channels", value), self._out_channels)
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        """Rows and columns of the kernel; the weights decide."""
+        return self._kernel_size
+
+    @kernel_size.setter
+    def kernel_size(self, value: Ints) -> None:
+        self._require("kernel_size", _kernel_size(value), self._kernel_size)
+
+    def _require(self, name: str, value: object, own: object) -> None:
+        if value != own:
+            raise ShapeError(f"{name} is {value}, expected {own}: that of the weights, which stay of their shape")
 
     # -- weights ----------------------------------------------------------
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
         """``(out_channels, in_channels // groups, kH, kW)``."""
-        return self.out_channels, self.in_channels // self.groups, self.kernel_size[0], self.kernel_size[1]
+        return self._out_channels, self._in_channels // self.groups, self._kernel_size[0], self._kernel_size[1]
 
     @property
     def weight(self) -> np.ndarray:
         """Weights, read-only; assign to change them."""
         self._require_channels()
-        assert self._weight is not None
-        return self._weight
+        return self._arrays["weight"]
 
     @weight.setter
     def weight(self, value: Any) -> None:
-        self._require_channels()
-        self._weight = own_array("weight", value, self.weight_shape, self.dtype)
-        self._plans.clear()
+        self._set(weight=value)
 
     @property
     def bias(self) -> np.ndarray | None:
         """Bias, read-only, or None; assign to change it."""
         self._require_channels()
-        return self._bias
+        return self._arrays.get("bias")
 
     @bias.setter
     def bias(self, value: Any) -> None:
+        self._set(bias=value)
+
+    def _set(self, **values: Any) -> None:
+        """Take arrays by name, all at once; no bias for None."""
         self._require_channels()
-        self._bias = None if value is None else own_array("bias", value, (self.out_channels,), self.dtype)
-        self._has_bias = value is not None
+        shapes = {"weight": self.weight_shape, "bias": (self._out_channels,)}
+        own = {
+            name: own_array(name, value, shapes[name], self._dtype)
+            for name, value in values.items()
+            if value is not None
+        }
+        # Another dict each time: it stands for what is in it.
+        arrays = {name: each for name, each in {**self._arrays, **own}.items() if values.get(name, each) is not None}
+        self._arrays = arrays
+        if "bias" in values:
+            self._has_bias = values["bias"] is not None
         self._plans.clear()
 
     def _require_channels(self) -> None:
-        if self._lazy and not self.in_channels:
+        if self._lazy and not self._in_channels:
             raise StateDictError("LazyConv2d has no weights yet, expected a call or load_state_dict before")
 
     def reset_parameters(self) -> None:
         """Draw weights and bias as torch does, uniform within 1 / sqrt(fan_in)."""
         fan_in = _fan(self.weight_shape, "fan_in")
         bound = 1 / np.sqrt(fan_in) if fan_in else 0.0
-        self.weight = self._rng.uniform(-bound, bound, self.weight_shape)
+        drawn = {"weight": self._rng.uniform(-bound, bound, self.weight_shape)}
         if self._has_bias:
-            self.bias = self._rng.uniform(-bound, bound, self.out_channels)
+            drawn["bias"] = self._rng.uniform(-bound, bound, self._out_channels)
+        self._set(**drawn)
 
     def kaiming_normal_(self, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Conv2d:
         """Draw the weights as ``torch.nn.init.kaiming_normal_`` and return the layer; the bias stays.
@@ -166,7 +303,12 @@ class Conv2d:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Weights by torch's names, ``weight`` and ``bias``."""
-        return {"weight": self.weight} | ({} if self.bias is None else {"bias": self.bias})
+        self._require_channels()
+        return super().state_dict()
+
+    def made_of(self) -> Hashable:
+        """All that results depend on."""
+        return self._asked, Same(*self._arrays.values())
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Take weights by torch's names, rounded to the layer's dtype; either all of them, or none.
@@ -186,8 +328,7 @@ class Conv2d:
         """
         shapes = {"weight": self.weight_shape} | ({"bias": (self.out_channels,)} if self._has_bias else {})
         found, keys = read_state(state_dict, shapes, strict, type(self).__name__)
-        for name, array in found.items():
-            setattr(self, name, array)
+        self._set(**found)
         return keys
 
     # -- calls ------------------------------------------------------------
@@ -201,50 +342,41 @@ class Conv2d:
             As `conv2d`.
         """
         src = as_array("input", input)
-        known = self._plans.get(src.shape) if src.dtype == self.dtype else None
-        if known is not None and self.padding_mode == "zeros":
-            bound, shape, padded = *known, src
+        asked, arrays = self._asked, self._arrays
+        wei, bia = arrays["weight"], arrays.get("bias")
+        key = src.shape, src.dtype.char, asked, resolve(asked.threads), Same(wei, bia)
+        known, bound = self._plans.get(key) or self._planned(key, src, wei, bia, asked)
+        if out is None:
+            out = np.empty(known.output_shape, src.dtype)
         else:
-            padded, problem, shape = self._described(src)
-            bound, shape = known or self._bind(src.shape, problem, shape)
-        if out is not None:
-            check_out(out, shape, src.dtype, {"input": src, "weight": self.weight, "bias": self.bias})
-        into = np.empty(shape, src.dtype) if out is None else out
+            check_out(out, known.output_shape, src.dtype, {"input": src, "weight": wei, "bias": bia})
         if bound is not None:
-            batched = src.ndim == 4
-            bound(padded if batched else padded[None], into if batched else into[None])
-        return into
+            bound.run(known.source(src), out, out)
+        return out
+
+    def _planned(
+        self, key: Hashable, src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked
+    ) -> tuple[Shape, Plan | None]:
+        _, known = shape_of(src, wei, bia, asked, packing=False)
+        bound = None if known.problem is None else known.plan(wei, bia)
+        return self._plans.keep(key, (known, bound), 0 if bound is None else bound.nbytes)
+
+    def described(self, src: np.ndarray) -> Described:
+        """The problem of a call with that input, of which no element is read; raises what the call would."""
+        return describe(src, self.weight, self.bias, self._asked)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the result for an input of that shape, or raise what a call would."""
-        return self._described(np.broadcast_to(np.zeros((), self.dtype), input_shape))[2]
-
-    def _described(self, src: np.ndarray) -> tuple[np.ndarray, Conv2dProblem | None, tuple[int, ...]]:
-        numbers = self.stride, self.padding, self.dilation, self.groups, self.padding_mode
-        return padded_and_described(src, self.weight, self.bias, *numbers)
-
-    def _bind(
-        self, given: tuple[int, ...], problem: Conv2dProblem | None, shape: tuple[int, ...]
-    ) -> tuple[Plan | None, tuple[int, ...]]:
-        bound = None
-        if problem is not None:
-            bound = plan(
-                problem, self.weight, self.bias, algorithm=self.algorithm, threads=self.threads,
-                max_error=self.max_error, max_workspace=self.max_workspace,
-            )  # fmt: skip
-        self._plans[given] = bound, shape
-        if len(self._plans) > _PLANS:
-            self._plans.popitem(last=False)
-        return bound, shape
+        return self.described(np.broadcast_to(np.zeros((), self._dtype), input_shape)).output_shape
 
     def __repr__(self) -> str:
-        parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={tuple(self.kernel_size)}"]
-        parts.append(f"stride={tuple(self.stride)}")
-        padding = self.padding if isinstance(self.padding, str) else tuple(self.padding)
+        parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}"]
+        parts.append(f"stride={self.stride}")
+        padding = self.padding
         if any(padding) if isinstance(padding, tuple) else padding:
             parts.append(f"padding={padding}")
         if any(step != 1 for step in self.dilation):
-            parts.append(f"dilation={tuple(self.dilation)}")
+            parts.append(f"dilation={self.dilation}")
         parts += [f"groups={self.groups}"] * (self.groups != 1) + ["bias=False"] * (not self._has_bias)
         parts += [f"padding_mode={self.padding_mode}"] * (self.padding_mode != "zeros")
         return f"{type(self).__name__}({', '.join(parts)})"
@@ -266,7 +398,7 @@ class LazyConv2d(Conv2d):
 
     def _settle(self, in_channels: int) -> None:
         check_channels("in_channels", in_channels, self.groups)
-        self.in_channels = in_channels
+        self._in_channels = in_channels
         self.__class__ = Conv2d  # type: ignore[assignment]
 
     def reset_parameters(self) -> None:
@@ -289,14 +421,21 @@ class LazyConv2d(Conv2d):
         weight = state_dict.get("weight") if isinstance(state_dict, Mapping) else None
         if weight is None or np.ndim(weight) != 4:
             raise StateDictError("LazyConv2d has no weights yet, expected a state_dict with a weight of 4 dimensions")
-        self.in_channels = np.shape(weight)[1] * self.groups
+        self._in_channels = np.shape(weight)[1] * self.groups
         try:
             keys = super().load_state_dict(state_dict, strict)
         except (ValueError, TypeError):
-            self.in_channels = 0
+            self._in_channels = 0
             raise
-        self._settle(self.in_channels)
+        self._settle(self._in_channels)
         return keys
+
+
+def _kernel_size(value: Any) -> tuple[int, ...]:
+    size = read_ints("kernel_size", value)
+    if len(size) != 2 or min(size) < 0:
+        raise ArgumentError(f"kernel_size is {value!r}, expected an int or a pair of ints, not negative")
+    return size
 
 
 def _fan(shape: tuple[int, int, int, int], mode: str) -> int:

@@ -1,31 +1,41 @@
-"""Plans that single calls of `conv2d` share: found by shapes and arguments, never by an array.
+"""What is known of convolutions of one shape: found by shapes and arguments, never by an array.
 
-A call packs the weights that it is given. What does not depend on them is kept from call to call, shape by shape: the
-problem, the choice of an algorithm by the time of a whole call, and plans that are not in use, with the memory that
-weights are packed to and scratch. A plan serves one call at a time: calls that overlap, from several Python threads,
-have a plan each, of which those that are idle later count among the others.
+Functions, layers and blocks come in this way. What does not depend on weights is kept from call to call, shape by
+shape: the problem, the border of a padding that is not of zeros, the choice of an algorithm, and plans that are not in
+use, with the memory that weights are packed to and scratch. A single call packs the weights that it is given into one
+of those. A plan serves one call at a time: calls that overlap, from several Python threads, have a plan each, of which
+those that are idle later count among the others. Layers keep plans of their own.
 
 The least recently used shapes go once there are too many of them, or their idle plans take too much memory.
 """
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from threading import Lock
+from collections.abc import Hashable
 
 import numpy as np
 
+from kernels.arguments import Asked
+from kernels.geometry import describe
+from kernels.machine.threads import new_lock, resolve
 from kernels.plan import Plan
-from kernels.problem import Conv2dProblem
 from kernels.select import choice_of
 
-__all__ = ["OneCalls", "Shape"]
+__all__ = ["CALLS", "OneCalls", "Shape", "shape_of"]
 
 
 class Shape:
     """What is known of calls of one shape.
+
+    Parameters
+    ----------
+    src, wei, bia : ndarray
+        Of which no element is read.
+    asked : Asked
+        With a number of threads.
+    packing : bool
+        Whether each call packs its weights, so that it counts in the choice.
 
     Attributes
     ----------
@@ -36,27 +46,27 @@ class Shape:
         Plans that no call uses.
     """
 
-    __slots__ = ("_choice", "_threads", "idle", "output_shape", "problem")
+    __slots__ = ("_border", "_choice", "_threads", "idle", "output_shape", "problem")
 
     def __init__(
-        self,
-        problem: Conv2dProblem | None,
-        output_shape: tuple[int, ...],
-        algorithm: str,
-        threads: int,
-        max_error: float | None,
-        max_workspace: int | None,
+        self, src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked, *, packing: bool
     ) -> None:
-        self.problem, self.output_shape = problem, output_shape
+        self.problem, self.output_shape, self._border = describe(src, wei, bia, asked)
         self.idle: list[Plan] = []
-        if problem is None:
+        if self.problem is None:
             return
-        self._choice, self._threads = choice_of(algorithm, problem, threads, max_error, max_workspace, packing=True)
+        self._choice, self._threads = choice_of(
+            asked.algorithm, self.problem, resolve(asked.threads), asked.budgets, packing=packing
+        )
 
-    def plan(self, weight: np.ndarray, bias: np.ndarray | None) -> Plan:
+    def source(self, src: np.ndarray) -> np.ndarray:
+        """The input as a plan takes it: C-contiguous, with its border."""
+        return np.ascontiguousarray(src) if self._border is None else self._border(src)
+
+    def plan(self, weight: np.ndarray, bias: np.ndarray | None, *, repackable: bool = False) -> Plan:
         """A new plan."""
         assert self.problem is not None
-        return Plan(self.problem, self._choice, weight, bias, self._threads, repackable=True)
+        return Plan(self.problem, self._choice, weight, bias, self._threads, repackable=repackable)
 
 
 class OneCalls:
@@ -76,45 +86,45 @@ class OneCalls:
 
     def __init__(self, most_shapes: int, most_bytes: int) -> None:
         self._most_shapes, self._most_bytes = most_shapes, most_bytes
-        self.clear()
-        # A fork while another thread holds the lock would leave it locked in the child.
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.clear)
+        self._lock = new_lock()
+        self._shapes: OrderedDict[Hashable, Shape] = OrderedDict()
+        self.nbytes = 0
 
     def clear(self) -> None:
         """Forget all shapes."""
-        self._lock = Lock()
-        self._shapes: OrderedDict[Hashable, Shape] = OrderedDict()
-        self.nbytes = 0
+        with self._lock:
+            self._shapes.clear()
+            self.nbytes = 0
 
     def __len__(self) -> int:
         return len(self._shapes)
 
-    def take(
-        self, key: Hashable, make: Callable[[], Shape], weight: np.ndarray, bias: np.ndarray | None
-    ) -> tuple[Shape, Plan | None]:
-        """The shape under ``key``, made if there is none, and a plan of these weights that no other call uses.
-
-        There is no plan if the result is empty.
-        """
-        bound = None
+    def find(self, key: Hashable) -> Shape | None:
+        """The shape under ``key``, if it is known."""
         with self._lock:
             shape = self._shapes.get(key)
             if shape is not None:
                 self._shapes.move_to_end(key)
-                if shape.idle:
-                    bound = shape.idle.pop()
-                    self.nbytes -= bound.nbytes
-        if bound is not None:
-            bound.repack(weight, bias)
-            return shape, bound  # type: ignore[return-value]
-        if shape is None:
-            made = make()
-            with self._lock:
-                shape = self._shapes.setdefault(key, made)
-                while len(self._shapes) > self._most_shapes:
-                    self._drop()
-        return shape, None if shape.problem is None else shape.plan(weight, bias)
+            return shape
+
+    def keep(self, key: Hashable, made: Shape) -> Shape:
+        """Keep what is known of a shape; another thread's that is there already is returned instead."""
+        with self._lock:
+            shape = self._shapes.setdefault(key, made)
+            while len(self._shapes) > self._most_shapes:
+                self._drop()
+            return shape
+
+    def take(self, shape: Shape) -> Plan | None:
+        """A plan that no other call uses, of any weights, if there is one."""
+        if not shape.idle:
+            return None
+        with self._lock:
+            if not shape.idle:
+                return None
+            bound = shape.idle.pop()
+            self.nbytes -= bound.nbytes
+            return bound
 
     def give(self, key: Hashable, shape: Shape, bound: Plan) -> None:
         """Take back a plan, unless its shape went meanwhile; what was used longest ago goes for it."""
@@ -129,5 +139,32 @@ class OneCalls:
     def _drop(self) -> None:
         _, oldest = self._shapes.popitem(last=False)
         self.nbytes -= sum(each.nbytes for each in oldest.idle)
-        # Nobody finds what is given back to it.
+        # What is given back to it later is found by no call.
         oldest.idle = []
+
+
+#: Shapes of all calls, and bytes of plans that wait for the next single one.
+CALLS = OneCalls(256, 128 * 2**20)
+
+
+def shape_of(
+    src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked, *, packing: bool
+) -> tuple[Hashable, Shape]:
+    """What is known of a call, and the key that it is found by; checked and chosen the first time.
+
+    Raises
+    ------
+    ShapeError, DtypeError
+        The first thing that torch would find, in its words.
+    UnknownAlgorithm, UnsupportedProblem
+        As `kernels.select.choice_of`.
+    """
+    most = resolve(asked.threads)
+    key = (
+        src.shape, wei.shape, bia if bia is None else (bia.shape, bia.dtype.char), src.dtype.char, wei.dtype.char,
+        asked, most, packing,
+    )  # fmt: skip
+    known = CALLS.find(key)
+    if known is None:
+        known = CALLS.keep(key, Shape(src, wei, bia, asked, packing=packing))
+    return key, known

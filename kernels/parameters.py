@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kernels.arguments import as_array, check_real
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
+from kernels.recent import Same
 
-__all__ = ["IncompatibleKeys", "Parameter", "Record", "own_array", "read_state"]
+__all__ = ["IncompatibleKeys", "Owner", "Parameter", "Record", "own_array", "read_state"]
 
 
 class IncompatibleKeys(NamedTuple):
@@ -37,9 +38,14 @@ def own_array(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) ->
     check_real(name, given)
     if given.shape != shape:
         raise ShapeError(f"{name} has shape {given.shape}, expected {shape}")
-    array = np.array(given, dtype, order="C")
+    return frozen(np.array(given, dtype, order="C"))
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """A view that nothing can be written through, of an array that is nowhere else."""
     array.flags.writeable = False
-    return array
+    # Of a view the flag cannot be set again.
+    return array.view()
 
 
 def read_state(
@@ -83,7 +89,29 @@ def _size(shape: tuple[int, ...]) -> str:
     return f"torch.Size({list(shape)})"
 
 
-class Record:
+class Owner:
+    """What owns arrays that are read-only, in copies and pickles of it too.
+
+    Attributes
+    ----------
+    _arrays : dict of str to ndarray
+        By torch's names. Another dict takes its place if one of them changes, so a copy does not change with it, and
+        the dict itself stands for what it holds.
+    """
+
+    _arrays: Mapping[str, np.ndarray]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The arrays by torch's names, read-only."""
+        return dict(self._arrays)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # What was copied or pickled may be written to; what a shallow copy shares may not, and stays as it is.
+        self._arrays = {name: frozen(array) if array.flags.writeable else array for name, array in self._arrays.items()}
+
+
+class Record(Owner):
     """A layer that is nothing but `Parameter` attributes.
 
     Attributes
@@ -98,11 +126,11 @@ class Record:
         if self.dtype.name not in ("float32", "float64"):
             raise DtypeError(f"dtype is {self.dtype}, expected float32 or float64")
         self.shapes = shapes
-        self._arrays: dict[str, np.ndarray] = {}
+        self._arrays = {}
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """The arrays by torch's names, read-only."""
-        return dict(self._arrays)
+    def made_of(self) -> Hashable:
+        """All that results depend on."""
+        return Same(*self._arrays.values())
 
 
 class Parameter:
@@ -115,4 +143,5 @@ class Parameter:
         return record._arrays[self._name]
 
     def __set__(self, record: Record, value: Any) -> None:
-        record._arrays[self._name] = own_array(self._name, value, record.shapes[self._name], record.dtype)
+        array = own_array(self._name, value, record.shapes[self._name], record.dtype)
+        record._arrays = {**record._arrays, self._name: array}

@@ -119,8 +119,9 @@ def profile(problem: Conv2dProblem, algorithm: str) -> list[Phase]:
         The algorithm is of another family.
     """
     rng = np.random.default_rng(1)
-    src, wei = (rng.standard_normal(s).astype(problem.dtype) for s in (problem.input_shape, problem.weight_shape))
-    bound = plan(problem, wei, algorithm=algorithm, threads=1)
+    shapes = problem.input_shape, problem.weight_shape, (problem.oc,)
+    src, wei, bia = (rng.standard_normal(s).astype(problem.dtype) for s in shapes)
+    bound = plan(problem, wei, bia if problem.bias else None, algorithm=algorithm, threads=1)
     # One whole run: every phase then finds what the one before it leaves.
     dst = bound(src)
     run = bound.algorithm.bind(bound.setup)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from threading import Lock
+from typing import Any
 
 import numpy as np
 
-from kernels.arguments import check_out
+from kernels.arguments import as_array, check_out, read_budgets
 from kernels.epilogue import NO_EPILOGUE, Epilogue
-from kernels.machine.threads import resolve
+from kernels.errors import ArgumentError, ShapeError
+from kernels.machine.compile import code_digest
+from kernels.machine.threads import new_lock, resolve
 from kernels.machine.workspace import carve
 from kernels.problem import Conv2dProblem
-from kernels.registry import Setup
+from kernels.registry import Packing, Setup
 from kernels.select import Choice, choice_of
 
 __all__ = ["Plan", "aligned_empty", "plan"]
 
 _ALIGNMENT = 64
+#: What weights are packed by.
+_FAMILIES = "kernels.algorithms"
 
 
 def aligned_empty(nbytes: int) -> np.ndarray:
@@ -62,31 +66,56 @@ class Plan:
         *,
         repackable: bool = False,
     ) -> None:
+        wei = _checked("weight", weight, problem.weight_shape, problem.dtype)
+        zeros = np.zeros(problem.oc, problem.dtype)
+        bia = zeros if bias is None else _checked("bias", bias, (problem.oc,), problem.dtype)
+        start = time.perf_counter()
+        packing = choice.algorithm.packing(problem, threads)
+        packing(wei, bia)
+        self.prepare_s = time.perf_counter() - start
+        self._zeros = zeros
+        # It holds scratch of its own, and weights are packed once, but for single calls.
+        self._packing = packing if repackable else None
+        self._bind(problem, choice, packing, threads, epilogue)
+
+    def _bind(self, problem: Conv2dProblem, choice: Choice, packing: Packing, threads: int, epilogue: Epilogue) -> None:
         algorithm = choice.algorithm
-        self.problem, self.choice = problem, choice
+        self.problem, self.choice, self.algorithm = problem, choice, algorithm
+        self.epilogue, self.threads = epilogue, threads
         # Found once: small convolutions take no longer than finding them.
         self._input_shape, self._output_shape = problem.input_shape, problem.output_shape
         self._dtype = np.dtype(problem.dtype)
-        self.algorithm = algorithm
-        self.epilogue = epilogue
-        self.threads = threads
-        wei = _checked("weight", weight, problem.weight_shape, problem.dtype)
-        self._zeros = np.zeros(problem.oc, problem.dtype)
-        bia = self._zeros if bias is None else _checked("bias", bias, (problem.oc,), problem.dtype)
-        start = time.perf_counter()
-        packing = algorithm.packing(problem, threads)
-        packed = packing(wei, bia)
-        # It holds scratch of its own, and weights are packed once, but for single calls.
-        self._packing = packing if repackable else None
-        self.prepare_s = time.perf_counter() - start
         shapes = algorithm.scratch(problem, threads)
         self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
         self.nbytes = self.workspace_bytes + packing.nbytes
         self._workspace = aligned_empty(self.workspace_bytes)
         scratch = carve(self._workspace, shapes, problem.dtype)
-        self.setup = Setup(problem, packed, epilogue, scratch, threads)
+        self.setup = Setup(problem, packing.packed, epilogue, scratch, threads)
         self._run = algorithm.bind(self.setup)
-        self._turn = Lock()
+        self._turn = new_lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "made_of": (self.problem, self.choice, self.threads, self.epilogue, self._packing is not None),
+            "packed": self.setup.packed,
+            "prepare_s": self.prepare_s,
+            "code": code_digest(_FAMILIES),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state["code"] != code_digest(_FAMILIES):
+            raise ValueError(
+                "a plan was pickled by another version or for another CPU, expected this one's: make it anew"
+            )
+        problem, choice, threads, epilogue, repackable = state["made_of"]
+        packing = choice.algorithm.packing(problem, threads)
+        for own, given in zip(packing.packed, state["packed"], strict=True):
+            # Tables are the same, shared and never written to.
+            if not np.array_equal(own, given):
+                np.copyto(own, given)
+        self.prepare_s, self._zeros = state["prepare_s"], np.zeros(problem.oc, problem.dtype)
+        self._packing = packing if repackable else None
+        self._bind(problem, choice, packing, threads, epilogue)
 
     def __call__(
         self, input: np.ndarray, out: np.ndarray | None = None, *, residual: np.ndarray | None = None
@@ -112,6 +141,8 @@ class Plan:
         ------
         ValueError
             A shape, dtype or layout differs from the problem's.
+        ArgumentError
+            It is no array, or has masked elements.
         """
         src = _checked("input", input, self._input_shape, self._dtype)
         if out is None:
@@ -163,7 +194,8 @@ def plan(
     algorithm: str = "auto",
     threads: int | None = None,
     max_error: float | None = None,
-    max_workspace: int | None = None,
+    max_workspace: float | None = None,
+    window_only: bool = False,
 ) -> Plan:
     """Prepare a convolution once, to be called many times.
 
@@ -172,6 +204,7 @@ def plan(
     problem : Conv2dProblem
     weight : ndarray, shape (oc, ic // g, kh, kw)
     bias : ndarray, shape (oc,), optional
+        Expected if the problem has one; if it has none, the plan's problem has.
     epilogue : Epilogue
         What is added to the convolution and done to the sum before it is stored.
     algorithm : str
@@ -183,6 +216,8 @@ def plan(
         Most relative L2 error against float64 that may be expected on normal values.
     max_workspace : int, optional
         Most bytes of scratch memory.
+    window_only : bool
+        Whether each output must depend on its own window of the input alone, as for `conv2d`.
 
     Returns
     -------
@@ -195,14 +230,24 @@ def plan(
     UnsupportedProblem
         The algorithm refuses the problem, or none keeps the budgets.
     ValueError
-        A shape or dtype differs from the problem's, or ``threads`` is out of range.
+        A shape or dtype differs from the problem's, the problem has a bias and none is given, ``threads`` is out of
+        range, or a budget is NaN.
+    ArgumentError
+        An argument is of a kind that is not taken.
     """
-    choice, count = choice_of(algorithm, problem, resolve(threads), max_error, max_workspace)
+    if not isinstance(epilogue, Epilogue):
+        raise ArgumentError(f"epilogue is {epilogue!r}, expected an Epilogue")
+    if problem.bias and bias is None:
+        raise ShapeError(f"bias is None, expected an array of shape {(problem.oc,)}: the problem has a bias")
+    if bias is not None and not problem.bias:
+        problem = problem.replace(bias=True)
+    budgets = read_budgets(max_error, max_workspace, window_only)
+    choice, count = choice_of(algorithm, problem, resolve(threads), budgets)
     return Plan(problem, choice, weight, bias, count, epilogue)
 
 
 def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: np.dtype | str) -> np.ndarray:
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
     if array.dtype != dtype:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from kernels.errors import ProblemError, UnsupportedProblem
 
 __all__ = ["Conv2dProblem", "ProblemError", "UnsupportedProblem"]
 
 _DTYPES = {"float32": 4, "float64": 8}
+#: Bytes of an array that 64 bits can index, and digits of a number that may be one of its extents.
+_MOST_BYTES, _MOST_DIGITS = 2**63 - 1, 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +82,10 @@ class Conv2dProblem:
         if self.pr is None:
             object.__setattr__(self, "pr", self.pw)
         for key in _KEYS:
-            value = getattr(self, key)
-            least = 0 if key in ("mb", "ph", "pw", "pb", "pr") else 1
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ProblemError(f"{key} is {value!r}, expected an integer")
-            if value < least:
-                raise ProblemError(f"{key} is {value}, expected at least {least}")
-        if self.dtype not in _DTYPES:
+            object.__setattr__(self, key, _extent(key, getattr(self, key)))
+        if type(self.bias) is not bool:
+            object.__setattr__(self, "bias", _truth("bias", self.bias))
+        if not isinstance(self.dtype, str) or self.dtype not in _DTYPES:
             raise ProblemError(f"dtype is {self.dtype!r}, expected one of {', '.join(_DTYPES)}")
         for key in ("ic", "oc"):
             if getattr(self, key) % self.g:
@@ -93,6 +96,14 @@ class Conv2dProblem:
                 f"kernel extent {kernel[0]}x{kernel[1]} (dilation included) is larger than "
                 f"the padded input {padded[0]}x{padded[1]}"
             )
+        arrays = {
+            "the padded input": (self.mb, self.ic, *padded), "weight": self.weight_shape, "output": self.output_shape,
+        }  # fmt: skip
+        for name, shape in arrays.items():
+            if math.prod(shape) * self.itemsize > _MOST_BYTES:
+                raise ProblemError(
+                    f"{name} of shape {shape} takes {math.prod(shape) * self.itemsize} bytes, expected less than 2**63"
+                )
 
     # -- geometry ---------------------------------------------------------
 
@@ -197,15 +208,53 @@ class Conv2dProblem:
         return Conv2dProblem(**{**values, **changes})
 
 
+def _extent(key: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise ProblemError(f"{key} is {value!r}, expected an integer") from None
+    least = 0 if key in ("mb", "ph", "pw", "pb", "pr") else 1
+    if number < least:
+        raise ProblemError(f"{key} is {number}, expected at least {least}")
+    if number > _MOST_BYTES:
+        raise ProblemError(f"{key} is more than 2**63 - 1, expected an extent of an array")
+    return number
+
+
+def _truth(key: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise ProblemError(f"{key} is {value!r}, expected True or False")
+    return bool(value)
+
+
 def _inside_taps(out: int, kernel: int, stride: int, dilation: int, pad: int, extent: int) -> int:
     """Count pairs (output position, tap) along one axis that read a real input element."""
+
+    def up_to(most: int) -> int:
+        """Pairs with ``o * stride + tap * dilation <= most``."""
+        if most < 0:
+            return 0
+        # Taps that all positions go with, and taps that any goes with.
+        whole = min(kernel, max(0, (most - (out - 1) * stride) // dilation + 1))
+        some = min(kernel, most // dilation + 1)
+        least = most - (some - 1) * dilation
+        return out * whole + (some - whole) + _sum_of_quotients(some - whole, stride, dilation, least)
+
+    return up_to(extent - 1 + pad) - up_to(pad - 1)
+
+
+def _sum_of_quotients(count: int, divisor: int, step: int, start: int) -> int:
+    """The sum of ``(start + i * step) // divisor`` over i below ``count``; in as many steps as Euclid's algorithm."""
     total = 0
-    for tap in range(kernel):
-        # 0 <= o * stride + tap * dilation - pad < extent
-        shift = tap * dilation - pad
-        first = max(0, -(shift // stride))
-        last = min(out - 1, (extent - 1 - shift) // stride)
-        total += max(0, last - first + 1)
+    while count > 0:
+        total += count * (count - 1) // 2 * (step // divisor) + count * (start // divisor)
+        step, start = step % divisor, start % divisor
+        # What is left are points below a line: counted along the other axis.
+        last = step * count + start
+        count, start = divmod(last, divisor)
+        divisor, step = step, divisor
     return total
 
 
@@ -258,6 +307,8 @@ def _read_problem_text(text: str) -> dict[str, Any]:
 
 def _numbers(text: str) -> dict[str, int]:
     """Number by key."""
+    if not isinstance(text, str):
+        raise ProblemError(f"problem text is {text!r}, expected text like 'ic64ih56oc64kh3ph1'")
     whole = text.strip()
     end = 0
     found: dict[str, int] = {}
@@ -265,7 +316,10 @@ def _numbers(text: str) -> dict[str, int]:
         if match.start() != end:
             break
         end = match.end()
-        key, value = match.group(1), int(match.group(2))
+        key, digits = match.group(1), match.group(2)
+        if len(digits) > _MOST_DIGITS:
+            raise ProblemError(f"{key} has {len(digits)} digits in a problem text, expected at most {_MOST_DIGITS}")
+        value = int(digits)
         if key not in (*_KEYS, "b", "f"):
             raise ProblemError(f"unknown key {key!r} in problem text {text!r}, expected one of {' '.join(_KEYS)} b f")
         if key in found:

@@ -129,6 +129,9 @@ class Algorithm:
         times the error of NumPy's own arithmetic of the same precision.
     exact_on_integers : bool
         Whether integer-valued inputs with sums below 2**24 give the exact result.
+    window_only : bool
+        Whether each output depends on its own window of the input alone. A transform computes outputs in tiles: what
+        is huge, infinite or NaN in the window of one spoils those beside it.
     """
 
     name: str
@@ -142,6 +145,11 @@ class Algorithm:
     exact_on_integers: bool
     amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts
     packing_elements: Callable[[Conv2dProblem], float] = _weights
+    window_only: bool = False
+
+    def __reduce__(self) -> tuple[Callable[[str], Algorithm], tuple[str]]:
+        # Copied and pickled by name: there is one of each.
+        return get_algorithm, (self.name,)
 
     def prepare(self, problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int = 1) -> Packed:
         """Weights and biases, packed to arrays of their own."""
@@ -186,6 +194,7 @@ def algorithm(
     scratch: Callable[[Conv2dProblem, int], Scratch] = _no_scratch,
     amounts: Callable[[Conv2dProblem, int], Amounts | None] = no_amounts,
     packing_elements: Callable[[Conv2dProblem], float] = _weights,
+    window_only: bool = False,
 ) -> Callable[[Callable[[Setup], Run]], Callable[[Setup], Run]]:
     """Register the decorated function, ``bind``, as an algorithm; see `Algorithm`.
 
@@ -211,6 +220,7 @@ def algorithm(
             exact_on_integers,
             amounts,
             packing_elements,
+            window_only,
         )
         return bind
 
@@ -232,7 +242,8 @@ def get_algorithm(name: str) -> Algorithm:
     """
     try:
         return _REGISTRY[name]
-    except KeyError:
-        near = difflib.get_close_matches(name, _REGISTRY, n=3)
+    except (KeyError, TypeError):
+        # Whatever is no string is near to none.
+        near = difflib.get_close_matches(name, _REGISTRY, n=3) if isinstance(name, str) else []
         hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(_REGISTRY)}"
         raise UnknownAlgorithm(f"unknown algorithm {name!r}, {hint}") from None

@@ -11,8 +11,9 @@ import functools
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from kernels.arguments import NO_BUDGETS, Budgets, read_budgets, read_count
 from kernels.costs.errors import expected_error
 from kernels.costs.model import packing_seconds, seconds_by_term
 from kernels.problem import Conv2dProblem, UnsupportedProblem
@@ -54,6 +55,13 @@ class Candidate(NamedTuple):
     refused: str
     packing_s: float = 0.0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copied, ({**self._asdict(), "terms": dict(self.terms)},)
+
+
+def _copied(fields: dict[str, Any]) -> Candidate:
+    return Candidate(**{**fields, "terms": MappingProxyType(fields["terms"])})
+
 
 class Choice(NamedTuple):
     """What was chosen of whom.
@@ -86,7 +94,8 @@ def choose(
     threads: int = 1,
     *,
     max_error: float | None = None,
-    max_workspace: int | None = None,
+    max_workspace: float | None = None,
+    window_only: bool = False,
     tuned: bool = True,
     packing: bool = False,
 ) -> Choice:
@@ -100,6 +109,9 @@ def choose(
         Most relative L2 error against float64 that may be expected on normal values.
     max_workspace : int, optional
         Most bytes of scratch memory.
+    window_only : bool
+        Whether each output must depend on its own window of the input alone. Winograd's and Fourier's algorithms are
+        left out then: they compute outputs in tiles, in which what is huge, infinite or NaN spoils all.
     tuned : bool
         Whether times that were measured on this machine count; the cost model decides alone otherwise, by this
         machine's rates where they are known.
@@ -114,35 +126,38 @@ def choose(
     ------
     UnsupportedProblem
         No algorithm keeps the budgets.
+    ArgumentError, ValueError
+        ``threads`` or a budget is no number that it can be.
     """
+    budgets = read_budgets(max_error, max_workspace, window_only)
+    return _chosen(problem, read_count("threads", threads, 1), budgets, tuned=tuned, packing=packing)
+
+
+def _chosen(
+    problem: Conv2dProblem, threads: int, budgets: Budgets, *, tuned: bool = True, packing: bool = False
+) -> Choice:
     limits = measured_limits() or REFERENCE
     candidates = _candidates(problem, threads, limits, len(algorithms()))
     if tuned and (known := recall(problem, threads)):
         candidates = tuple(each._replace(measured_s=known.get(each.algorithm.name)) for each in candidates)
     if packing:
         candidates = tuple(map(_with_packing, candidates))
-    if max_error is not None or max_workspace is not None:
-        budgets = max_error, max_workspace
-        candidates = tuple(each._replace(refused=each.refused or _broken(each, *budgets)) for each in candidates)
+    if budgets != NO_BUDGETS:
+        candidates = tuple(each._replace(refused=each.refused or _broken(each, budgets)) for each in candidates)
     timed, seconds_of = _timed(candidates)
     if not timed:
-        raise UnsupportedProblem(f"no algorithm takes {problem} within the budgets: {_nearest(candidates)}")
+        raise UnsupportedProblem(f"no algorithm takes {problem} within the budgets: {_nearest(candidates, budgets)}")
     return Choice(min(timed, key=seconds_of).algorithm, candidates)
 
 
 def choose_threads(
-    problem: Conv2dProblem,
-    most: int,
-    *,
-    max_error: float | None = None,
-    max_workspace: int | None = None,
-    packing: bool = False,
+    problem: Conv2dProblem, most: int, budgets: Budgets = NO_BUDGETS, *, packing: bool = False
 ) -> tuple[Choice, int]:
-    """The choice and on how many threads: ``most``, or one where starting others takes longer than they save."""
-    many = choose(problem, most, max_error=max_error, max_workspace=max_workspace, packing=packing)
+    """The choice and on how many threads: ``most``, or one if starting others takes longer than they save."""
+    many = _chosen(problem, most, budgets, packing=packing)
     if most == 1:
         return many, most
-    one = choose(problem, 1, max_error=max_error, max_workspace=max_workspace, packing=packing)
+    one = _chosen(problem, 1, budgets, packing=packing)
     for seconds_of in _SECONDS:
         alone, together = (seconds_of(each.chosen) for each in (one, many))
         if alone is not None and together is not None:
@@ -151,13 +166,7 @@ def choose_threads(
 
 
 def choice_of(
-    name: str,
-    problem: Conv2dProblem,
-    most: int,
-    max_error: float | None,
-    max_workspace: int | None,
-    *,
-    packing: bool = False,
+    name: str, problem: Conv2dProblem, most: int, budgets: Budgets, *, packing: bool = False
 ) -> tuple[Choice, int]:
     """The algorithm that a user asks for, by its name or as ``"auto"``, and on how many threads.
 
@@ -167,14 +176,12 @@ def choice_of(
         As `choose` and `named`.
     """
     if name == "auto":
-        return choose_threads(problem, most, max_error=max_error, max_workspace=max_workspace, packing=packing)
-    return named(name, problem, most, max_error, max_workspace), most
+        return choose_threads(problem, most, budgets, packing=packing)
+    return named(name, problem, most, budgets), most
 
 
-def named(
-    name: str, problem: Conv2dProblem, threads: int, max_error: float | None, max_workspace: int | None
-) -> Choice:
-    """The algorithm that the user named, where it takes the problem and keeps the budgets.
+def named(name: str, problem: Conv2dProblem, threads: int, budgets: Budgets) -> Choice:
+    """The algorithm that the user named, if it takes the problem and keeps the budgets.
 
     Raises
     ------
@@ -185,8 +192,8 @@ def named(
     """
     algorithm = get_algorithm(name)
     algorithm.require(problem)
-    if max_error is not None or max_workspace is not None:
-        broken = _broken(_candidate(algorithm, problem, threads, REFERENCE), max_error, max_workspace)
+    if budgets != NO_BUDGETS:
+        broken = _broken(_candidate(algorithm, problem, threads, REFERENCE), budgets)
         if broken:
             raise UnsupportedProblem(f"{name} does not suit {problem}: {broken}")
     return Choice(algorithm)
@@ -237,12 +244,15 @@ def _with_packing(each: Candidate) -> Candidate:
     return each._replace(seconds=seconds, measured_s=measured_s, terms=MappingProxyType(dict(longest_first)))
 
 
-def _broken(each: Candidate, max_error: float | None, max_workspace: int | None) -> str:
+def _broken(each: Candidate, budgets: Budgets) -> str:
     """The budget that a candidate does not keep; empty for none."""
+    max_error, max_workspace, window_only = budgets
     if max_error is not None and not each.rel_error <= max_error:
         return f"its relative error is expected to be {each.rel_error:.2g}, expected at most {max_error:.2g}"
     if max_workspace is not None and each.workspace_bytes > max_workspace:
-        return f"its workspace takes {each.workspace_bytes} bytes, expected at most {max_workspace}"
+        return f"its workspace takes {each.workspace_bytes} bytes, expected at most {max_workspace:.0f}"
+    if window_only and not each.algorithm.window_only:
+        return "its outputs depend on more than their own window, expected window_only"
     return ""
 
 
@@ -261,9 +271,10 @@ def _why(timed: list[Candidate], seconds_of: attrgetter[float]) -> str:
     return f"{first.algorithm.name} is {said}{of_that}, and {beside}"
 
 
-def _nearest(candidates: tuple[Candidate, ...]) -> str:
+def _nearest(candidates: tuple[Candidate, ...], budgets: Budgets) -> str:
     """Which budgets would do."""
-    able = [each for each in candidates if each.seconds is not None]
+    timed = [each for each in candidates if each.seconds is not None]
+    able = [each for each in timed if each.algorithm.window_only or not budgets.window_only]
     least_error = min(able, key=lambda each: each.rel_error)
     least_bytes = min(able, key=lambda each: each.workspace_bytes)
     return (

@@ -172,7 +172,8 @@ def _pieces(algorithm: Algorithm, text: str) -> frozenset[str] | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Microkernel, "address", recorded)
         patch.setattr(Launch, "__call__", lambda self, *arrays: None)
-        plan(p, np.zeros(p.weight_shape, p.dtype), algorithm=algorithm.name, threads=1)
+        bia = np.zeros(p.oc, p.dtype) if p.bias else None
+        plan(p, np.zeros(p.weight_shape, p.dtype), bia, algorithm=algorithm.name, threads=1)
     return frozenset(needed)
 
 

@@ -40,7 +40,8 @@ def _peak(call: Callable[[], object]) -> int:
 def test_a_call_allocates_nothing_but_the_result(algorithm: Algorithm, threads: int) -> None:
     problems = (_PROBLEM, *map(Conv2dProblem.parse, _OTHERS))
     p = next(each for each in problems if algorithm.unsupported(each) is None)
-    bound = plan(p, np.ones(p.weight_shape, p.dtype), algorithm=algorithm.name, threads=threads)
+    bia = np.ones(p.oc, p.dtype) if p.bias else None
+    bound = plan(p, np.ones(p.weight_shape, p.dtype), bia, algorithm=algorithm.name, threads=threads)
     src, dst = np.ones(p.input_shape, p.dtype), np.empty(p.output_shape, p.dtype)
     bound(src, out=dst)  # compiles
     assert min(src.nbytes, dst.nbytes) > 4 * _SMALL

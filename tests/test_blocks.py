@@ -201,7 +201,7 @@ def test_calls_from_several_threads_take_turns_and_few_plans_are_kept() -> None:
     block = filled("UNetDown", algorithm="direct_naive", threads=1)
     inputs = [np.full((1, 5, 6 + height, 7), height + 1.0, np.float32) for height in range(10)]
     expected = [block(src) for src in inputs]
-    assert len(block._fused) == 8
+    assert len(block._bound) == 8
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(block, inputs * 8))
     for i, each in enumerate(found):

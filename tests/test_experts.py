@@ -22,7 +22,8 @@ def test_a_sum_of_packed_experts_is_the_sum_packed(algorithm: Algorithm) -> None
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(3, *p.weight_shape)).astype(p.dtype)
     biases = rng.normal(size=(3, p.oc)).astype(p.dtype)
-    bound = plan(p, np.zeros(p.weight_shape, p.dtype), algorithm=algorithm.name, threads=1)
+    zeros = np.zeros(p.weight_shape, p.dtype), np.zeros(p.oc, p.dtype) if p.bias else None
+    bound = plan(p, *zeros, algorithm=algorithm.name, threads=1)
     experts = PackedExperts(bound, weights, biases)
     for factors in (np.array([0.25, -0.5, 0.75]), np.array([1.0, 0.125, 0.0])):
         experts.blend(factors)

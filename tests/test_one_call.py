@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Iterator
 
@@ -11,8 +10,8 @@ import pytest
 
 import kernels
 from kernels import Algorithm, Conv2dProblem, Plan, algorithms, choose, conv2d, conv2d_reference
-from kernels.functional import _CALLS
-from kernels.one_call import OneCalls, Shape
+from kernels.arguments import Asked
+from kernels.one_call import CALLS, OneCalls, Shape
 
 _TEXTS = ("mb2ic5ih9oc7kh3ph1b1", "g4ic4ih9oc4kh3ph1b1", "ic5ih9oc7kh5ph2b1", "ic5ih9oc7kh1kw7pw3ph0b1")
 
@@ -44,7 +43,7 @@ def test_each_call_is_of_its_own_weights(algorithm: Algorithm) -> None:
         # Without a bias it is a shape of its own, and not the last call's bias.
         plain = _called(p, src, wei, None, algorithm.name)
         np.testing.assert_allclose(plain, expected - bia.reshape(1, -1, 1, 1), rtol=0, atol=1e-3)
-    assert len(_CALLS) == 2
+    assert len(CALLS) == 2
 
 
 def test_a_second_call_makes_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +51,7 @@ def test_a_second_call_makes_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     src, wei, bia = _drawn(p, 0)
     first = _called(p, src, wei, bia, "auto")
     monkeypatch.setattr(Shape, "plan", None)
-    monkeypatch.setattr("kernels.functional._described", None)
+    monkeypatch.setattr("kernels.one_call.describe", None)
     np.testing.assert_array_equal(_called(p, src, wei, bia, "auto"), first)
     strided = np.asfortranarray(src), np.asfortranarray(wei)
     np.testing.assert_array_equal(_called(p, *strided, bia, "auto"), first)
@@ -71,7 +70,7 @@ def test_padding_of_other_modes_is_kept_too(mode: str) -> None:
         )
         expected = conv2d(padded, wei, threads=1)
         np.testing.assert_array_equal(conv2d(src, wei, padding=(1, 2), padding_mode=mode, threads=1), expected)
-    assert len(_CALLS) == 1
+    assert len(CALLS) == 2
 
 
 def test_calls_that_overlap_have_plans_of_their_own() -> None:
@@ -92,15 +91,17 @@ def test_calls_that_overlap_have_plans_of_their_own() -> None:
     for each in started:
         each.join()
     assert wrong == []
-    (shape,) = _CALLS._shapes.values()
-    assert 1 <= len(shape.idle) <= 4 and _CALLS.nbytes == sum(each.nbytes for each in shape.idle)
+    (shape,) = CALLS._shapes.values()
+    assert 1 <= len(shape.idle) <= 4 and CALLS.nbytes == sum(each.nbytes for each in shape.idle)
 
 
 def _taken(calls: OneCalls, key: object, p: Conv2dProblem) -> tuple[Shape, Plan]:
-    make = functools.partial(Shape, p, p.output_shape, "direct_naive", 1, None, None)
-    shape, bound = calls.take(key, make, np.ones(p.weight_shape, "f4"), None)
-    assert bound is not None
-    return shape, bound
+    src, wei, _ = _drawn(p, 0)
+    shape = calls.find(key)
+    if shape is None:
+        asked = Asked(algorithm="direct_naive", threads=1)
+        shape = calls.keep(key, Shape(src, wei, None, asked, packing=True))
+    return shape, calls.take(shape) or shape.plan(wei, None, repackable=True)
 
 
 def _kept(calls: OneCalls, sizes: range) -> None:
@@ -148,6 +149,6 @@ def test_the_caches_are_emptied() -> None:
     p = Conv2dProblem.parse(_TEXTS[0])
     src, wei, bia = _drawn(p, 0)
     _called(p, src, wei, bia, "auto")
-    assert len(_CALLS) == 1 and _CALLS.nbytes > 0
+    assert len(CALLS) == 1 and CALLS.nbytes > 0
     kernels.clear_caches()
-    assert len(_CALLS) == 0 and _CALLS.nbytes == 0
+    assert len(CALLS) == 0 and CALLS.nbytes == 0

@@ -17,7 +17,7 @@ from torch_oracle import ask, border_of  # noqa: E402
 
 import kernels  # noqa: E402
 from kernels import Conv2dProblem, algorithms, conv2d, conv2d_reference  # noqa: E402
-from kernels.arguments import read_ints, read_padding  # noqa: E402
+from kernels.arguments import Asked, read_ints, read_padding  # noqa: E402
 from kernels.geometry import describe  # noqa: E402
 
 #: One worker: it compiles each kernel once.
@@ -69,11 +69,11 @@ def _difference(case: Case, counts: Counter[str], called: Counter[str]) -> str |
         return f"torch gives {list(expected.shape)} {expected.dtype}, and {name} {result.shape} {result.dtype}"
     if result.size == 0:
         return None
-    assert isinstance(problem, Conv2dProblem)
+    assert problem is not None
     return _too_far(case, problem, padded, result, name)
 
 
-def _problem(case: Case) -> tuple[Conv2dProblem | tuple[int, ...], np.ndarray]:
+def _problem(case: Case) -> tuple[Conv2dProblem | None, np.ndarray]:
     """What is computed behind the padding, and its input."""
     src, wei, bia = case.arrays()
     numbers = case.numbers()
@@ -82,12 +82,13 @@ def _problem(case: Case) -> tuple[Conv2dProblem | tuple[int, ...], np.ndarray]:
         src = torch.nn.functional.pad(torch.from_numpy(src), border, mode=case.padding_mode).numpy()
         numbers["padding"] = 0
     steps, taps = read_ints("stride", numbers["stride"]), read_ints("dilation", numbers["dilation"])
-    return describe(src, wei, bia, steps, read_padding(numbers["padding"]), taps, numbers["groups"]), src
+    asked = Asked(steps, read_padding(numbers["padding"]), taps, numbers["groups"])
+    return describe(src, wei, bia, asked).problem, src
 
 
-def _next_algorithm(problem: Conv2dProblem | tuple[int, ...], called: Counter[str]) -> str:
+def _next_algorithm(problem: Conv2dProblem | None, called: Counter[str]) -> str:
     """Whoever takes the problem and was called least, within his quota."""
-    if not isinstance(problem, Conv2dProblem):
+    if problem is None:
         return "auto"
     able = [each.name for each in algorithms() if each.unsupported(problem) is None]
     within = [name for name in ("auto", *able) if called[name] < _QUOTA or name == _COMPILED_ONCE]

@@ -234,9 +234,9 @@ def test_explain_speaks_json_and_need_not_measure(played: Convmark, workers: Fak
 
 def test_the_memory_of_a_plan_is_what_it_holds() -> None:
     problem = Conv2dProblem.parse("mb2ic3ih9oc20kh3ph1b1")
-    weights = np.ones(problem.weight_shape, np.float32)
+    weights, bias = np.ones(problem.weight_shape, np.float32), np.zeros(20, np.float32)
     for name in ("direct_tiled", "winograd_f4x3", "im2col_gemm"):
-        memory, bound = memory_of(problem, name, 1), plan(problem, weights, algorithm=name, threads=1)
+        memory, bound = memory_of(problem, name, 1), plan(problem, weights, bias, algorithm=name, threads=1)
         held = sum(each.nbytes for each in bound.setup.packed if isinstance(each, np.ndarray))
         assert (memory.packed_bytes, memory.workspace_bytes) == (held, bound.workspace_bytes)
         assert memory[:3] == (4 * 2 * 3 * 81, 4 * 2 * 20 * 81, 4 * (20 * 27 + 20))

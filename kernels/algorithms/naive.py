@@ -110,6 +110,7 @@ def naive_amounts(p: Conv2dProblem, threads: int) -> Amounts:
     family="direct",
     error_factor=8.0,
     exact_on_integers=True,
+    window_only=True,
     amounts=naive_amounts,
 )
 def direct_naive(setup: Setup) -> Run:

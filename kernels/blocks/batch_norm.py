@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ class BatchNorm2d(Record):
         weight, bias, mean, variance = (array.astype(np.float64) for array in self.state_dict().values())
         factor = weight / np.sqrt(variance + self.eps)
         return factor, bias - mean * factor
+
+    def made_of(self) -> Hashable:
+        """All that results depend on."""
+        return super().made_of(), self.eps
 
     def __call__(self, input: np.ndarray) -> np.ndarray:
         """Normalise (N, C, H, W), in ``dtype``: a pass over memory of its own."""

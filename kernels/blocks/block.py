@@ -1,10 +1,12 @@
-"""What all blocks share: layers by name, their weights by torch's names, a plan for each shape of input."""
+"""What all blocks share: layers by name, their weights by torch's names, a plan for each shape of input.
+
+A plan is found by all that it was made of, as those of layers are (`kernels.layers`): what is set in one of the layers
+counts from the next call on.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from threading import Lock
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -13,16 +15,16 @@ from kernels.arguments import as_array
 from kernels.blocks.batch_norm import BatchNorm2d, fold
 from kernels.epilogue import Epilogue
 from kernels.errors import ShapeError
-from kernels.layers import Conv2d
+from kernels.layers import MOST_PLAN_BYTES, MOST_PLANS, Conv2d, known_algorithm, known_threads
 from kernels.machine.cpu import cache_bytes
+from kernels.machine.threads import new_lock, resolve
 from kernels.parameters import IncompatibleKeys, Record, read_state
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem
+from kernels.recent import Recent
 
 __all__ = ["Block", "Fused", "images_at_once"]
 
-#: Plans that a block keeps: shapes of input that take turns.
-_PLANS = 8
 #: Times the size of L2 that intermediate results of several images may take: some of L3.
 _TOGETHER = 8
 #: What torch's batch norm counts in training, and inference has no use for.
@@ -34,27 +36,51 @@ Result = TypeVar("Result")
 Fused = Callable[[np.ndarray], Result]
 
 
+class _InTurn(Generic[Result]):
+    """A block bound to a shape of input, for one call at a time: intermediate results have one place."""
+
+    def __init__(self, fused: Fused[Result]) -> None:
+        self._fused, self._turn = fused, new_lock()
+
+    def __call__(self, src: np.ndarray) -> Result:
+        with self._turn:
+            return self._fused(src)
+
+
 class Block(Generic[Result]):
     """Layers that are computed as one.
 
     A subclass makes its layers attributes and says by `_fuse` what a shape of input is bound to.
-    Bound ones are kept until weights change. Calls from several Python threads take turns.
+    Calls from several Python threads on the same shape take turns.
 
     Attributes
     ----------
     dtype : numpy.dtype
-    algorithm : str
-    threads : int or None
     """
 
     def __init__(self, dtype: Any, rng: np.random.Generator | int | None, algorithm: str, threads: int | None) -> None:
         self.dtype = np.dtype(dtype)
         self.algorithm, self.threads = algorithm, threads
         self._rng = np.random.default_rng(rng)
-        self._fused: OrderedDict[tuple[int, ...], Fused[Result]] = OrderedDict()
-        #: What the plans were made of: arrays are never written to, so it changes where one is another.
-        self._made_of: tuple[np.ndarray, ...] = ()
-        self._turn = Lock()
+        self._bound: Recent[_InTurn[Result]] = Recent(MOST_PLANS, MOST_PLAN_BYTES)
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of the convolutions, or ``"auto"``."""
+        return self._algorithm
+
+    @algorithm.setter
+    def algorithm(self, value: str) -> None:
+        self._algorithm = known_algorithm(value)
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of a call; None for all."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, value: int | None) -> None:
+        self._threads = known_threads(value)
 
     # -- layers -----------------------------------------------------------
 
@@ -116,27 +142,23 @@ class Block(Generic[Result]):
         ShapeError, DtypeError, ArgumentError
             As the first of its layers that does not take it.
         """
-        src = self._checked(input)
-        if not len(src):
-            # Nothing, of the shape that one image's result has.
-            one: Any = self(np.zeros((1, *src.shape[1:]), self.dtype))
-            none: Any = tuple(each[:0] for each in one) if isinstance(one, tuple) else one[:0]
-            return none  # type: ignore[no-any-return]
-        with self._turn:
-            made_of = tuple(self.state_dict().values())
-            if len(made_of) != len(self._made_of) or any(
-                one is not other for one, other in zip(made_of, self._made_of, strict=True)
-            ):
-                self._fused.clear()
-                self._made_of = made_of
-            fused = self._fused.get(src.shape)
-            if fused is None:
-                fused = self._fused[src.shape] = self._fuse(src.shape)
-                if len(self._fused) > _PLANS:
-                    self._fused.popitem(last=False)
-            else:
-                self._fused.move_to_end(src.shape)
-            return fused(src)
+        src = as_array("input", input)
+        key = src.shape, src.dtype.char, self.made_of()
+        bound = self._bound.get(key)
+        if bound is None:
+            src = self._checked(src)
+            if not len(src):
+                # Nothing, of the shape that one image's result has.
+                one: Any = self(np.zeros((1, *src.shape[1:]), self.dtype))
+                none: Any = tuple(each[:0] for each in one) if isinstance(one, tuple) else one[:0]
+                return none  # type: ignore[no-any-return]
+            bound = self._bound.keep(key, _InTurn(self._fuse(src.shape)), 0)
+        return bound(np.ascontiguousarray(src))
+
+    def made_of(self) -> Hashable:
+        """All that results depend on but the shape of the input."""
+        layers = tuple(each.made_of() for each in self._layers().values())
+        return self._algorithm, resolve(self._threads), layers
 
     def _fuse(self, shape: tuple[int, ...]) -> Fused[Result]:
         """Bind the block to a shape of input (N, C, H, W)."""
@@ -149,16 +171,14 @@ class Block(Generic[Result]):
     def _checked(self, input: Any) -> np.ndarray:
         """The input as a C-contiguous array that the first layer takes."""
         src = as_array("input", input)
-        if src.shape not in self._fused or src.dtype != self.dtype:
-            self._first()._described(src)
-            if src.ndim != 4:
-                raise ShapeError(f"expected 4D input (got {src.ndim}D input)")
+        self._first().described(src)
+        if src.ndim != 4:
+            raise ShapeError(f"expected 4D input (got {src.ndim}D input)")
         return np.ascontiguousarray(src)
 
     def _problem(self, conv: Conv2d, shape: tuple[int, ...]) -> Conv2dProblem:
         """The convolution of ``conv`` on an input of ``shape``, with the bias that a batch norm leaves."""
-        src = np.broadcast_to(np.zeros((), self.dtype), shape)
-        _, problem, _ = conv._described(src)
+        problem = conv.described(np.broadcast_to(np.zeros((), self.dtype), shape)).problem
         assert problem is not None, shape
         return problem.replace(bias=True)
 

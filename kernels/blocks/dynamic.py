@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class DynamicConv2d(Block[np.ndarray], Record):
         threads: int | None = None,
     ) -> None:
         Block.__init__(self, dtype, rng, algorithm, threads)
-        if isinstance(experts, bool) or not isinstance(experts, int) or experts < 1:
+        if isinstance(experts, bool) or not isinstance(experts, int | np.integer) or experts < 1:
             raise ArgumentError(f"experts is {experts!r}, expected a whole number of at least 1")
         # One expert: it knows what a convolution may be, and how weights are drawn.
         self._one = Conv2d(
@@ -117,11 +118,15 @@ class DynamicConv2d(Block[np.ndarray], Record):
     def bias(self, value: Any) -> None:
         if "bias" not in self.shapes:
             raise ShapeError("bias is given, expected none: the layer was made without one")
-        self._arrays["bias"] = own_array("bias", value, self.shapes["bias"], self.dtype)
+        self._arrays = {**self._arrays, "bias": own_array("bias", value, self.shapes["bias"], self.dtype)}
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Weights by name, read-only: ``weight``, ``bias``, ``routing.weight``, ``routing.bias``."""
         return Record.state_dict(self) | Block.state_dict(self)
+
+    def made_of(self) -> Hashable:
+        """All that results depend on but the shape of the input."""
+        return Block.made_of(self), Record.made_of(self), self._one.made_of()
 
     def _first(self) -> Conv2d:
         return self._one
@@ -132,7 +137,8 @@ class DynamicConv2d(Block[np.ndarray], Record):
         algorithm = self.algorithm
         if algorithm == "auto":
             algorithm = fastest_with_experts(problem, len(self.weight), threading.resolve(self.threads))
-        bound = plan(problem, zeros, algorithm=algorithm, threads=self.threads)
+        bias = np.zeros(problem.oc, self.dtype)
+        bound = plan(problem, zeros, bias, algorithm=algorithm, threads=self.threads)
         biases = np.zeros((len(self.weight), problem.oc)) if self.bias is None else self.bias
         experts = PackedExperts(bound, self.weight, biases)
         averages = PlaneAverage(shape, problem.dtype, bound.threads)

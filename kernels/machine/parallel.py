@@ -23,7 +23,7 @@ from kernels.machine.compile import compiled
 from kernels.machine.microkernel import Macrokernel, call, word
 from kernels.machine.static import intrinsic
 from kernels.machine.target import inner
-from kernels.machine.threads import region
+from kernels.machine.threads import is_cut_off, region
 
 __all__ = ["Launch", "address_of", "share_of"]
 
@@ -54,9 +54,11 @@ def place_arrays(typingctx: Any, bound: Any) -> Any:
 
 
 def _one_thread(bound):  # type: ignore[no-untyped-def]
+    """Several parts one after the other, if there are no other threads."""
     place_arrays(bound)
     for step in range(bound[2]):
-        call(bound[0], (bound[1], step, 0, 1))
+        for part in range(bound[3]):
+            call(bound[0], (bound[1], step, part, bound[3]))
 
 
 def _many_threads(bound):  # type: ignore[no-untyped-def]
@@ -150,6 +152,8 @@ class Launch:
             _PACK(self._places, 0, first, first + width, first + 2 * width)
         if self._region is None:
             self._call(self._argument)
+        elif is_cut_off():
+            _entry(False)(self._argument)
         else:
             with self._region:
                 self._call(self._argument)

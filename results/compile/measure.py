@@ -31,7 +31,7 @@ src, wei = (rng.standard_normal(s).astype(p.dtype) for s in (p.input_shape, p.we
 kernels.conv2d(src, wei, stride=(p.sh, p.sw), padding=(p.ph, p.pw), algorithm=name, threads=threads)
 first = time.perf_counter() - start
 def again(epilogue, threads, **changes):
-    q = p.replace(**changes)
+    q = p.replace(bias=False, **changes)
     weight = rng.standard_normal(q.weight_shape).astype(q.dtype)
     source, added = (rng.standard_normal(s).astype(q.dtype) for s in (q.input_shape, q.output_shape))
     before = kernels.compile_counts()

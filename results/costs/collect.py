@@ -80,7 +80,7 @@ def rows(p: Conv2dProblem) -> list[tuple[str, str, str, str]]:
     for each in algorithms():
         if each.unsupported(p) or (each.name == "direct_naive" and p.macs_nominal > _MOST_NAIVE):
             continue
-        plans[each.name] = plan(p, wei, algorithm=each.name, threads=1)
+        plans[each.name] = plan(p.replace(bias=False), wei, algorithm=each.name, threads=1)
         plans[each.name](src, out=dst)
         if exact is not None:
             errors[each.name] = f"{np.linalg.norm(dst - exact) / np.linalg.norm(exact):.4g}"

@@ -223,6 +223,7 @@ def row_specs(setup: Setup) -> dict[str, RowSpec]:
     family="direct",
     error_factor=8.0,
     exact_on_integers=True,
+    window_only=True,
     packing=_packing,
     scratch=_scratch,
     amounts=_amounts,

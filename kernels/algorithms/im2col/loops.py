@@ -199,6 +199,7 @@ def panel_specs(setup: Setup) -> dict[str, PanelSpec]:
     family="im2col",
     error_factor=8.0,
     exact_on_integers=True,
+    window_only=True,
     packing=_packing,
     scratch=_scratch,
     amounts=_amounts,

@@ -191,8 +191,8 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts | None:
 
 
 _PROMISES: Any = {
-    "family": "grouped", "error_factor": 8.0, "exact_on_integers": True, "packing": _packing, "scratch": _scratch,
-    "amounts": _amounts,
+    "family": "grouped", "error_factor": 8.0, "exact_on_integers": True, "window_only": True, "packing": _packing,
+    "scratch": _scratch, "amounts": _amounts,
 }  # fmt: skip
 
 
