@@ -12,8 +12,8 @@ from fake_workers import FakeWorkers, quiet_guard
 from kernels import Conv2dProblem
 from suite.check.checker import Oracle
 from suite.contenders import get_contender
-from suite.measure.interleave import Participant, Schedule, measure_in_turns, prepare_and_check
-from suite.measure.result import ProcessResult
+from suite.measure.interleave import Participant, Schedule, check_last, measure_in_turns, prepare_and_check
+from suite.measure.result import ProcessResult, Result
 from suite.measure.sampling import Sample
 
 _PROBLEM = Conv2dProblem.parse("ic1ih6oc1kh3ph1")
@@ -119,3 +119,22 @@ def test_a_slowdown_is_asked_for_at_every_visit_of_that_participant_alone() -> N
     naive.slowdown = 0.1
     _measure([naive, scipy])
     assert (naive.worker.slowdown, scipy.worker.slowdown) == (0.1, 0.0)  # type: ignore[attr-defined]
+
+
+def test_what_went_wrong_while_it_was_timed_is_wrong_and_not_fast() -> None:
+    rots = {"scipy": lambda array: array * np.float32(1.01)}
+    participants = _participants(FakeWorkers(rots=rots), "direct_naive", "scipy")
+    _measure(participants)
+    check_last(participants, _PROBLEM, Oracle(_PROBLEM))
+    naive, scipy = (each.result for each in participants)
+    assert (naive.status, scipy.status) == ("ok", "wrong")
+    assert scipy.reason.startswith("after it was timed: relative L2 error is")
+    assert Result([scipy]).timed == []
+
+
+def test_a_result_of_other_bits_that_is_right_is_right() -> None:
+    rots = {"direct_naive": lambda array: array * np.float32(1 + 1e-7)}
+    [participant] = _participants(FakeWorkers(rots=rots), "direct_naive")
+    _measure([participant])
+    check_last([participant], _PROBLEM, Oracle(_PROBLEM))
+    assert participant.result.status == "ok"

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from conftest import register_made_up
 
-from kernels import Conv2dProblem, algorithms, get_algorithm
+from kernels import Conv2dProblem, Setup, algorithms, get_algorithm
 from suite.check.checker import Oracle, Tolerance
+from suite.contenders import get_contender
+from suite.measure.interleave import Participant, Schedule, check_last, measure_in_turns, prepare_and_check
+from suite.measure.load_guard import LoadGuard
 from suite.measure.request_handler import RequestHandler
+from suite.measure.result import ProcessResult
 from suite.measure.worker import Worker, WorkerError, measuring_cpus, worker_environment
 
 _ROOT = Path(__file__).parent.parent
@@ -164,3 +172,63 @@ def test_pools_are_sized_before_the_start_and_nothing_of_pytest_gets_in(monkeypa
     assert not [name for name in environment if name.startswith("PYTEST_")]
     assert Path(environment["CONVMARK_CACHE_DIR"]) == Path("there").resolve()
     assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(_ROOT)
+
+
+# -- contenders that rot or cheat while they are timed ------------------------------------
+
+
+class _InThisProcess:
+    """A worker that answers in this process, so that it knows algorithms that a test made up."""
+
+    def __init__(self) -> None:
+        self._handler = RequestHandler()
+
+    def ask(self, do: str, **request: Any) -> dict[str, Any]:
+        request.pop("told", None)
+        reply, array = self._handler.answer({"do": do, **request})
+        return reply if array is None else {**reply, "array": array}
+
+    def close(self) -> None:
+        pass
+
+
+def _timed(name: str) -> ProcessResult:
+    problem = Conv2dProblem.parse("ic2ih12oc4kh3ph1")
+    participant = Participant(get_contender(name), _InThisProcess(), ProcessResult())
+    participant.worker.ask("load", contender=name, threads=1)
+    prepare_and_check(participant, problem, Oracle(problem), integers=False)
+    assert participant.result.status == "ok"
+    guard = LoadGuard(1, 2, lambda: None, lambda: 0.0, lambda seconds: None)
+    measure_in_turns([participant], Schedule(0.0, rounds=2, settle_s=0.0), guard)
+    check_last([participant], problem, Oracle(problem))
+    assert participant.result.seconds
+    return participant.result
+
+
+def _made_up(monkeypatch: pytest.MonkeyPatch, calls: int, after: Callable[[np.ndarray], object]) -> None:
+    """An algorithm that is right in its first calls, and does something else in those after them."""
+    count = itertools.count(1)
+
+    def run(setup: Setup, src: np.ndarray, dst: np.ndarray) -> None:
+        if next(count) <= calls:
+            get_algorithm("direct_naive").bind(setup)(src, dst, dst)
+        else:
+            after(dst)
+
+    register_made_up(monkeypatch, run)
+
+
+def test_one_that_stays_right_is_ok() -> None:
+    assert _timed("direct_naive").status == "ok"
+
+
+def test_one_that_rots_in_the_timed_loop_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    _made_up(monkeypatch, 4, lambda dst: dst.__imul__(np.float32(1.001)))
+    result = _timed("made_up")
+    assert result.status == "wrong" and result.reason.startswith("after it was timed: ")
+
+
+def test_one_that_leaves_what_it_computed_before_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    _made_up(monkeypatch, 4, lambda dst: None)
+    result = _timed("made_up")
+    assert result.status == "wrong" and "elements are not finite" in result.reason

@@ -19,7 +19,7 @@ from suite.console import fail, print_json, stderr, stdout, warn
 from suite.gate.findings import UNMEASURED, Benchmark, Findings
 from suite.gate.outputs import announce, write_outputs
 from suite.gate.pair import BASE, CONTROL, HEAD, RevisionPair
-from suite.gate.revisions import WORKING_TREE, RevisionError, revision_builder
+from suite.gate.revisions import WORKING_TREE, Revision, RevisionBuilder, RevisionError, revision_builder
 from suite.gate.run import SCHEDULE, GateRun, benchmarks_of, offers_of
 from suite.machine.environment import this_machine
 from suite.measure.worker import WorkerError
@@ -98,7 +98,7 @@ def gate(
         with revision_builder(Path.cwd()) as here:
             own = environment == "own"
             stderr().print(f"Building {base} and {head}.", markup=False)
-            sides = {BASE: here.build(base, own_environment=own), HEAD: here.build(head, own_environment=own)}
+            sides = {side: _built(here, side, name, own) for side, name in ((BASE, base), (HEAD, head))}
             sides[CONTROL] = sides[BASE]
             offers = offers_of(sides, [str(layer.problem) for layer in layers])
             both, others = benchmarks_of(
@@ -129,6 +129,13 @@ def gate(
         print_findings(stdout(), found)
         stdout().print(f"Files: {folder}", soft_wrap=True, markup=False)
     raise typer.Exit(found.exit_code)
+
+
+def _built(here: RevisionBuilder, side: str, name: str, own_environment: bool) -> Revision:
+    try:
+        return here.build(name, own_environment=own_environment)
+    except RevisionError as error:
+        raise RevisionError(f"{side}: {error}") from error
 
 
 def _progress(tally: Any, total: int) -> Callable[[Benchmark, int, int], None]:

@@ -36,13 +36,16 @@ class Prepared:
     chosen : str
         Name of the algorithm that runs, of a contender that chooses one; else empty.
     workspace_bytes : int or None
-        Scratch memory, where it is known.
+        Scratch memory, if it is known.
+    spoil : callable or None
+        Overwrites the memory of the result with NaN, if ``call`` writes to the same each time.
     """
 
     call: Callable[[], Any]
     fetch: Callable[[Any], np.ndarray]
     chosen: str = ""
     workspace_bytes: int | None = None
+    spoil: Callable[[], object] | None = None
 
 
 #: What is computed, and the arrays that it is computed of.

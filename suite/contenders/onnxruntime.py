@@ -53,7 +53,7 @@ class _OnnxRuntimeConvolution(Peer):
             session.run_with_iobinding(binding)
             return dst
 
-        return Prepared(call, lambda result: result)
+        return Prepared(call, lambda result: result, spoil=lambda: dst.fill(np.nan))
 
 
 @dataclass(frozen=True)

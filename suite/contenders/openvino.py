@@ -39,7 +39,7 @@ class _OpenVino(Peer):
             request.infer(share_outputs=True)
             return dst
 
-        return Prepared(call, lambda result: result)
+        return Prepared(call, lambda result: result, spoil=lambda: dst.fill(np.nan))
 
 
 def _model(p: Conv2dProblem, inputs: Inputs) -> Any:

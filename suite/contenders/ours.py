@@ -8,19 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import (
-    Conv2dProblem,
-    ConvBlock,
-    DarknetResidual,
-    DepthwiseSeparable,
-    DynamicConv2d,
-    ResNetStem,
-    UNetDown,
-    algorithms,
-    conv2d,
-    get_algorithm,
-    plan,
-)
+from kernels import Conv2dProblem, algorithms, get_algorithm, plan
 from suite.blocks.inputs import BlockInputs
 from suite.blocks.oracle import block_tolerance
 from suite.blocks.problem import Block
@@ -33,22 +21,24 @@ __all__ = ["BLOCK_CONTENDERS", "FUSED", "UNFUSED", "OneCall", "Ours", "contender
 #: Names of the contenders on blocks; others are compared with the first.
 FUSED, UNFUSED = "block_fused", "block_unfused"
 
-#: By kind: the layers of `kernels` for its extents and the options that all have.
-_LAYERS: dict[str, Callable[..., Any]] = {
-    "conv_block": lambda s, **options: ConvBlock(s["ic"], s["oc"], s["kh"], s["kh"] // 2, **options),
-    "resnet_stem": lambda s, **options: ResNetStem(s["ic"], s["oc"], **options),
-    "darknet_residual": lambda s, **options: DarknetResidual(s["ic"], **options),
-    "unet_down": lambda s, **options: UNetDown(s["ic"], s["oc"], **options),
-    "depthwise_separable": lambda s, **options: DepthwiseSeparable(s["ic"], s["oc"], s["sh"], **options),
-    "dynamic_conv": lambda s, **options: DynamicConv2d(
-        s["ic"], s["oc"], s["kh"], s["sh"], s["kh"] // 2, experts=s["e"], **options
-    ),
-}
-
 
 def layers_of(block: Block, threads: int | None = None) -> Any:
     """The block's class of `kernels`, made for its extents, with weights of its own."""
-    return _LAYERS[block.kind](dict(block.sizes), threads=threads)
+    # The gate times convolutions of commits that have no blocks: these are imported when they are asked for.
+    from kernels import ConvBlock, DarknetResidual, DepthwiseSeparable, DynamicConv2d, ResNetStem, UNetDown
+
+    s = dict(block.sizes)
+    makers: dict[str, Callable[[], Any]] = {
+        "conv_block": lambda: ConvBlock(s["ic"], s["oc"], s["kh"], s["kh"] // 2, threads=threads),
+        "resnet_stem": lambda: ResNetStem(s["ic"], s["oc"], threads=threads),
+        "darknet_residual": lambda: DarknetResidual(s["ic"], threads=threads),
+        "unet_down": lambda: UNetDown(s["ic"], s["oc"], threads=threads),
+        "depthwise_separable": lambda: DepthwiseSeparable(s["ic"], s["oc"], s["sh"], threads=threads),
+        "dynamic_conv": lambda: DynamicConv2d(
+            s["ic"], s["oc"], s["kh"], s["sh"], s["kh"] // 2, experts=s["e"], threads=threads
+        ),
+    }
+    return makers[block.kind]()
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,10 @@ class Ours(Own):
         bound.poison()
         dst = np.full(problem.output_shape, np.nan, problem.dtype)
         chosen = bound.algorithm.name if self.name == "auto" else ""
-        return Prepared(lambda: bound(inputs.src, out=dst), lambda result: result, chosen, bound.workspace_bytes)
+        return Prepared(
+            lambda: bound(inputs.src, out=dst), lambda result: result, chosen, bound.workspace_bytes,
+            lambda: dst.fill(np.nan),
+        )  # fmt: skip
 
     def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """What the algorithm promises at its registration."""
@@ -90,6 +83,8 @@ class OneCall(Own):
 
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
         """Nothing; the result is poisoned. Padding that is not the same on both sides is a copy in each call."""
+        from kernels import conv2d
+
         p, dst = problem, np.full(problem.output_shape, np.nan, problem.dtype)
         is_even = (p.pb, p.pr) == (p.ph, p.pw)
         numbers = (p.sh, p.sw), (p.ph, p.pw) if is_even else 0, (p.dh, p.dw), p.g
@@ -103,7 +98,7 @@ class OneCall(Own):
             src = inputs.src if is_even else padded()
             return conv2d(src, inputs.wei, inputs.bia, *numbers, threads=threads, out=dst)
 
-        return Prepared(call, lambda result: result)
+        return Prepared(call, lambda result: result, spoil=lambda: dst.fill(np.nan))
 
     def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """That of the algorithm that promises least of those that may be chosen."""

@@ -15,7 +15,7 @@ from kernels import Conv2dProblem
 from suite.check.checker import Tolerance
 from suite.gate.findings import Benchmark
 from suite.gate.revisions import Revision
-from suite.measure.interleave import Participant, Schedule, measure_in_turns, prepare_and_check
+from suite.measure.interleave import Participant, Schedule, check_last, measure_in_turns, prepare_and_check
 from suite.measure.load_guard import LoadGuard
 from suite.measure.oracle_cache import OracleCache
 from suite.measure.pool import WorkerLike
@@ -142,19 +142,19 @@ class RevisionPair:
             # Whole numbers once: they are slow for what they add.
             prepare_and_check(participant, problem, _ORACLES(problem), integers=self.number == 0)
             participants[side] = [participant]
-        self._measure([own[0] for own in participants.values()], benchmark)
+        self._measure([own[0] for own in participants.values()], benchmark, problem)
         for slowdown in slowdowns:
             again = {
                 side: Participant(
                     own[0].contender,
                     own[0].worker,
-                    ProcessResult(own[0].result.status),
+                    ProcessResult(own[0].result.status, digest=own[0].result.digest),
                     slowdown if side == HEAD else 0.0,
                 )
                 for side, own in participants.items()
                 if side != CONTROL
             }
-            self._measure([*again.values()], benchmark)
+            self._measure([*again.values()], benchmark, problem)
             for side, participant in again.items():
                 participants[side].append(participant)
         for side, own in participants.items():
@@ -162,9 +162,10 @@ class RevisionPair:
                 self._workers.pop((side, benchmark.threads)).close()
         return {side: [each.result for each in own] for side, own in participants.items()}
 
-    def _measure(self, participants: Sequence[Participant], benchmark: Benchmark) -> None:
+    def _measure(self, participants: Sequence[Participant], benchmark: Benchmark, problem: Conv2dProblem) -> None:
         if all(each.result.status == "ok" for each in participants):
             measure_in_turns(participants, self.schedule, self.guard(benchmark.threads), backwards=self.number % 2 == 1)
+            check_last(participants, problem, _ORACLES(problem))
 
     def _worker(self, side: str, threads: int) -> WorkerLike:
         key = side, threads

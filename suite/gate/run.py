@@ -23,6 +23,7 @@ from suite.gate.pair import BASE, CONTROL, HEAD, Offer, RevisionPair, StartSide,
 from suite.gate.revisions import Revision
 from suite.measure.interleave import Schedule
 from suite.measure.result import ProcessResult, log_ratio
+from suite.measure.worker import WorkerError
 
 __all__ = ["CONTROLS", "SCHEDULE", "GateRun", "Pairs", "benchmarks_of", "controls_of", "offers_of"]
 
@@ -46,12 +47,15 @@ def offers_of(
     Raises
     ------
     WorkerError
-        A side cannot be started.
+        A side cannot be started; the message says which, and what it lacks.
     """
     known: dict[Revision, Offer] = {}
-    for revision in revisions.values():
+    for side, revision in revisions.items():
         if revision not in known:
-            known[revision] = offer_of(revision, problems, start)
+            try:
+                known[revision] = offer_of(revision, problems, start)
+            except WorkerError as error:
+                raise WorkerError(f"{side}, {revision.name}, cannot be measured by these sources: {error}") from error
     return {side: known[revision] for side, revision in revisions.items()}
 
 

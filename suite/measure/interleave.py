@@ -31,6 +31,7 @@ __all__ = [
     "Participant",
     "Schedule",
     "Timed",
+    "check_last",
     "measure_in_turns",
     "prepare_and_check",
     "reason_of",
@@ -113,12 +114,19 @@ def prepare_and_check(
     oracle: AnyOracle,
     *,
     integers: bool = True,
-    checked: Callable[[ProcessResult], bool] = lambda result: False,
+    earlier: Sequence[ProcessResult] = (),
 ) -> None:
     """Prepare and check; status and reason are in the participant's result.
 
-    Whole numbers are asked for only if ``integers``, and of no peer. Times are those of
-    normal values. What ``checked`` says is known to be right is not checked again.
+    Parameters
+    ----------
+    participant : Participant
+    problem : Workload
+    oracle : AnyOracle
+    integers : bool
+        Whether whole numbers are checked too; they are of no peer. Times are those of normal values.
+    earlier : sequence of ProcessResult
+        Of the same contender in other processes: what was right with the same algorithm is not checked again.
     """
     contender, result = participant.contender, participant.result
     fills = oracle.fills if integers and not contender.is_peer else oracle.fills[-1:]
@@ -135,10 +143,14 @@ def prepare_and_check(
             result.first_call_s = reply["first_call_s"] if result.first_call_s is None else result.first_call_s
             result.prepare_s = reply["prepare_s"]
             result.chosen, result.workspace_bytes = reply["chosen"], reply["workspace_bytes"]
-            if checked(result):
+            right = next((each for each in earlier if each.status == "ok" and each.chosen == result.chosen), None)
+            if right is not None:
+                result.digest = right.digest
                 continue
             participant.told("verifying")
-            check = _check(participant, problem, oracle, fill)
+            reply = participant.worker.ask("result")
+            result.digest = reply["digest"]
+            check = _check(participant, problem, oracle, fill, reply)
             if not np.isnan(check.rel_error):
                 result.rel_error = check.rel_error
             if check.status != "ok":
@@ -148,8 +160,32 @@ def prepare_and_check(
         result.status, result.reason = "failed", str(error)[:LONGEST_REASON]
 
 
-def _check(participant: Participant, problem: Workload, oracle: AnyOracle, fill: str) -> Check:
-    reply = participant.worker.ask("result")
+def check_last(participants: Sequence[Participant], problem: Workload, oracle: AnyOracle) -> None:
+    """Check what the last timed call of each computed: what went wrong in the course of timing is not fast.
+
+    Parameters
+    ----------
+    participants : sequence of Participant
+        As `measure_in_turns` left them.
+    problem : Workload
+    oracle : AnyOracle
+    """
+    for each in participants:
+        result = each.result
+        if result.status != "ok":
+            continue
+        each.told("verifying")
+        try:
+            reply = each.worker.ask("last", known=[] if result.digest is None else [result.digest])
+            if "array" in reply or reply["touched"]:
+                check = _check(each, problem, oracle, oracle.fills[-1], reply)
+                if check.status != "ok":
+                    result.status, result.reason = check.status, f"after it was timed: {check.reason}"
+        except WorkerError as error:
+            result.status, result.reason = "failed", str(error)[:LONGEST_REASON]
+
+
+def _check(participant: Participant, problem: Workload, oracle: AnyOracle, fill: str, reply: dict[str, Any]) -> Check:
     if reply["touched"]:
         return Check("wrong", float("nan"), f"{reply['touched'][0]} was written to, expected to be only read")
     tolerance = participant.contender.tolerance(problem, participant.result.chosen)

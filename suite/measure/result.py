@@ -24,6 +24,8 @@ class ProcessResult:
     version, chosen : str
         Of the library; the algorithm that ran, of a contender that chooses one.
     rel_error : float or None
+    digest : int or None
+        Of the values that were found to be right.
     workspace_bytes : int or None
     first_s, first_call_s : float or None
         Seconds of the first preparation and call, compiling or loading compiled code included;
@@ -50,6 +52,7 @@ class ProcessResult:
     seconds: list[float] = field(default_factory=list)
     visits: list[float | None] = field(default_factory=list)
     disturbed: str = ""
+    digest: int | None = None
 
     @property
     def median_s(self) -> float:

@@ -7,13 +7,19 @@ in the others, contenders that are too slow do not take part, and what was right
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from suite.contenders import Contender, absence
-from suite.measure.interleave import LONGEST_REASON, Participant, Schedule, measure_in_turns, prepare_and_check
+from suite.measure.interleave import (
+    LONGEST_REASON,
+    Participant,
+    Schedule,
+    check_last,
+    measure_in_turns,
+    prepare_and_check,
+)
 from suite.measure.load_guard import LoadGuard
 from suite.measure.measurements import Measurements
 from suite.measure.oracle_cache import OracleCache
@@ -78,11 +84,6 @@ def run_cases(
                     store(case, generation, found)
 
 
-def _was_right(earlier: list[ProcessResult], result: ProcessResult) -> bool:
-    """Whether another process computed the same, with the same algorithm if it was chosen, and was right."""
-    return any(each.status == "ok" and each.chosen == result.chosen for each in earlier)
-
-
 @dataclass
 class _CaseRun:
     """One case in one generation."""
@@ -130,15 +131,13 @@ class _CaseRun:
         for each in participants:
             self.before(self.case, self.generation, each.contender.name)
             earlier = measurements.of(self.case, each.contender.name) if self.generation else []
-            prepare_and_check(
-                each, problem, oracles(problem), integers=self.generation == 0,
-                checked=functools.partial(_was_right, earlier),
-            )  # fmt: skip
+            prepare_and_check(each, problem, oracles(problem), integers=self.generation == 0, earlier=earlier)
         screen = NO_SCREEN if self.generation else measurements.screen
         measure_in_turns(
             participants, replace(schedule, screen=screen), self.guard, backwards=self.generation % 2 == 1,
             before=lambda each: self.before(self.case, self.generation, each.contender.name),
         )  # fmt: skip
+        check_last(participants, problem, oracles(problem))
         for each in participants:
             if each.result.status == "failed":
                 self.pool.stop(each.contender.name)

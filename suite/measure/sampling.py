@@ -58,14 +58,33 @@ class Sample:
         return self.wall_s / self.calls
 
 
-def take_sample(call: Callable[[], object], calls: int, evict: Callable[[], object] | None = None) -> Sample:
-    """Time ``calls`` calls together, or each after ``evict`` where that is given."""
+def take_sample(
+    call: Callable[[], object],
+    calls: int,
+    evict: Callable[[], object] | None = None,
+    last: list[object] | None = None,
+) -> Sample:
+    """Time some calls.
+
+    Parameters
+    ----------
+    call : callable
+    calls : int
+    evict : callable, optional
+        Called before each call, which is then timed by itself; else all are timed together.
+    last : list, optional
+        Is emptied, and then holds what the last call returned. What other calls returned is released at
+        once, as it is without this list: a library may reuse its memory.
+    """
+    kept: list[object] = [] if last is None else last
+    kept.clear()
     if evict is None:
-        return _stretch(call, calls)
+        return _stretch(call, calls, kept)
     parts = []
     for _ in range(calls):
         evict()
-        parts.append(_stretch(call, 1))
+        kept.clear()
+        parts.append(_stretch(call, 1, kept))
     waits = [part.waited_s for part in parts if part.waited_s is not None]
     return Sample(
         calls,
@@ -103,13 +122,15 @@ def slowed(
     return longer
 
 
-def _stretch(call: Callable[[], object], calls: int) -> Sample:
+def _stretch(call: Callable[[], object], calls: int, kept: list[object]) -> Sample:
     # The wall clock is read last before and first after: the other clocks' reading is in no sample.
     waited, cpu, start = _waited_s(), time.process_time(), time.perf_counter()
-    for _ in range(calls):
+    for _ in range(calls - 1):
         call()
+    returned = call()
     wall_s = time.perf_counter() - start
     cpu_s, now = time.process_time() - cpu, _waited_s()
+    kept.append(returned)
     # A thread that ended took its count along: never less than nothing.
     return Sample(calls, wall_s, cpu_s, None if waited is None or now is None else max(0.0, now - waited))
 

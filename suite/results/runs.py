@@ -232,11 +232,8 @@ def start_run(results: Path, machine: Machine, limits: Limits, request: Request,
         make_folder(folder)
         described = {"stamp": machine.stamp, "machine": machine.as_dict(), "limits": limits.as_dict()}
         _write_json(folder / "machine.json", described)
-        # Two runs that start at once have different numbers.
-        with locked(folder.parent / "lock"):
-            number = 1 + max((_number_of(path) for path in folder.parent.glob("*/request.json")), default=0)
-            asked = {"number": number, "rows": expected, "asked": request.as_dict()}
-            _write_json(folder / "request.json", asked)
+        number = 1 + max(map(_number_of, folder.parent.glob("*/request.json")), default=0)
+        _write_json(folder / "request.json", {"number": number, "rows": expected, "asked": request.as_dict()})
     except OSError as error:
         raise unwritable(folder, error) from error
     return Run(folder, machine, limits, request, expected, [])
@@ -245,8 +242,8 @@ def start_run(results: Path, machine: Machine, limits: Limits, request: Request,
 def run_names(results: Path) -> list[str]:
     """Names of the runs below ``results``, in the order in which they were started.
 
-    That is told by a number of each: a clock may have been set back. Runs of earlier versions have none; they
-    come before and are ordered by the clock's time.
+    That is told by a number of each, for a clock may have been set back. Runs that were started at once share one,
+    and runs of earlier versions have none and come first; both are ordered by the clock's time.
     """
     paths = results.glob("runs/*/request.json")
     return [path.parent.name for path in sorted(paths, key=lambda path: (_number_of(path), path.parent.name))]
