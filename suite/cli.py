@@ -29,7 +29,8 @@ _COMMANDS = {
         "blocks",
         "Verify and time blocks of several layers, fused and not, beside other libraries; store and report.",
     ),
-    "report": ("report", "report", "Print a run, and write its report."),
+    "report": ("report", "report", "Print runs, and write their page."),
+    "compare": ("compare", "compare", "Compare two stored runs row by row, the largest change first."),
     "explain": (
         "explain",
         "explain",
@@ -61,7 +62,7 @@ _BAD_INPUT = {
     "kernels": ("ProblemError", "TunedError", "UnknownAlgorithm", "UnsupportedProblem"),
     "suite.catalogue": ("UnknownNetwork", "WorkloadError"),
     "suite.contenders": ("UnknownContender",),
-    "suite.report.foreign": ("ForeignError",),
+    "suite.report.importers": ("ForeignError",),
     "suite.results.runs": ("StoreError",),
 }
 

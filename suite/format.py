@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["factor", "interval", "number", "percent", "ratio", "scientific", "size", "span"]
+__all__ = ["circumstances", "factor", "interval", "number", "percent", "ratio", "scientific", "size", "span"]
+
+
+def circumstances(threads: int, cache: str) -> str:
+    """Number of threads and, if they were emptied, state of the caches, in words."""
+    return f"{threads} thread{'' if threads == 1 else 's'}{', cold caches' if cache == 'cold' else ''}"
 
 
 def span(seconds: float | None) -> str:

@@ -12,7 +12,7 @@ import pytest
 from suite.check.statistics import LOOKS
 from suite.gate.aa import AaPairs, aa_rates
 from suite.machine.environment import this_machine
-from suite.report.null import control_facts
+from suite.report.machine import control_facts
 
 
 def _null(noise: float, bias: float = 0.0, benchmarks: int = 12, generations: int = 40, seed: int = 0) -> AaPairs:

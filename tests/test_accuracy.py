@@ -164,8 +164,8 @@ def test_a_cell_is_the_worst_of_its_kind_and_number_of_channels() -> None:
     entries = [_entry("ic8ih20oc8kh3", 2.0), _entry("ic8ih30oc8kh3", 3.0), _entry("ic16ih20oc8kh3", None, "failed")]
     relative, largest = error_tables(entries)
     assert relative.headings[2:] == ("8 channels", "16 channels")
-    assert relative.lines == (("a", "normal", "3.0e-07 3.0x", "failed"),)
-    assert largest.lines == (("a", "normal", "1.0e+00", "failed"),)
+    assert relative.lines == [("a", "normal", "3.0e-07 3.0x", "failed")]
+    assert largest.lines == [("a", "normal", "1.0e+00", "failed")]
     [(cells, kept)] = promise_lines(entries)
     assert cells[:5] == ("a", "5x", "3.0x", "ic8ih30oc8kh3", "normal") and not kept
     assert promise_lines(entries[2:]) == [(("a", "5x", "", "", "", "", ""), False)]

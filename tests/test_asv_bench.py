@@ -26,7 +26,7 @@ from suite.bench_params import (
     spread_over_families,
 )
 from suite.catalogue import Layer, UnknownNetwork, layers
-from suite.report.foreign import read_asv_results, read_pytest_benchmark
+from suite.report.importers import read_asv_results, read_pytest_benchmark
 
 _ROOT = Path(__file__).parent.parent
 
@@ -141,7 +141,7 @@ def test_asvs_environments_have_what_the_benchmarks_import(tmp_path: Path) -> No
     assert requirements == {name: [pins[name]] for name in ("numpy", "numba", "platformdirs")}
     script = f"""
 import sys
-for name in ("pandas", "pyarrow", "matplotlib", "typer", "rich", "ruptures", "scipy"):
+for name in ("pandas", "pyarrow", "typer", "rich", "ruptures", "scipy"):
     sys.modules[name] = None
 sys.path.insert(0, {str(_ROOT)!r})
 import suite.asv_bench.bench_conv2d, suite.asv_bench.first_call

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_workers import FakeWorkers, quiet_guard
 
@@ -39,8 +40,8 @@ from suite.measure.measurements import Measurements
 from suite.measure.result import ProcessResult
 from suite.measure.runner import run_cases
 from suite.measure.worker import Worker
-from suite.report.blocks import block_tables
-from suite.report.gather import combine
+from suite.report.blocks import block_dicts, block_tables
+from suite.report.load import tidy, together
 from suite.results.rows import COLUMNS, Row
 from suite.selection import Request, select_blocks
 
@@ -249,8 +250,9 @@ def test_batch_norm_has_something_to_do() -> None:
 
 def _row(layer: str, algorithm: str, time_s: float | None, status: str = "ok", ratio: float | None = None) -> Row:
     given = {
-        "run": "r", "machine": "m", "network": "blocks", "layer": layer, "occurs": 1, "problem": f"unet_down:{layer}",
-        "algorithm": algorithm, "family": "block" if algorithm.startswith("block") else "peer", "library": "L",
+        "run": "r", "machine": "m", "network": "blocks", "layer": layer, "occurs": 1,
+        "problem": f"unet_down:ic4ih{ord(layer)}oc8", "algorithm": algorithm,
+        "family": "block" if algorithm.startswith("block") else "peer", "library": "L",
         "version": "1", "threads": 1, "cache": "warm", "status": status, "reason": "", "time_s": time_s, "ratio": ratio,
         "reference": "block_fused" if ratio else None,
     }  # fmt: skip
@@ -269,24 +271,23 @@ def test_the_table_compares_fused_blocks_with_each_other_way() -> None:
         _row("c", "block_fused", None, status="failed"),
         _row("c", "torch_eager_nchw", 2.0),
     ]
-    [table] = block_tables(combine(rows))
-    assert table.comparison("vs PyTorch NCHW") == {"blocks": 2, "geometric_mean": 2.0, "least": 1.0, "where": "b"}
-    best = table.comparison("vs best PyTorch")
+    [table] = block_tables(_frame(rows))
+    assert [line[0] for line in table.lines] == ["a", "b", "c"]
+    [found] = block_dicts(_frame(rows))
+    assert found["comparisons"]["vs PyTorch NCHW"] == {"blocks": 2, "geometric_mean": 2.0, "least": 1.0, "where": "b"}
+    best = found["comparisons"]["vs best PyTorch"]
     assert (best["geometric_mean"], best["least"]) == (pytest.approx(2**0.5), 1.0)
     # Times that are mistrusted are compared with nothing.
-    assert table.comparison("vs ONNX Runtime")["blocks"] == 0
-    assert [line[0] for line in table.lines] == [
-        "a",
-        "b",
-        "c",
-        "blocks compared",
-        "geometric mean",
-        "least",
-        "least on",
-    ]
-    assert table.lines[3][4:] == ("2", "2", "0", "0") and table.lines[4][4:] == ("2.00x", "1.41x", "", "")
-    assert table.lines[6][4:] == ("b", "b", "", "")
-    assert block_tables(combine(rows[1:4])) == []
+    assert found["comparisons"]["vs ONNX Runtime"]["blocks"] == 0
+    assert table.after == (
+        "Geometric means over blocks: PyTorch NCHW 2.00x (worst 1.00x on b, 2 blocks), best PyTorch 1.41x "
+        "(worst 1.00x on b, 2 blocks).",
+    )
+    assert block_tables(_frame(rows[1:4])) == []
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    return together([tidy(rows)])
 
 
 def _request(blocks: tuple[str, ...] = (_UNET,)) -> Request:
@@ -310,9 +311,9 @@ def test_a_run_of_blocks_is_stored_resumed_and_reported_as_others_are(
 
     asked = ("--block", _UNET, "--block", "conv_block:ic3ih8oc4", "-c", "ours", "--processes", "1")
     code, out, err = convmark("blocks", *asked)
-    assert code == 0 and "vs unfused" in out and "geometric mean" in out, err
+    assert code == 0 and "vs unfused" in out and "Geometric means over blocks" in out, err
     [folder] = (tmp_path / "results" / "runs").iterdir()
-    assert "## Fused blocks, 1 thread" in (folder / "report.md").read_text()
+    assert "### Fused blocks, 1 thread" in (folder / "report.md").read_text()
     measured = len(workers.log)
     assert convmark("run", "--resume", "latest")[0] == 0 and len(workers.log) == measured
     assert convmark("report", "--json")[0] == 0

@@ -146,7 +146,7 @@ def test_the_exit_code_says_whether_all_was_measured_and_right(
 def test_a_run_is_measured_stored_and_reported(convmark: Convmark) -> None:
     code, out, err = convmark(*_RUN, "--details")
     assert code == 0
-    assert "* direct_naive" in out and "winograd_f2x3: " in out and "report.md" in out
+    assert "* direct_naive" in out and "winograd_f2x3: " in out and "report.html" in out
     assert f"[2/2] process 2 of 2, text/{_TEXT}, 1 thread: 1 ok, 1 skipped, fastest direct_naive" in err
     folder = _rows_file().parent
     assert {
@@ -155,8 +155,8 @@ def test_a_run_is_measured_stored_and_reported(convmark: Convmark) -> None:
         "measurements.jsonl",
         "rows.csv",
         "rows.parquet",
+        "report.html",
         "report.md",
-        "text-1t.png",
     } <= {path.name for path in folder.iterdir()}
     frame = pd.read_parquet(folder / "rows.parquet")
     assert frame["status"].tolist() == ["ok", "skipped"]
@@ -185,9 +185,8 @@ def test_threads_caches_and_peers_meet_in_one_run(convmark: Convmark) -> None:
         (1, "scipy", 1.0, 1.0), (1, "scipy", 1.0, 1.0), (2, "direct_naive", 1.0, None), (2, "direct_naive", 1.0, None),
     ]  # fmt: skip
     assert [row["reason"] for row in rows if row["status"] == "skipped"] == ["there are 2 threads, expected 1"] * 2
-    assert {path.name for path in _rows_file().parent.glob("*.png")} == {
-        f"{what}-{where}.png" for what in ("text", "speed-error") for where in ("1t", "1t-cold", "2t", "2t-cold")
-    }
+    page = (_rows_file().parent / "report.html").read_text()
+    assert all(f"{said}</" in page for said in ("1 thread", "1 thread, cold caches", "2 threads, cold caches"))
 
 
 def test_an_interrupted_run_keeps_what_is_whole_and_resumes(convmark: Convmark, workers: FakeWorkers) -> None:
@@ -294,7 +293,7 @@ def test_other_tools_results_are_reported(convmark: Convmark, tmp_path: Path) ->
     Path("bench.json").write_text(json.dumps(stored))
     code, out, _ = convmark("report", "--pytest-benchmark", "bench.json", "-o", "there")
     assert code == 0 and "direct_tiled (pytest-benchmark bench)" in out
-    assert Path("there/report.md").is_file()
+    assert Path("there/report.md").is_file() and Path("there/report.html").is_file()
     convmark(*_RUN)
     code, out, _ = convmark("report", "latest", "--pytest-benchmark", "bench.json", "--json")
     assert [row["source"] for row in json.loads(out)["rows"]] == ["convmark", "convmark", "pytest-benchmark"]

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 
 from suite.commands.history import history
 from suite.history import stored
-from suite.history.plot import draw_history
 from suite.history.series import LEAST_COMMITS, SERIES, change_points, find_changes, order_commits, series_points
 from suite.history.stored import git_history, history_frame, stored_history
 from suite.machine.environment import Limits, this_machine
-from suite.report.foreign import ForeignError
+from suite.report.history import history_html
+from suite.report.importers import ForeignError
 from suite.results.rows import COLUMNS
 from suite.results.runs import start_run
 from suite.selection import Request
@@ -301,7 +301,7 @@ def test_a_folder_that_is_not_asvs_is_said_to_be_none(tmp_path: Path) -> None:
 # -- picture and command ----------------------------------------------------------------
 
 
-def test_the_picture_has_a_panel_for_each_series_that_changed_and_a_step_for_each_part() -> None:
+def test_the_page_has_a_panel_for_each_series_that_changed_and_a_step_for_each_part() -> None:
     lines = [
         _line(commit, 1e-3 if i < 10 or algorithm == "same" else 2e-3, algorithm=algorithm)
         for algorithm in ("same", "other")
@@ -309,15 +309,14 @@ def test_the_picture_has_a_panel_for_each_series_that_changed_and_a_step_for_eac
     ]
     frame = history_frame(lines)
     points = series_points(frame, _COMMITS)
-    _, changes = find_changes(points)
-    [panel] = draw_history(points, changes).axes
-    assert panel.get_title(loc="left").startswith(f"other on {_TEXT}, 1 thread (convmark)")
-    dots, before, after, cut = panel.lines
-    assert len(np.asarray(dots.get_xydata())) == 20
-    assert [np.asarray(line.get_ydata()).tolist() for line in (before, after)] == [[1.0, 1.0], [2.0, 2.0]]
-    assert np.asarray(cut.get_xdata()).tolist() == [9.5, 9.5]
-    # Where nothing changed there is something to look at all the same.
-    assert len(draw_history(points, changes.iloc[:0]).axes) == 2
+    series, changes = find_changes(points)
+    text = history_html(points, series, changes)
+    assert text.count("<svg") == 1 and f"other on {_TEXT}, 1 thread (convmark)" in text
+    # Twenty commits, a median for each part, and where it changed.
+    assert (text.count("<circle"), text.count("class=step"), text.count("class=ref")) == (20, 2, 1)
+    assert "time" in text and "2 series: 1 changed, 1 did not." in text
+    # If nothing changed there is something to look at all the same.
+    assert history_html(points, series, changes.iloc[:0]).count("<svg") == 2
 
 
 def _run(*arguments: str) -> Any:
@@ -334,7 +333,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_command_names_the_commit_and_writes_tables_and_picture(elsewhere: Path) -> None:
+def test_the_command_names_the_commit_and_writes_tables_and_a_page(elsewhere: Path) -> None:
     for i, commit in enumerate(_COMMITS[:12]):
         _store_run(Path("results"), commit, 1e-3 if i < 7 else 1.5e-3)
     done = _run()
@@ -343,10 +342,10 @@ def test_the_command_names_the_commit_and_writes_tables_and_picture(elsewhere: P
     assert "1 series: 1 changed, 0 did not." in done.stdout
     folder = Path("results/history")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "changes.csv", "history.csv", "history.parquet", "history.png", "series.csv"
+        "changes.csv", "history.csv", "history.html", "history.parquet", "series.csv"
     ]  # fmt: skip
     assert len(pd.read_parquet(folder / "history.parquet")) == 12
-    assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert "class=step" in (folder / "history.html").read_text()
 
 
 def test_the_command_answers_in_json_and_reads_asvs_folder_where_it_is(elsewhere: Path) -> None:

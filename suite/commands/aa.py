@@ -24,7 +24,7 @@ from suite.machine.environment import this_machine
 from suite.measure.result import ProcessResult, log_ratio
 from suite.measure.worker import WorkerError
 from suite.progress import Tally
-from suite.report.null import print_rates, rates_markdown
+from suite.report.aa import print_rates, rates_markdown
 from suite.results.files import make_folder, replace_file, unwritable
 from suite.results.jsonl import append_line, read_lines
 from suite.results.runs import require_writable

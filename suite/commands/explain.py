@@ -11,10 +11,10 @@ from suite import options
 from suite.catalogue import Layer
 from suite.commands.arguments import bytes_of, threads_of
 from suite.console import fail, print_json, print_table, stderr
+from suite.format import circumstances
 from suite.measure.tuning import TuningCase, TuningResult, run_tuning, worth_timing
 from suite.progress import Watch
 from suite.report.explanation import EXPLANATION_HEADINGS, explanation_dict, explanation_lines, judgement
-from suite.report.groups import circumstances
 
 __all__ = ["EXAMPLES", "explain"]
 

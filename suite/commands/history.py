@@ -10,11 +10,12 @@ import pandas as pd
 import typer
 
 from suite import options
-from suite.console import fail, print_json, print_table, stderr, stdout, warn
-from suite.format import span
-from suite.history.plot import save_history
-from suite.history.series import LEAST_COMMITS, find_changes, order_commits, series_points
+from suite.console import fail, print_json, stderr, stdout, warn
+from suite.history.series import find_changes, order_commits, series_points
 from suite.history.stored import git_history, stored_history
+from suite.report.history import changes_table, history_html, series_sentence
+from suite.report.page import document
+from suite.report.terminal import print_table
 from suite.results.files import unwritable
 
 __all__ = ["EXAMPLES", "EXIT_CODES", "history"]
@@ -33,7 +34,7 @@ Exit codes:
 
 _Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="DIR", help="Folder of tables and picture; else RESULTS/history."),
+    typer.Option("--output", "-o", metavar="DIR", help="Folder of tables and page; else RESULTS/history."),
 ]
 _Asv = Annotated[
     Path | None, typer.Option("--asv", metavar="DIR", help="asv's results folder; else .asv/results where it exists.")
@@ -66,8 +67,9 @@ def history(
             }
         )
         return
-    _print_changes(changes)
-    stdout().print(_summary(series), soft_wrap=True, markup=False)
+    if len(changes):
+        print_table(stdout(), changes_table(changes))
+    stdout().print(series_sentence(series), soft_wrap=True, markup=False)
     stderr().print(f"Written: {', '.join(map(str, files))}", soft_wrap=True, markup=False)
 
 
@@ -97,38 +99,9 @@ def _write(
             else:
                 table.to_csv(path, index=False)
         if points:
-            files.append(folder / "history.png")
-            save_history(points, changes, files[-1])
+            files.append(folder / "history.html")
+            html = history_html(points, series, changes)
+            files[-1].write_text(document("History of stored runs", [("history", "History", html)]), encoding="utf-8")
     except OSError as error:
         raise unwritable(folder, error) from error
     return files
-
-
-def _print_changes(changes: pd.DataFrame) -> None:
-    if changes.empty:
-        return
-    headings = ("commit", "problem", "algorithm", "threads", "before", "after", "ratio", "measured by", "machine")
-    print_table(
-        headings,
-        [
-            (
-                line["commit"][:10],
-                line["problem"] + ("" if line["cache"] == "warm" else f", {line['cache']} caches"),
-                line["algorithm"],
-                str(line["threads"]),
-                span(line["before_s"]),
-                span(line["after_s"]),
-                f"{line['ratio']:.3f} {'slower' if line['ratio'] > 1 else 'faster'}",
-                line["source"],
-                line["machine"],
-            )
-            for line in changes.to_dict("records")
-        ],
-    )
-
-
-def _summary(series: pd.DataFrame) -> str:
-    told = series["changes"].dropna()
-    short = len(series) - len(told)
-    text = f"{len(series)} series: {int((told > 0).sum())} changed, {int((told == 0).sum())} did not"
-    return text + (f", {short} of fewer than {LEAST_COMMITS} commits cannot tell." if short else ".")

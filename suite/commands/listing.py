@@ -9,7 +9,7 @@ from suite.commands.arguments import threads_of
 from suite.console import print_json, print_table
 from suite.contenders import absence, block_contenders, contenders
 from suite.machine.environment import measure_limits, this_machine
-from suite.report.terminal import machine_lines
+from suite.report.machine import machine_facts
 
 __all__ = ["EXAMPLES", "list_", "machine"]
 
@@ -67,4 +67,4 @@ def machine(threads: options.Threads = None, as_json: options.Json = False) -> N
     if as_json:
         print_json({"stamp": this_machine().stamp, "machine": this_machine().as_dict(), "limits": limits.as_dict()})
     else:
-        print_table(("machine", ""), machine_lines(this_machine(), limits))
+        print_table(("machine", ""), machine_facts(this_machine(), limits))

@@ -1,55 +1,98 @@
-"""``convmark report``: what is stored, as tables and pictures."""
+"""``convmark report``: stored runs as tables in the terminal and as one page."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from suite import options
 from suite.commands.arguments import all_right
 from suite.console import print_json, stderr, stdout, warn
-from suite.report.foreign import read_asv, read_pytest_benchmark
-from suite.report.gather import combine, write_report
+from suite.history.series import find_changes, order_commits, series_points
+from suite.history.stored import git_history, stored_history
+from suite.report.gate import gate_html, latest_gate
+from suite.report.history import history_html
+from suite.report.load import foreign_frames, open_stored, together
+from suite.report.tensorboard import write_tensorboard
 from suite.report.terminal import print_report
-from suite.results.runs import Run, open_run
+from suite.report.write import write_report
+from suite.results.runs import Run
 
 __all__ = ["EXAMPLES", "complete", "report"]
 
 EXAMPLES = (
     "convmark report",
     "convmark report --details",
+    "convmark report here there --output both",
+    "convmark report results/layers/networks --output page",
     "convmark report latest --asv .asv/results --pytest-benchmark out.json",
 )
 
+_Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[RUN]...", help="Names or folders of runs; else the latest.")
+]
+_Gate = Annotated[
+    Path | None,
+    typer.Option("--gate", metavar="DIR", help="Folder of a gate's run; else the newest below the results."),
+]
+_TensorBoard = Annotated[
+    Path | None, typer.Option("--tensorboard", metavar="DIR", help="Folder that TensorBoard's events go to as well.")
+]
+
 
 def report(
-    name: options.RunName = None,
+    names: _Names = None,
     results: options.Results = Path("results"),
     asv: options.Asv = None,
     pytest_benchmark: options.PytestBenchmark = None,
+    gate: _Gate = None,
+    tensorboard: _TensorBoard = None,
     output: options.Output = None,
     details: options.Details = False,
     as_json: options.Json = False,
 ) -> None:
-    """Print a run, and write its report. With --asv or --pytest-benchmark and no RUN: only theirs."""
-    others = read_asv(asv) if asv else [], read_pytest_benchmark(pytest_benchmark) if pytest_benchmark else []
-    alone = name is None and (asv is not None or pytest_benchmark is not None)
-    here = None if alone else open_run(results, name or "latest", warn)
-    frame = combine(here.rows if here else [], *others)
+    """Print runs, and write their page. With --asv or --pytest-benchmark and no RUN: only theirs.
+
+    The page, report.html, is one file that opens offline. Several runs stand side by side; the history is of all runs
+    below the results.
+    """
+    alone = not names and (asv is not None or pytest_benchmark is not None)
+    stored = [] if alone else open_stored(results, names or ["latest"], warn)
+    frame = together([*(each.frame for each in stored), *foreign_frames(asv, pytest_benchmark)])
     if as_json:
-        print_json({"rows": json.loads(frame.to_json(orient="records"))})
+        print_json({"rows": json.loads(frame.to_json(orient="records", date_format="iso"))})
     else:
         print_report(stdout(), frame, details=details)
-    folder = output or (here.folder if here else None)
+    folder = output or (stored[0].folder if stored else None)
     if folder is not None:
-        stderr().print(f"Report: {write_report(frame, here, folder)[0]}", soft_wrap=True, markup=False)
-    raise typer.Exit(0 if complete(here) and all_right(frame["status"]) else 1)
+        sections = [] if alone else [*_history(results, asv), *_gate(gate or latest_gate(results))]
+        page = write_report(frame, stored, folder, sections)[0]
+        stderr().print(f"Report: {page}", soft_wrap=True, markup=False)
+    if tensorboard is not None:
+        write_tensorboard(frame, tensorboard)
+    whole = all([complete(each.run) for each in stored])
+    raise typer.Exit(0 if whole and all_right(frame["status"]) else 1)
+
+
+def _history(results: Path, asv: Path | None) -> list[tuple[str, str, str]]:
+    """The history as a section, if several commits were measured."""
+    stored = stored_history(results, asv, warn)
+    order = order_commits(stored, git_history(results if results.is_dir() else Path(), warn))
+    points = series_points(stored, order)
+    if not any(len(each) > 1 for each in points.values()):
+        return []
+    return [("history", "History", history_html(points, *find_changes(points)))]
+
+
+def _gate(folder: Path | None) -> list[tuple[str, str, str]]:
+    return [] if folder is None else [("gate", "The gate", gate_html(folder, warn))]
 
 
 def complete(here: Run | None) -> bool:
-    """Whether a run has all its rows; a sentence on stderr where it has not."""
+    """Whether a run has all its rows; a sentence on stderr if it has not."""
     if here is None or not here.missing:
         return True
     warn(

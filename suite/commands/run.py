@@ -13,18 +13,19 @@ from suite.commands.arguments import all_right, counts, request_of
 from suite.commands.report import complete
 from suite.console import fail, print_json, stderr, stdout, warn
 from suite.contenders import Contender
+from suite.format import circumstances
 from suite.machine.environment import commit_of_sources, evicting_bytes, measure_limits, this_machine
 from suite.measure.interleave import Schedule
 from suite.measure.result import ProcessResult
 from suite.measure.runner import run_cases
 from suite.measure.screen import SCREEN
 from suite.progress import Watch, brief_rows
-from suite.report.blocks import block_tables
-from suite.report.gather import combine, write_report
-from suite.report.groups import circumstances
-from suite.report.overview import OVERVIEW_HEADINGS, overview_line
+from suite.report.blocks import block_dicts
+from suite.report.layers import OVERVIEW, overview_table
+from suite.report.load import stored_of, tidy, together
 from suite.report.terminal import print_report
-from suite.results.rows import Row, key_of, latest_of
+from suite.report.write import write_report
+from suite.results.rows import COLUMNS, Row, key_of, latest_of
 from suite.results.runs import Run, open_run, require_writable, start_run
 from suite.results.summary import rows_of_case
 from suite.selection import Case, Request
@@ -200,13 +201,16 @@ class _Screened:
         self.begun = True
         # Below it every line has a count such as [1/105] in front.
         indent = " " * (2 * len(str(self._steps)) + 4)
-        return f"After one process of {self._processes}:\n{indent}{self._joined(OVERVIEW_HEADINGS)}"
+        return (
+            f"After one process of {self._processes}:\n{indent}{self._joined([column.heading for column in OVERVIEW])}"
+        )
 
     def line(self, case: Case, rows: Sequence[Row]) -> str:
         """One layer."""
         bad = [row for row in rows if row["status"] in ("wrong", "failed")]
         names = ", ".join(f"{row['status']} {row['algorithm']}" for row in bad)
-        return f"{self._joined((self._name(case), *overview_line(rows)[1:]))}  {names}".rstrip()
+        [(_, *cells)] = overview_table(together([tidy({**dict.fromkeys(COLUMNS), **row} for row in rows)])).lines
+        return f"{self._joined((self._name(case), *cells))}  {names}".rstrip()
 
     def _joined(self, cells: Sequence[str]) -> str:
         sides = ("<", "<", ">", ">", "<", ">")
@@ -222,11 +226,12 @@ def _described(case: Case) -> str:
 def _finish(here: Run, as_json: bool, details: bool) -> NoReturn:
     here.finish()
     rows = latest_of(here.rows)
-    frame = combine(rows)
-    page = write_report(frame, here, here.folder)[0]
+    stored = stored_of(here)
+    frame = together([stored.frame])
+    page = write_report(frame, [stored], here.folder)[0]
     if as_json:
         found = {"run": here.name, "folder": str(here.folder), "counts": counts(rows), "rows": rows}
-        blocks = [each.as_dict() for each in block_tables(frame)]
+        blocks = block_dicts(frame)
         print_json({**found, "blocks": blocks} if blocks else found)
     else:
         print_report(stdout(), frame, details=details)

@@ -12,12 +12,12 @@ from suite import options
 from suite.catalogue import Layer
 from suite.commands.arguments import batch_of, threads_of
 from suite.console import fail, print_json, print_table, stderr, warn
+from suite.format import circumstances
 from suite.machine.environment import measure_limits
 from suite.machine.probes import vector_bytes
 from suite.measure.result import ProcessResult
 from suite.measure.tuning import TuningCase, TuningResult, distinct, run_tuning, worth_timing
 from suite.progress import Watch, brief_rows
-from suite.report.groups import circumstances
 from suite.report.tuning import TUNING_HEADINGS, agreement, tuning_lines
 from suite.selection import select_layers, select_networks
 

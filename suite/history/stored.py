@@ -11,7 +11,7 @@ import pandas as pd
 
 from suite.git import GitError, git
 from suite.machine.environment import Machine
-from suite.report.foreign import AsvResult, read_asv_results
+from suite.report.importers import AsvResult, read_asv_results
 from suite.results.files import StoreError
 from suite.results.rows import Row, latest_of
 from suite.results.runs import open_run, run_names

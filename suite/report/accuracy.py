@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from kernels import Conv2dProblem
 from suite.format import scientific
 from suite.report.kinds import kind_of
+from suite.report.table import Table, table_of
+from suite.report.terminal import print_table
 from suite.verification.accuracy import DIRECT, Accuracy
 
-__all__ = ["ErrorTable", "error_tables", "print_accuracy", "promise_lines"]
+__all__ = ["error_tables", "print_accuracy", "promise_lines"]
 
 #: What is measured, and how one entry tells it and its multiple of NumPy's.
 _MEASURES: dict[str, tuple[Callable[[Accuracy], float | None], Callable[[Accuracy], float | None]]] = {
@@ -33,19 +32,7 @@ of a hundred deviations; a wide range of magnitudes; smooth pictures. A cell is 
 its kind and number of input channels."""
 
 
-@dataclass(frozen=True)
-class ErrorTable:
-    """One measure of one kind of layer: a line for each algorithm and kind of data, a cell for each number of channels.
-
-    The first two cells of a line are the algorithm and the data.
-    """
-
-    title: str
-    headings: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-
-
-def error_tables(entries: Sequence[Accuracy]) -> list[ErrorTable]:
+def error_tables(entries: Sequence[Accuracy]) -> list[Table]:
     """Two tables for each kind of layer, in the order of the entries; refused problems are in none."""
     kinds: dict[str, list[Accuracy]] = {}
     for each in entries:
@@ -60,7 +47,7 @@ def error_tables(entries: Sequence[Accuracy]) -> list[ErrorTable]:
                 for algorithm, fill in dict.fromkeys((each.algorithm, each.fill) for each in own)
             )
             headings = ("algorithm", "data", *(f"{count} channels" for count in channels))
-            found.append(ErrorTable(f"{kind}: {measure}", headings, lines))
+            found.append(table_of(headings, lines, title=f"{kind}: {measure}", words=("algorithm", "data")))
     return found
 
 
@@ -106,18 +93,12 @@ def promise_lines(entries: Sequence[Accuracy]) -> list[tuple[tuple[str, ...], bo
 def print_accuracy(console: Console, entries: Sequence[Accuracy]) -> None:
     """Print everything: errors, promises, refusals with their reasons, and each promise that is broken."""
     for each in error_tables(entries):
-        table = _table(each.title, each.headings, 2)
-        last = ""
-        for line in each.lines:
-            table.add_row("" if line[0] == last else line[0], *(Text(cell) for cell in line[1:]))
-            last = line[0]
-        console.print(table)
+        print_table(console, each)
     promises = promise_lines(entries)
     if promises:
-        table = _table("Promises: relative L2 error in times of NumPy's, worst of all", _PROMISES, 1)
-        for cells, kept in promises:
-            table.add_row(*(Text(cell) for cell in cells), style="" if kept else "bold red")
-        console.print(table)
+        title = "Promises: relative L2 error in times of NumPy's, worst of all"
+        table = table_of(_PROMISES, [cells for cells, _ in promises], title=title, words=("algorithm", "on", "data"))
+        print_table(console, table, styles=["" if kept else "bold red" for _, kept in promises])
         console.print(Text(_HOW_TO_READ, style="dim"))
     refusals = Counter((each.algorithm, each.reason) for each in entries if each.status == "skipped")
     for (algorithm, reason), count in refusals.items():
@@ -126,15 +107,6 @@ def print_accuracy(console: Console, entries: Sequence[Accuracy]) -> None:
         if bad.status in ("wrong", "failed"):
             where = f"{bad.network}/{bad.layer} on {bad.fill} data"
             console.print(Text(f"{bad.status} {bad.algorithm}, {where}: {bad.reason}", style="bold red"))
-
-
-def _table(title: str, headings: Sequence[str], words: int) -> Table:
-    """An empty table whose first columns are words; the others are numbers and stand to the right."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, name in enumerate(headings):
-        left = i < words or name in ("on", "data")
-        table.add_column(name, justify="left" if left else "right", overflow="fold")
-    return table
 
 
 def _times(value: float | None) -> str:

@@ -2,115 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import gmean
 
 from kernels import Conv2dProblem, choose
 from suite.format import factor, span
-from suite.report.groups import circumstances, groups, is_peer, single_convolutions
+from suite.report.comparisons import by_circumstances, gmean, single
+from suite.report.table import Column, Table
 
-__all__ = ["CHOICE_HEADINGS", "MISSED_HEADINGS", "ChoiceTable", "choice_tables"]
-
-CHOICE_HEADINGS = ("choice", "layers", "within 10 %", "share", "mean", "worst", "where", "it chose", "fastest")
-MISSED_HEADINGS = ("problem", "fastest", "time", "cost model", "takes", "auto ran", "takes")
+__all__ = ["choice_tables"]
 
 #: A choice that takes no longer than so many times the fastest one's time is as good as that.
 _AS_GOOD = 1.1
 
-#: What ``suite.measure.result.Result`` says of a contender that chooses.
+#: What ``reason`` says of a contender that chooses.
 _CHOSE = "chose "
 
+_WAYS = {"model": "cost model alone", "auto": "auto, as measured"}
 
-@dataclass(frozen=True)
-class ChoiceTable:
-    """All layers with one number of threads: a line for each way to choose, and the layers that one of them missed."""
+_NOTE = (
+    "Time of the algorithm that is chosen by that of the fastest of ours, each shape once: 1.00x is right, the mean is "
+    "geometric. The cost model is that of the kernels that write this report, without measured times, and its choice "
+    "has the time of that algorithm's own row; auto is what ran, with measured choices if there were any."
+)
 
-    title: str
-    lines: tuple[tuple[str, ...], ...]
-    missed: tuple[tuple[str, ...], ...]
+_COLUMNS = (
+    Column("way", "choice", words=True),
+    Column("layers", "layers"),
+    Column("good", "within 10 %"),
+    Column("share", "share", lambda value: f"{100 * value:.1f} %", spare=3),
+    Column("mean", "mean", factor),
+    Column("worst", "worst", factor),
+    Column("worst_layer", "worst layer", words=True, spare=4),
+    Column("chosen", "it chose", words=True, spare=2),
+    Column("fastest", "fastest", words=True, spare=2),
+)
+
+_MISSED = (
+    Column("problem", "problem", words=True),
+    Column("fastest", "fastest", words=True),
+    Column("least_s", "time", span, spare=2),
+    Column("model", "cost model", words=True),
+    Column("model_factor", "takes", factor),
+    Column("auto", "auto ran", words=True),
+    Column("auto_factor", "takes", factor),
+)
 
 
-@dataclass(frozen=True)
-class _Pick:
-    """What was chosen on one problem, and how many times the fastest one's time it takes."""
-
-    name: str
-    behind: float
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """One problem: the fastest of ours, and what was chosen; ``None`` where that has no time."""
-
-    problem: str
-    fastest: str
-    least_s: float
-    model: _Pick | None
-    auto: _Pick | None
-
-
-def choice_tables(frame: pd.DataFrame) -> list[ChoiceTable]:
-    """A table for each number of threads, warm caches, where several algorithms were timed.
-
-    A problem that several networks have counts once; nothing is chosen among ways to compute a block.
-    The cost model is that of the kernels that are installed now, without measured times; ``auto`` is
-    what ran.
-    """
+def choice_tables(frame: pd.DataFrame) -> list[Table]:
+    """How good both ways to choose are, per circumstances with warm caches; and the shapes that one of them missed."""
     tables = []
-    frame = single_convolutions(frame)
-    warm = frame[(frame["status"] == "ok") & (frame["cache"] == "warm")].drop_duplicates(
-        ["problem", "algorithm", "threads"]
-    )
-    for threads, part in warm.groupby("threads", sort=False):
-        judged = list(_judged(part, int(str(threads))))
-        ways: tuple[tuple[str, Callable[[_Judged], _Pick | None]], ...] = (
-            ("cost model alone", lambda each: each.model),
-            ("auto, as measured", lambda each: each.auto),
-        )
-        lines = [line for name, pick in ways if (line := _line(name, pick, judged))]
+    for said, judged in _judged(frame):
+        lines = [line for way in _WAYS if (line := _line(judged, way))]
         if lines:
-            missed = tuple(_missed(each) for each in judged if max(_behind(each.model), _behind(each.auto)) > _AS_GOOD)
-            where = circumstances(int(str(threads)), "warm")
-            tables.append(ChoiceTable(f"What auto chose, {where}", tuple(lines), missed))
+            tables.append(Table(f"What auto chose, {said}", _COLUMNS, pd.DataFrame(lines), _NOTE))
+        missed = judged[(judged[["model_factor", "auto_factor"]] > _AS_GOOD).any(axis=1)]
+        if len(missed):
+            title = f"Choices more than 10 % from the fastest, {said}"
+            tables.append(Table(title, _MISSED, missed, _NOTE))
     return tables
 
 
-def _judged(part: pd.DataFrame, threads: int) -> Iterator[_Judged]:
-    for rows in groups(part, ["problem"]):
-        ours = [row for row in rows if not is_peer(row)]
-        times = {row["algorithm"]: row["time_s"] for row in ours if row["family"] != "auto"}
-        if len(times) < 2:
+def _judged(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """By circumstances, a line per problem that several of ours computed: the fastest, and what was chosen."""
+    frame = single(frame)
+    ok = frame[(frame["status"] == "ok") & (frame["cache"] == "warm") & ~frame["peer"]]
+    for said, part in by_circumstances(ok.drop_duplicates(["circumstances", "problem", "algorithm"])):
+        automatic = part["family"] == "auto"
+        own = part[~automatic].assign(time_s=part["time_s"].astype(float))
+        times = own.pivot(index="problem", columns="algorithm", values="time_s")
+        times = times.reindex(own["problem"].unique())
+        times = times[times.notna().sum(axis=1) > 1]
+        if times.empty:
             continue
-        fastest, least_s = next(iter(times.items()))
-        name = choose(Conv2dProblem.parse(rows[0]["problem"]), threads, tuned=False).algorithm.name
-        model = _Pick(name, times[name] / least_s) if name in times else None
-        ran = next((row for row in ours if row["family"] == "auto"), None)
-        auto = _Pick(str(ran["reason"]).removeprefix(_CHOSE), ran["time_s"] / least_s) if ran else None
-        yield _Judged(rows[0]["problem"], fastest, least_s, model, auto)
+        threads = int(part["threads"].iloc[0])
+        names = [choose(Conv2dProblem.parse(text), threads, tuned=False).algorithm.name for text in times.index]
+        least = times.min(axis=1)
+        model = np.array([times[name].get(text, np.nan) if name in times else np.nan
+                          for name, text in zip(names, times.index, strict=True)])  # fmt: skip
+        ran = part[automatic].set_index("problem").reindex(times.index)
+        yield said, pd.DataFrame({
+            "problem": times.index, "fastest": times.idxmin(axis=1).to_numpy(), "least_s": least.to_numpy(),
+            "model": [None if np.isnan(taken) else name for name, taken in zip(names, model, strict=True)],
+            "model_factor": model / least.to_numpy(),
+            "auto": ran["reason"].str.removeprefix(_CHOSE).to_numpy(),
+            "auto_factor": ran["time_s"].astype(float).to_numpy() / least.to_numpy(),
+        })  # fmt: skip
 
 
-def _line(name: str, pick: Callable[[_Judged], _Pick | None], judged: Sequence[_Judged]) -> tuple[str, ...] | None:
-    found = [(each, picked) for each in judged if (picked := pick(each)) is not None]
-    if not found:
+def _line(judged: pd.DataFrame, way: str) -> dict[str, Any] | None:
+    found = judged[judged[f"{way}_factor"].notna()]
+    if found.empty:
         return None
-    behind = [picked.behind for _, picked in found]
-    good = sum(each <= _AS_GOOD for each in behind)
-    worst, chosen = found[int(np.argmax(behind))]
-    return (
-        name, str(len(found)), f"{good} of {len(found)}", f"{100 * good / len(found):.1f} %",
-        factor(float(gmean(behind))), factor(chosen.behind), worst.problem, chosen.name,
-        worst.fastest,
-    )  # fmt: skip
-
-
-def _missed(each: _Judged) -> tuple[str, ...]:
-    picks = [(pick.name, factor(pick.behind)) if pick else ("", "") for pick in (each.model, each.auto)]
-    return (each.problem, each.fastest, span(each.least_s), *picks[0], *picks[1])
-
-
-def _behind(pick: _Pick | None) -> float:
-    return pick.behind if pick else 0.0
+    factors = found[f"{way}_factor"]
+    good, worst = int((factors <= _AS_GOOD).sum()), found.iloc[int(np.argmax(factors))]
+    return {
+        "way": _WAYS[way], "layers": len(found), "good": f"{good} of {len(found)}", "share": good / len(found),
+        "mean": gmean(factors), "worst": worst[f"{way}_factor"], "worst_layer": worst["problem"],
+        "chosen": worst[way], "fastest": worst["fastest"],
+    }  # fmt: skip

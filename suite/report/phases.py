@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from suite.format import number, percent, span
 from suite.machine.environment import Machine
 from suite.measure.phases import Ceilings, Profile
-from suite.report.markdown import table
-from suite.report.terminal import machine_lines
+from suite.report.machine import machine_table
+from suite.report.markdown import markdown_cells, markdown_table
 
 __all__ = ["PHASE_HEADINGS", "ceiling_line", "phase_lines", "phases_markdown"]
 
@@ -65,7 +65,7 @@ def phases_markdown(profiles: Sequence[Profile], ceilings: Ceilings, machine: Ma
     parts = (
         "# Where the time of the transforms goes",
         _HOW_TO_READ.strip(),
-        table(("machine", ""), [*machine_lines(machine, None), ceiling_line(ceilings)]),
-        table(PHASE_HEADINGS, phase_lines(profiles)),
+        markdown_table(machine_table(machine, None, [ceiling_line(ceilings)])),
+        markdown_cells(PHASE_HEADINGS, phase_lines(profiles)),
     )
     return "\n\n".join(parts) + "\n"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["CASE_KEY", "COLUMNS", "KEY", "LATER_COLUMNS", "MEASURED", "Row", "key_of", "latest_of"]
+__all__ = ["CASE_KEY", "COLUMNS", "KEY", "LATER_COLUMNS", "MEASURED", "SCHEMA", "Row", "key_of", "latest_of"]
 
 #: A row as it is stored: one value a column, ``None`` where there is none.
 Row = dict[str, Any]
+
+#: Version of the columns and of what they mean, as docs/schema.md describes them.
+SCHEMA = 2
 
 #: Every column in the order in which it is printed, and the kind of its values. Times are
 #: those of one call: ``time_s`` is the median over processes of each process's median,

@@ -22,7 +22,7 @@ from kernels import Conv2dProblem, ProblemError, UnknownAlgorithm, get_algorithm
 from suite.bench_params import read_label
 from suite.results.rows import COLUMNS, LATER_COLUMNS, Row
 
-__all__ = ["AsvResult", "ForeignError", "read_asv", "read_asv_results", "read_pytest_benchmark"]
+__all__ = ["AsvResult", "ForeignError", "read_asv_results", "read_pytest_benchmark"]
 
 
 class ForeignError(ValueError):
@@ -48,17 +48,6 @@ class AsvResult:
     started: float
     machine: dict[str, str]
     rows: list[Row]
-
-
-def read_asv(folder: Path) -> list[Row]:
-    """Rows of everything below an asv results folder, such as ``.asv/results``.
-
-    Raises
-    ------
-    ForeignError
-        It is no such folder, or a file in it is damaged.
-    """
-    return [row for result in read_asv_results(folder) for row in result.rows]
 
 
 def read_asv_results(folder: Path) -> list[AsvResult]:
