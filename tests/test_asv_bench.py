@@ -205,3 +205,33 @@ def test_pytest_benchmark_runs_and_its_file_joins_the_table(tmp_path: Path) -> N
     [row] = read_pytest_benchmark(stored)
     assert (row["network"], row["layer"], row["algorithm"]) == ("quick", "depthwise", "direct_naive")
     assert row["time_s"] > 0
+
+
+def test_pytest_benchmark_measures_nothing_wrong(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        f"""
+import dataclasses, sys
+sys.path.insert(0, {str(_ROOT)!r})
+from kernels import get_algorithm, registry
+
+def bind(setup):
+    return lambda src, dst, residual: dst.fill(0)
+
+registry._REGISTRY["made_up"] = dataclasses.replace(get_algorithm("direct_naive"), name="made_up", bind=bind)
+"""
+    )
+    adapter = _ROOT / "suite" / "pytest_bench" / "test_conv2d.py"
+    (tmp_path / "test_conv2d.py").write_text(adapter.read_text())
+    stored = tmp_path / "stored.json"
+    command = [
+        sys.executable, "-m", "pytest", "test_conv2d.py", "-k", "depthwise", "--benchmark-only",
+        f"--benchmark-json={stored}", "--benchmark-max-time=0.01", "--benchmark-min-rounds=1", "-p", "no:cacheprovider",
+    ]  # fmt: skip
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    environment |= {"CONVMARK_BENCH_NETWORKS": "quick", "CONVMARK_BENCH_ALGORITHMS": "made_up,direct_naive"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "made_up is wrong on quick/depthwise" in done.stdout
+    assert [each["extra_info"]["algorithm"] for each in json.loads(stored.read_text())["benchmarks"]] == [
+        "direct_naive"
+    ]

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import math
+import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_workers import FakeWorker, FakeWorkers, quiet_guard
 
+from suite import cli
 from suite.check.checker import Tolerance
-from suite.check.statistics import LOOKS
+from suite.check.statistics import LOOKS, own_margin
 from suite.gate.findings import CLEAN, DIRTY, SLOWER, UNMEASURED, Benchmark, Finding, Findings, worst_first
-from suite.gate.pair import BASE, CONTROL, HEAD, Offer
-from suite.gate.run import GateRun, benchmarks_of, controls_of
+from suite.gate.pair import BASE, CONTROL, HEAD, Offer, RevisionPair
+from suite.gate.revisions import WORKING_TREE, Revision
+from suite.gate.run import METRICS, GateRun, benchmarks_of, controls_of
+from suite.measure.interleave import Schedule
 from suite.measure.result import ProcessResult
 from suite.selection import select_layers
+
+gate_command = importlib.import_module("suite.commands.gate")
 
 #: Log ratios of pairs of the same code, by benchmark, as `convmark aa` measured them.
 _RECORDED = json.loads((Path(__file__).parent / "recorded_pairs.json").read_text())["log_ratios"]
@@ -216,3 +225,137 @@ def test_the_worst_is_named_first_and_json_has_no_nan() -> None:
 
 def test_recorded_pairs_are_those_of_unchanged_code() -> None:
     assert all(len(logs) >= LOOKS[2] and abs(np.median(logs)) < 0.06 for logs in _RECORDED.values())
+
+
+# -- a margin of its own, other metrics, and what would decide it ---------------------------
+
+
+def test_a_benchmark_that_differs_from_itself_has_a_wider_margin_and_others_have_not() -> None:
+    rng = np.random.default_rng(3)
+    noisy = _BENCHMARKS[0].algorithm
+
+    def change(side: str, who: str, number: int) -> float | None:
+        if who != noisy:
+            return None
+        return float(np.exp(rng.normal(0.0, 0.15))) * (1.1 if side == HEAD else 1.0) - 1
+
+    found, _, lines = _run(change)
+    margins = {each.benchmark.algorithm: each.margin for each in found.findings}
+    assert margins.pop(noisy) > 0.2 and set(margins.values()) == {0.05}
+    reason = next(each.reason for each in found.findings if each.benchmark.algorithm == noisy)
+    assert "base differs from itself, so that its margin is" in reason
+    # What the screen did not decide is compared with itself as well.
+    assert all("control_s" in line for line in lines if line["generation"] >= LOOKS[0])
+
+
+def test_a_margin_is_never_below_the_asked_one_and_few_pairs_say_nothing() -> None:
+    assert own_margin(0.05, np.zeros(27)) == 0.05
+    assert own_margin(0.05, [0.5, -0.5, 0.5]) == 0.05
+    assert own_margin(0.05, np.tile([0.1, -0.1], 8)) == pytest.approx(math.expm1(2 * 1.4826 * 0.1))
+    # One disturbed pair does not widen it.
+    assert own_margin(0.05, [0.0] * 12 + [3.0]) == 0.05
+
+
+def _metrics(
+    compile_s: Callable[[str], float] = lambda side: 2.0, nbytes: Callable[[str], int] = lambda side: 4096,
+    metrics: tuple[str, ...] = METRICS,
+) -> dict[str, Finding]:  # fmt: skip
+    """Findings of one benchmark by metric, of sides that compile and hold what they are told to."""
+
+    class Sides(_Pair):
+        def measure(self, benchmark: Benchmark, *, control: bool = False, **rest: Any) -> dict[str, Any]:
+            sides = (BASE, HEAD, CONTROL) if control else (BASE, HEAD)
+            noise = 1 + 1e-3 * self.number
+            return {
+                side: [
+                    ProcessResult(
+                        seconds=[1e-3],
+                        first_s=compile_s(side) * noise + 0.5,
+                        prepare_s=0.5,
+                        workspace_bytes=nbytes(side),
+                    )
+                ]
+                for side in sides
+            }
+
+    benchmark = _BENCHMARKS[0]
+    run = GateRun([benchmark], 0.05, 0.01, 1e9, metrics=metrics, clock=lambda: 0.0)
+    run.run(lambda number: Sides(number, lambda side, who, n: None))  # type: ignore[arg-type, return-value]
+    found = run.findings()
+    assert [each.benchmark.metric for each in found] == [*metrics]
+    return {each.benchmark.metric: each for each in found}
+
+
+def test_slower_compiling_is_found_and_the_same_is_not() -> None:
+    assert {each.verdict for each in _metrics().values()} == {"same"}
+    found = _metrics(lambda side: 2.4 if side == HEAD else 2.0)
+    assert (found["time"].verdict, found["compile"].verdict) == ("same", "slower")
+    assert found["compile"].ratio == pytest.approx(1.2, abs=0.01)
+    assert found["compile"].base_s == pytest.approx(2.0, abs=0.1)
+    # Loading takes milliseconds that nothing follows from.
+    assert _metrics(lambda side: 0.02 if side == HEAD else 0.01)["compile"].verdict == "same"
+
+
+def test_a_byte_more_of_workspace_fails_and_less_is_praised() -> None:
+    for more, verdict, code in ((1, "slower", SLOWER), (0, "same", CLEAN), (-1, "faster", CLEAN)):
+        found = _metrics(nbytes=lambda side, more=more: 4096 + more if side == HEAD else 4096)["workspace"]  # type: ignore[misc]
+        assert found.verdict == verdict
+        same = Finding(_BENCHMARKS[0], "same", 1.0, 0.99, 1.01, 3)
+        assert Findings("a", "b", (found, same), (same,), 0.05, 0.01, 1.0).exit_code == code
+    assert found.reason == "4095 bytes of workspace, were 4096"
+    assert _metrics(nbytes=lambda side: 8 if side == HEAD else 0)["workspace"].verdict == "slower"
+    assert [*_metrics(metrics=("workspace",))] == ["workspace"]
+
+
+def test_names_of_times_stay_and_other_metrics_have_names_of_their_own() -> None:
+    names = [replace(_BENCHMARKS[0], metric=metric).name for metric in METRICS]
+    assert names[0] == f"quick/layer ic8ih8oc8kh3 {_BENCHMARKS[0].algorithm} 1t"
+    assert names[1:] == [f"{names[0]} compile", f"{names[0]} workspace"]
+
+
+def test_what_is_undecided_names_the_command_that_decides_it() -> None:
+    decider = partial(gate_command._decider, "main branch", WORKING_TREE, 0.05, "current")
+    run = GateRun(_BENCHMARKS, 0.05, 0.01, 5.0 * len(_BENCHMARKS), decider=decider, clock=itertools.count().__next__)
+    slower = lambda side, who, number: 0.1 if side == HEAD else None  # noqa: E731
+    run.run(lambda number: _Pair(number, slower))  # type: ignore[arg-type, return-value]
+    found = run.findings()
+    assert {each.verdict for each in found} == {"undecided"}
+    command = found[0].reason.partition("decide it with: ")[2]
+    name = found[0].benchmark.algorithm
+    expected = f"convmark gate --base 'main branch' -p ic8ih8oc8kh3 -a {name} -t 1 --environment current --minutes 30"
+    assert command == expected
+    # It is a command that there is.
+    assert cli._command("gate").make_context("gate", shlex.split(command)[2:]).params["base"] == "main branch"
+
+
+def test_every_other_generation_starts_and_prepares_head_before_base() -> None:
+    order: list[str] = []
+
+    def start(revision: Revision, threads: int, compiled: Path | None) -> FakeWorker:
+        order.append(revision.name)
+        return FakeWorkers().start(revision.name, threads, compiled)
+
+    revisions = {side: Revision(side, Path(), "") for side in (BASE, HEAD, CONTROL)}
+    offers = {side: _offer("direct_naive") for side in revisions}
+    schedule = Schedule(0.0, rounds=1, settle_s=0.0)
+    for number in (0, 1):
+        with RevisionPair(number, revisions, offers, schedule, start, quiet_guard) as pair:
+            found = pair.measure(replace(_BENCHMARKS[0], algorithm="direct_naive"), control=True)
+            assert [*found] == [BASE, HEAD, CONTROL] and all(own[0].quiet for own in found.values())
+    assert order == [BASE, HEAD, CONTROL, CONTROL, HEAD, BASE]
+
+
+def test_compiling_is_measured_with_an_empty_folder_for_each_process() -> None:
+    folders: list[Path] = []
+
+    def start(revision: Revision, threads: int, compiled: Path | None) -> FakeWorker:
+        assert compiled is not None and compiled.is_dir() and not any(compiled.iterdir())
+        folders.append(compiled)
+        return FakeWorkers().start(revision.name, threads, compiled)
+
+    revisions = {side: Revision(side, Path(), "") for side in (BASE, HEAD)}
+    offers = {side: _offer("direct_naive") for side in revisions}
+    schedule = Schedule(0.0, rounds=1, settle_s=0.0)
+    with RevisionPair(0, revisions, offers, schedule, start, quiet_guard, compile_anew=True) as pair:
+        pair.measure(replace(_BENCHMARKS[0], algorithm="direct_naive"))
+    assert len({*folders}) == 2 and not any(folder.exists() for folder in folders)

@@ -19,6 +19,7 @@ __all__ = [
     "decide",
     "decide_each",
     "gate",
+    "own_margin",
     "paired_log_ratios",
     "ratio_interval",
     "ratio_of",
@@ -105,6 +106,30 @@ def spread(values: Sequence[float] | np.ndarray) -> float:
     """Distance between the quartiles, as a fraction of the median."""
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     return float((high - low) / middle) if middle > 0 else 0.0
+
+
+def own_margin(margin: float, aa_logs: Sequence[float] | np.ndarray) -> float:
+    """A benchmark's margin: the asked one, or twice its own noise if that is more.
+
+    Parameters
+    ----------
+    margin : float
+        The smallest slowdown that must not pass, as a fraction.
+    aa_logs : sequence of float
+        Logarithms of ratios of the same code to itself; too few, fewer than at the second of `LOOKS`, say
+        nothing.
+
+    Returns
+    -------
+    float
+        As a fraction. Noise is 1.4826 times the median distance from the median: the standard deviation of
+        normal values, which single disturbed pairs do not move.
+    """
+    known = np.asarray(aa_logs, np.float64)
+    if len(known) < LOOKS[1]:
+        return margin
+    noise = 1.4826 * float(np.median(np.abs(known - np.median(known))))
+    return max(margin, float(np.expm1(2 * noise)))
 
 
 def gate(logs: np.ndarray, *, margin: float = 0.05, risk: float = 0.01) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from suite.gate.findings import UNMEASURED, Benchmark, Findings
 from suite.gate.outputs import announce, write_outputs
 from suite.gate.pair import BASE, CONTROL, HEAD, RevisionPair
 from suite.gate.revisions import WORKING_TREE, Revision, RevisionBuilder, RevisionError, revision_builder
-from suite.gate.run import SCHEDULE, GateRun, benchmarks_of, offers_of
+from suite.gate.run import METRICS, SCHEDULE, GateRun, benchmarks_of, offers_of
 from suite.machine.environment import this_machine
 from suite.measure.worker import WorkerError
 from suite.progress import Tally
@@ -29,10 +30,11 @@ from suite.results.files import StoreError, make_folder, unwritable
 from suite.results.jsonl import append_line
 from suite.selection import select_layers
 
-__all__ = ["EXAMPLES", "EXIT_CODES", "NETWORK", "RISK", "UNGUARDED", "gate"]
+__all__ = ["EXAMPLES", "EXIT_CODES", "MARGIN", "NETWORK", "RISK", "UNGUARDED", "gate"]
 
 EXAMPLES = (
     "convmark gate --base main",
+    "convmark gate --base main --metrics time,compile,workspace",
     "convmark gate --base v1.0 --head HEAD -n resnet50 --minutes 30 -t 1,2",
 )
 
@@ -41,6 +43,12 @@ NETWORK = "quick"
 
 #: Algorithms that are not guarded unless named: the plain loops are there to be read, not to be fast.
 UNGUARDED = ("direct_naive",)
+
+#: The smallest slowdown that must not pass, if none is asked for.
+MARGIN = 0.05
+
+#: One benchmark is decided within so many minutes, whatever it takes.
+_DECIDING_MINUTES = 30
 
 #: How often a run of the gate may call slower what did not change.
 RISK = 0.01
@@ -68,8 +76,16 @@ def gate(
         typer.Option("--algorithm", "-a", metavar="NAME", help="An algorithm instead of all; may be given again."),
     ] = None,
     threads: options.Threads = None,
-    margin: Annotated[float, typer.Option(metavar="X", help="The smallest slowdown that must not pass.")] = 0.05,
+    margin: Annotated[float, typer.Option(metavar="X", help="The smallest slowdown that must not pass.")] = MARGIN,
     minutes: Annotated[float, typer.Option(metavar="M", help="When to stop, decided or not.")] = 10.0,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="What is compared: time, compile (seconds of compiling), workspace (bytes; any more fails), "
+            "with commas.",
+        ),
+    ] = METRICS[0],
     environment: Annotated[
         str,
         typer.Option(
@@ -90,6 +106,9 @@ def gate(
         fail(f"--margin is {margin}, expected a fraction between 0 and 1")
     if environment not in ("own", "current"):
         fail(f"--environment is {environment!r}, expected 'own' or 'current'")
+    chosen = tuple(dict.fromkeys(word.strip() for word in metrics.split(",")))
+    if not set(chosen) <= set(METRICS):
+        fail(f"--metrics is {metrics!r}, expected some of {', '.join(METRICS)} with commas")
     layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
     counts = threads_of(threads) or (1,)
     folder = output or _new_folder(results)
@@ -107,10 +126,19 @@ def gate(
             for name in algorithm or ():
                 if not any(name in offer.refusals for offer in offers.values()):
                     get_algorithm(name)  # says what there is
-            run = GateRun(both, margin, RISK, begun + 60 * minutes, store)
+            decider = partial(_decider, base, head, margin, environment)
+            run = GateRun(
+                both, margin, RISK, begun + 60 * minutes, store, metrics=chosen, decider=decider
+            )  # fmt: skip
             with Tally(stderr(), len(both), "decided") as tally:
                 run.run(
-                    partial(RevisionPair, revisions=sides, offers=offers, schedule=SCHEDULE),
+                    partial(
+                        RevisionPair,
+                        revisions=sides,
+                        offers=offers,
+                        schedule=SCHEDULE,
+                        compile_anew="compile" in chosen,
+                    ),
                     before=_progress(tally, len(both)),
                 )
     except (RevisionError, WorkerError) as error:
@@ -129,6 +157,17 @@ def gate(
         print_findings(stdout(), found)
         stdout().print(f"Files: {folder}", soft_wrap=True, markup=False)
     raise typer.Exit(found.exit_code)
+
+
+def _decider(base: str, head: str, margin: float, environment: str, benchmark: Benchmark) -> str:
+    """The command that measures one benchmark for as long as it takes."""
+    parts = ["convmark", "gate", "--base", base]
+    parts += [] if head == WORKING_TREE else ["--head", head]
+    parts += ["-p", benchmark.problem, "-a", benchmark.algorithm, "-t", str(benchmark.threads)]
+    parts += [] if benchmark.metric == "time" else ["--metrics", benchmark.metric]
+    parts += [] if margin == MARGIN else ["--margin", f"{margin:g}"]
+    parts += [] if environment == "own" else ["--environment", environment]
+    return shlex.join([*parts, "--minutes", str(_DECIDING_MINUTES)])
 
 
 def _built(here: RevisionBuilder, side: str, name: str, own_environment: bool) -> Revision:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from suite.check.statistics import LOOKS, decide_each
+from suite.check.statistics import LOOKS, decide_each, own_margin
 
 __all__ = ["AaPairs", "Power", "Rates", "aa_rates"]
 
@@ -135,7 +135,9 @@ def aa_rates(pairs: AaPairs, *, margin: float, risk: float, runs: int = 1000, se
         raise ValueError(f"a benchmark has {fewest} undisturbed pairs, expected at least {LOOKS[0]}")
     share = risk / len(pairs.benchmarks)
     rng = np.random.default_rng(seed)
-    found = _verdicts(same, margin, share, runs, rng)
+    # As the gate does, each benchmark has a margin by its own noise.
+    margins = [own_margin(margin, own[np.isfinite(own)]) for own in same]
+    found = _verdicts(same, margins, share, runs, rng)
     alarms, praises, open_ = (int(np.any(found == word, axis=0).sum()) for word in ("slower", "faster", "undecided"))
     distances = np.abs(same - np.nanmedian(same, axis=1, keepdims=True))
     return Rates(
@@ -148,17 +150,19 @@ def aa_rates(pairs: AaPairs, *, margin: float, risk: float, runs: int = 1000, se
         false_alarm_high=float(stats.binomtest(alarms, runs).proportion_ci(method="exact").high),
         false_praise=praises / runs,
         undecided=open_ / runs,
-        powers=tuple(_power(size, pairs, margin, share, runs, rng) for size in sorted(pairs.logs) if size > 0),
-        smallest=_smallest(same, margin, share, max(1, runs // 5), rng),
+        powers=tuple(_power(size, pairs, margins, share, runs, rng) for size in sorted(pairs.logs) if size > 0),
+        smallest=_smallest(same, margins, share, max(1, runs // 5), rng),
     )
 
 
-def _verdicts(logs: np.ndarray, margin: float, share: float, runs: int, rng: np.random.Generator) -> np.ndarray:
+def _verdicts(
+    logs: np.ndarray, margins: Sequence[float], share: float, runs: int, rng: np.random.Generator
+) -> np.ndarray:
     """Verdicts, shape (benchmarks, runs); in a run every benchmark sees the same generations in the same order."""
     # Twice as many as the gate takes, as it tries twice as many: disturbed pairs do not count.
     generations = rng.integers(0, logs.shape[1], (runs, 2 * LOOKS[-1]))
     verdicts = []
-    for own in logs:
+    for own, margin in zip(logs, margins, strict=True):
         drawn = own[generations]
         order = np.argsort(np.isnan(drawn), axis=1, kind="stable")[:, : LOOKS[-1]]
         kept = np.take_along_axis(drawn, order, axis=1)
@@ -166,18 +170,20 @@ def _verdicts(logs: np.ndarray, margin: float, share: float, runs: int, rng: np.
     return np.array(verdicts)
 
 
-def _power(size: float, pairs: AaPairs, margin: float, share: float, runs: int, rng: np.random.Generator) -> Power:
+def _power(
+    size: float, pairs: AaPairs, margins: Sequence[float], share: float, runs: int, rng: np.random.Generator
+) -> Power:
     logs = pairs.logs[size]
-    found = _verdicts(logs, margin, share, runs, rng)
+    found = _verdicts(logs, margins, share, runs, rng)
     seen = np.mean(found == "slower", axis=1)
     missed = {word: float(np.mean(found == word)) for word in ("same", "undecided", "faster")}
     measured = float(np.expm1(np.nanmedian(logs - pairs.logs[0.0])))
     return Power(size, measured, float(np.mean(seen)), float(np.min(seen)), missed)
 
 
-def _smallest(logs: np.ndarray, margin: float, share: float, runs: int, rng: np.random.Generator) -> float:
+def _smallest(logs: np.ndarray, margins: Sequence[float], share: float, runs: int, rng: np.random.Generator) -> float:
     for size in _SIZES:
-        found = _verdicts(logs + np.log1p(size), margin, share, runs, rng)
+        found = _verdicts(logs + np.log1p(size), margins, share, runs, rng)
         if np.mean(found == "slower") >= _POWER:
             return float(size)
     return float("nan")

@@ -18,18 +18,28 @@ _DECIDED = ("faster", "same", "slower")
 
 @dataclass(frozen=True, order=True)
 class Benchmark:
-    """What is timed on both sides: one algorithm on one layer with one number of threads."""
+    """What is compared: one algorithm on one layer with one number of threads, by one metric.
+
+    Attributes
+    ----------
+    network, layer, problem, algorithm : str
+    threads : int
+    metric : {"time", "compile", "workspace"}
+        Of a call; of compiling; scratch memory.
+    """
 
     network: str
     layer: str
     problem: str
     algorithm: str
     threads: int
+    metric: str = "time"
 
     @property
     def name(self) -> str:
         """One line that names it; the problem's text is in it, so that another shape is another benchmark."""
-        return f"{self.network}/{self.layer} {self.problem} {self.algorithm} {self.threads}t"
+        metric = "" if self.metric == "time" else f" {self.metric}"
+        return f"{self.network}/{self.layer} {self.problem} {self.algorithm} {self.threads}t{metric}"
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,14 @@ class Finding:
         Head's time by base's, median over the pairs, above 1 is slower; its 95 % interval.
         NaN where there is none.
     pairs : int
-        Pairs of processes that it took.
+        Pairs of processes that were needed.
     base_s, head_s : float
-        Seconds of one call, median over the processes of each side; NaN where not measured.
+        Seconds of one call, or of compiling, median over the processes of each side; NaN if not measured.
     reason : str
         Why there is no ratio, or what is doubtful about it.
+    margin : float
+        The smallest slowdown that must not pass, as a fraction: the asked one, or more if base differs by
+        more from itself; NaN if nothing was decided by it.
     """
 
     benchmark: Benchmark
@@ -63,6 +76,7 @@ class Finding:
     base_s: float = math.nan
     head_s: float = math.nan
     reason: str = ""
+    margin: float = math.nan
 
 
 @dataclass(frozen=True)

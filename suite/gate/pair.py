@@ -6,8 +6,10 @@ some of the benchmarks: if base differs from itself, no difference of this gener
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -29,13 +31,13 @@ BASE, HEAD, CONTROL = "base", "head", "control"
 #: For all generations: each asks for the same problems.
 _ORACLES = OracleCache()
 
-#: Makes a worker of a revision and a number of threads.
-StartSide = Callable[[Revision, int], WorkerLike]
+#: Makes a worker of a revision, a number of threads, and a folder for compiled code.
+StartSide = Callable[[Revision, int, Path | None], WorkerLike]
 
 
-def start_side(revision: Revision, threads: int) -> WorkerLike:
-    """A fresh process of a revision's sources in its environment."""
-    return Worker("auto", threads, sources=revision.sources, python=revision.python)
+def start_side(revision: Revision, threads: int, compiled: Path | None = None) -> WorkerLike:
+    """A fresh process of a revision's sources in its environment; its compiled code is kept in ``compiled``."""
+    return Worker("auto", threads, compiled, sources=revision.sources, python=revision.python)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def offer_of(revision: Revision, problems: Sequence[str], start: StartSide = sta
     WorkerError
         It cannot be started, or does not understand the problems.
     """
-    worker = start(revision, 1)
+    worker = start(revision, 1, None)
     try:
         known: dict[str, Any] = worker.ask("offers", problems=list(problems))["algorithms"]
     finally:
@@ -100,6 +102,8 @@ class RevisionPair:
     start : callable
     guard : callable
         Makes a load guard for a number of threads.
+    compile_anew : bool
+        Whether each process has an empty folder for compiled code, so that compiling is measured.
     """
 
     number: int
@@ -108,6 +112,8 @@ class RevisionPair:
     schedule: Schedule
     start: StartSide = start_side
     guard: Callable[[int], LoadGuard] = LoadGuard
+    compile_anew: bool = False
+    _compiled: list[tempfile.TemporaryDirectory[str]] = field(default_factory=list)
     _workers: dict[tuple[str, int], WorkerLike] = field(default_factory=dict)
 
     def measure(
@@ -131,7 +137,10 @@ class RevisionPair:
         """
         problem = Conv2dProblem.parse(benchmark.problem)
         participants: dict[str, list[Participant]] = {}
-        for side in (BASE, HEAD, CONTROL):
+        # In every other generation head is started and prepared first, too: what one process has of being the
+        # first, such as its pages of memory, is not always base's.
+        sides = (BASE, HEAD, CONTROL) if self.number % 2 == 0 else (CONTROL, HEAD, BASE)
+        for side in sides:
             if side not in self.revisions or (side == CONTROL and not control):
                 continue
             contender = _SideAlgorithm(benchmark.algorithm, self.offers[side].tolerances[benchmark.algorithm])
@@ -142,6 +151,8 @@ class RevisionPair:
             # Whole numbers once: they are slow for what they add.
             prepare_and_check(participant, problem, _ORACLES(problem), integers=self.number == 0)
             participants[side] = [participant]
+        # Rounds are reversed by themselves.
+        participants = {side: participants[side] for side in (BASE, HEAD, CONTROL) if side in participants}
         self._measure([own[0] for own in participants.values()], benchmark, problem)
         for slowdown in slowdowns:
             again = {
@@ -170,7 +181,11 @@ class RevisionPair:
     def _worker(self, side: str, threads: int) -> WorkerLike:
         key = side, threads
         if key not in self._workers:
-            worker = self.start(self.revisions[side], threads)
+            compiled = None
+            if self.compile_anew:
+                self._compiled.append(tempfile.TemporaryDirectory(prefix="convmark-gate-"))
+                compiled = Path(self._compiled[-1].name)
+            worker = self.start(self.revisions[side], threads, compiled)
             try:
                 worker.ask("load", contender="auto", threads=threads)
             except WorkerError:
@@ -186,3 +201,6 @@ class RevisionPair:
         for worker in self._workers.values():
             worker.close()
         self._workers.clear()
+        for folder in self._compiled:
+            folder.cleanup()
+        self._compiled.clear()

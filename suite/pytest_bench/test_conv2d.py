@@ -10,24 +10,39 @@ import pytest
 from kernels import Algorithm, plan
 from suite.bench_params import bench_algorithms, bench_layers, label_of
 from suite.catalogue import Layer
-from suite.check.inputs import make_inputs
+from suite.check.checker import Oracle, Tolerance
+
+#: Says of a benchmark in a file that it is one of ours; raised when what is measured changes.
+MARK = "convmark-1"
+
+
+@pytest.fixture(scope="module", params=bench_layers(), ids=label_of)
+def checked_layer(request: pytest.FixtureRequest) -> tuple[Layer, Oracle]:
+    """A layer and its expected results, which are computed once for all algorithms."""
+    return request.param, Oracle(request.param.problem)
 
 
 @pytest.mark.parametrize("algorithm", bench_algorithms(), ids=lambda each: each.name)
-@pytest.mark.parametrize("layer", bench_layers(), ids=label_of)
-def test_conv2d(benchmark: Any, layer: Layer, algorithm: Algorithm) -> None:
-    """Compile outside: pytest-benchmark calibrates on the first call that it sees."""
+def test_conv2d(benchmark: Any, checked_layer: tuple[Layer, Oracle], algorithm: Algorithm) -> None:
+    """Check, then time: pytest-benchmark calibrates on the first call that it sees, so that one compiles before."""
+    layer, oracle = checked_layer
     problem = layer.problem
-    refusal = algorithm.unsupported(problem)
-    if refusal is not None:
-        pytest.skip(f"{algorithm.name}: {refusal}")
-    inputs = make_inputs(problem)
+    check = oracle.check(algorithm)
+    if check.status == "skipped":
+        pytest.skip(f"{algorithm.name}: {check.reason}")
+    if check.status != "ok":
+        pytest.fail(f"{algorithm.name} is {check.status} on {label_of(layer)}: {check.reason}", pytrace=False)
+    inputs = oracle.normal[0]
     dst = np.empty(problem.output_shape, problem.dtype)
     bound = plan(problem, inputs.wei, inputs.bia, algorithm=algorithm.name, threads=1)
     bound(inputs.src, out=dst)
     # With the whole problem in it, as in the test's name: a changed shape is compared with nothing.
     benchmark.group = label_of(layer)
     benchmark.extra_info.update(
-        network=layer.network, layer=layer.name, problem=str(problem), algorithm=algorithm.name, threads=1
-    )
+        mark=MARK, network=layer.network, layer=layer.name, problem=str(problem), algorithm=algorithm.name, threads=1,
+        rel_error=check.rel_error,
+    )  # fmt: skip
     benchmark(bound, inputs.src, out=dst)
+    after = oracle.compare(Tolerance.of(algorithm), "normal", dst)
+    if after.status != "ok":
+        pytest.fail(f"{algorithm.name} is wrong on {label_of(layer)} after it was timed: {after.reason}", pytrace=False)

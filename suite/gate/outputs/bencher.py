@@ -33,7 +33,8 @@ def _measures(finding: Finding) -> dict[str, dict[str, float]]:
     latency = {"value": finding.head_s * 1e9}
     ratio = {"value": finding.ratio, "lower_value": finding.low, "upper_value": finding.high}
     found = {}
-    for name, metric in (("latency", latency), ("ratio", ratio)):
+    timed = (("latency", latency),) if finding.benchmark.metric == "time" else ()
+    for name, metric in (*timed, ("ratio", ratio)):
         if math.isfinite(metric["value"]):
             found[name] = {key: value for key, value in metric.items() if math.isfinite(value)}
     return found

@@ -81,7 +81,7 @@ def _case(suite: ET.Element, finding: Finding, outcome: str | None, prefix: str)
         suite,
         "testcase",
         classname=printable(f"{prefix}{benchmark.network}.{benchmark.layer}"),
-        name=printable(f"{benchmark.algorithm} {benchmark.problem} {benchmark.threads}t"),
+        name=printable(" ".join((benchmark.algorithm, benchmark.problem, *benchmark.name.split()[3:]))),
     )
     if math.isfinite(finding.head_s):
         case.set("time", _seconds(finding.head_s))
