@@ -19,6 +19,12 @@ from kernels.problem import Conv2dProblem
 __all__ = ["RowTiles", "as_read", "clip_numbers", "pixel_tile", "row_tiles", "strip_blocks"]
 
 
+#: Tiles at edges times columns of the kernel that are looked at one by one.
+_MOST_LOOKED_AT = 2**16
+#: Numbers of blocks of input channels that are all tried.
+_EVERY = 128
+
+
 class RowTiles(NamedTuple):
     """The tiles of an output row: WIDE tiles of ``shape.MR`` pixels, then the others of one pixel less."""
 
@@ -26,14 +32,13 @@ class RowTiles(NamedTuple):
     ACROSS: int
     WIDE: int
 
-    def starts(self) -> np.ndarray:
-        """First pixel of each tile."""
-        tiles = np.arange(self.ACROSS)
+    def starts(self, tiles: np.ndarray) -> np.ndarray:
+        """First pixel of tiles, by number."""
         return tiles * self.shape.MR - np.maximum(0, tiles - self.WIDE)
 
-    def widths(self) -> np.ndarray:
-        """Pixels of each tile."""
-        return self.shape.MR - (np.arange(self.ACROSS) >= self.WIDE)
+    def widths(self, tiles: np.ndarray) -> np.ndarray:
+        """Pixels of tiles, by number."""
+        return self.shape.MR - (tiles >= self.WIDE)
 
 
 def pixel_tile(pixels: int, channels: int, lanes: int) -> TileShape:
@@ -66,20 +71,35 @@ def as_read(p: Conv2dProblem) -> tuple[Conv2dProblem, int]:
     """
     if p.kh == p.kw == p.sh == p.sw == 1 and p.padded_shape == (p.ih, p.iw):
         return p.replace(ih=1, iw=p.ih * p.iw), 0
-    begin, end = _cuts(p)
-    cut = np.where(begin < end, np.maximum(begin, row_tiles(p).widths()[:, None] - end), 0)
-    both = (begin < end) & (begin > 0) & (end < row_tiles(p).widths()[:, None])
-    reach = next((each for each in REACHES if each >= cut.max(initial=0)), None)
-    if both.any() or reach is None:
+    reach = _reach(p)
+    if reach is None:
         return p.replace(ih=p.padded_shape[0], iw=p.padded_shape[1], ph=0, pw=0, pb=0, pr=0), 0
     return p, reach
 
 
-def _cuts(p: Conv2dProblem) -> tuple[np.ndarray, np.ndarray]:
-    """First pixel of each tile whose tap is on the source, for each kw, and the first behind those."""
+def _reach(p: Conv2dProblem) -> int | None:
+    """How far edges cut the tiles of a row at most; None if farther than any microkernel does, or from both sides."""
     tiles = row_tiles(p)
-    first = tiles.starts()[:, None] * p.sw + np.arange(p.kw) * p.dw - p.pw
-    return np.maximum(0, -(first // p.sw)), np.minimum(tiles.widths()[:, None], (p.iw - 1 - first) // p.sw + 1)
+    # Tiles between these are whole: looked at are those that begin beside the source or end there.
+    left = min(tiles.ACROSS, -(-p.pw // p.sw) // max(1, tiles.shape.MR - 1) + 2)
+    right = max(left, (p.iw - 1 + p.pw - (p.kw - 1) * p.dw) // p.sw // tiles.shape.MR - 1)
+    beside = left + tiles.ACROSS - right
+    if beside * p.kw > _MOST_LOOKED_AT:
+        return None
+    edge = np.concatenate([np.arange(left), np.arange(min(right, tiles.ACROSS), tiles.ACROSS)])
+    begin, end = _cuts(p, edge)
+    widths = tiles.widths(edge)[:, None]
+    cut = np.where(begin < end, np.maximum(begin, widths - end), 0)
+    if ((begin < end) & (begin > 0) & (end < widths)).any():
+        return None
+    return next((each for each in REACHES if each >= cut.max(initial=0)), None)
+
+
+def _cuts(p: Conv2dProblem, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First pixel of tiles whose tap is on the source, for each kw, and the first behind those."""
+    tiles = row_tiles(p)
+    first = tiles.starts(which)[:, None] * p.sw + np.arange(p.kw) * p.dw - p.pw
+    return np.maximum(0, -(first // p.sw)), np.minimum(tiles.widths(which)[:, None], (p.iw - 1 - first) // p.sw + 1)
 
 
 def clip_numbers(q: Conv2dProblem, reach: int) -> np.ndarray:
@@ -95,8 +115,10 @@ def clip_numbers(q: Conv2dProblem, reach: int) -> np.ndarray:
     -------
     ndarray of intp, shape (tiles of a row, kw)
     """
-    begin, end = _cuts(q)
-    widths = row_tiles(q).widths()[:, None]
+    tiles = row_tiles(q)
+    every = np.arange(tiles.ACROSS)
+    begin, end = _cuts(q, every)
+    widths = tiles.widths(every)[:, None]
     numbers = np.where(end < widths, reach + widths - end, begin)
     return np.where(begin < end, numbers, -1).astype(np.intp)
 
@@ -122,7 +144,10 @@ def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
     share = 2 if p.sw == 1 and max(row.WIDE, row.ACROSS - row.WIDE) == 1 else 3
     most = ICG if shape.MR >= 7 else max(1, cache_bytes(1) // share // p.itemsize // (p.kh * p.kw * shape.NR))
     best = None
-    for blocks in range(-(-ICG // min(most, ICG)), ICG + 1):
+    blocks = -(-ICG // min(most, ICG)) - 1
+    while blocks < ICG:
+        # Every number of blocks that a network has; of millions of channels some.
+        blocks = min(ICG, blocks + max(1, blocks // _EVERY))
         KC = -(-ICG // blocks)
         if best is not None and best[1] == KC:
             continue

@@ -35,8 +35,8 @@ from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Items per thread that make shares even enough.
 _ITEMS = 16
-#: Bytes of an offset in a table.
-_WORD = 8
+#: Bytes of an offset in a table, and of all tables at most.
+_WORD, _MOST_TABLE_BYTES = 8, 2**30
 
 
 class _Sizes(NamedTuple):
@@ -196,6 +196,14 @@ def _tables(p: Conv2dProblem) -> tuple[np.ndarray, np.ndarray]:
     return taps, clip_numbers(q, reach)
 
 
+def _unsupported(p: Conv2dProblem) -> str | None:
+    tiles = row_tiles(p)
+    size = _WORD * (tiles.ACROSS * p.kw + p.kh * (p.ic // p.g))
+    if size > _MOST_TABLE_BYTES:
+        return f"tables of taps take {size / 2**30:.1f} GiB, expected at most {_MOST_TABLE_BYTES / 2**30:.0f} GiB"
+    return None
+
+
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
     z, tiles = _sizes(p, threads)
     return tiled_amounts(p, z, tiles, threads)
@@ -224,6 +232,7 @@ def row_specs(setup: Setup) -> dict[str, RowSpec]:
     error_factor=8.0,
     exact_on_integers=True,
     window_only=True,
+    unsupported=_unsupported,
     packing=_packing,
     scratch=_scratch,
     amounts=_amounts,

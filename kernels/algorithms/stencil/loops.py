@@ -116,7 +116,9 @@ def _strips(p: Conv2dProblem, threads: int) -> _Strips:
         return _Strips(most, p.g, 0, 0)
     near = cache_bytes(1) // 2
     budget = near if size(1) <= near else cache_bytes(2) // 4
-    T = next((T for T in range(most, 1, -1) if size(T) <= budget), 1) if s.DH else 1
+    # As many rows of tiles as the budget has lines for.
+    room = budget // (ICG * s.SW * WS * p.itemsize) - (s.KH - 1) * s.DH - 1
+    T = max(1, min(most, (room // s.SH + 1) // s.R)) if s.DH else 1
     T = -(-ROWS // -(-ROWS // T))
     GROUPS = max(1, min(p.g, budget // size(T))) if T == ROWS else 1
     return _Strips(T, GROUPS, lines(T), WS)

@@ -9,7 +9,7 @@ from collections import Counter
 from kernels.algorithms.transform.codelets.apply import Codelet
 from kernels.algorithms.transform.codelets.fourier import FftCodelet
 from kernels.algorithms.transform.codelets.phased import PhasedCodelet
-from kernels.algorithms.transform.geometry import Sizes, block_of, tiles_at
+from kernels.algorithms.transform.geometry import Sizes, blocks_alike, tiles_at
 from kernels.algorithms.transform.tiling import Transform, sizes_of
 from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, lines_beyond_l2, lines_of_layer, longest_share
 from kernels.machine.cpu import cache_bytes
@@ -66,12 +66,11 @@ def transform_amounts(p: Conv2dProblem, t: Transform, threads: int) -> Amounts:
 
 def product_rows(z: Sizes) -> tuple[int, int, int]:
     """Rows of all products, rows times the points that each is summed over, and panels; rows are whole panels."""
-    blocks = Counter(block_of(z, item)._replace(image=0, group=0, first=0) for item in range(z.ITEMS))
     # Sums down a column, and along a row, that are alike: of short tiles or not, of one point or two.
     down = Counter((i < z.SHORT_SUMS_H, 1 + (i < z.TWICE_H)) for i in range(z.SUMS // z.SUMS_C))
     across = Counter((i < z.SHORT_SUMS_W, 1 + (i < z.TWICE_W)) for i in range(z.SUMS_C))
     rows = point_rows = panels = 0
-    for block, times in blocks.items():
+    for block, times in blocks_alike(z):
         for (short_h, points_h), count_h in down.items():
             for (short_w, points_w), count_w in across.items():
                 first = (0 if short_h else z.SHORT_SUMS_H) * z.SUMS_C + (0 if short_w else z.SHORT_SUMS_W)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Block", "Sizes", "block_of", "points_of", "tiles_at"]
+__all__ = ["Block", "Sizes", "block_of", "blocks_alike", "points_of", "tiles_at"]
 
 
 class Sizes(NamedTuple):
@@ -113,12 +113,34 @@ def block_of(z: Sizes, item: int) -> Block:
     """The block number ``item``."""
     image, group, number = item // (z.BLOCKS * z.G) * z.IMAGES, item // z.BLOCKS % z.G, item % z.BLOCKS
     first = number * z.TH // z.BLOCKS
-    images, rows = min(z.IMAGES, z.MB - image), (number + 1) * z.TH // z.BLOCKS - first
+    return _block(z, image, group, first, min(z.IMAGES, z.MB - image), (number + 1) * z.TH // z.BLOCKS - first)
+
+
+def _block(z: Sizes, image: int, group: int, first: int, images: int, rows: int) -> Block:
     full_rows = max(0, min(z.FULL_TH - first, rows))
     whole, across = images * full_rows * z.FULL_TW, images * full_rows * (z.TW - z.FULL_TW)
     down = images * (rows - full_rows) * z.FULL_TW
     tiles = images * rows * z.TW
     return Block(image, images, group, first, rows, full_rows, whole, across, down, tiles)
+
+
+def blocks_alike(z: Sizes) -> list[tuple[Block, int]]:
+    """One block of each kind and how many there are, in as little time for a million blocks as for one."""
+    # Blocks before the one that the first short row is in, that one, and those after it.
+    before = min(z.BLOCKS, ((z.FULL_TH + 1) * z.BLOCKS - 1) // z.TH)
+    runs = [(0, before), (before, min(z.BLOCKS, before + 1)), (before + 1, z.BLOCKS)]
+    least, left = z.MB // z.IMAGES, z.MB % z.IMAGES
+    found = []
+    for begin, end in runs:
+        if begin < end:
+            first, rows = begin * z.TH // z.BLOCKS, z.TH // z.BLOCKS
+            # Some have a row more.
+            more = end * z.TH // z.BLOCKS - first - rows * (end - begin)
+            for height, count in ((rows, end - begin - more), (rows + 1, more)):
+                for images, chunks in ((z.IMAGES, least), (left, 1 if left else 0)):
+                    if count * chunks:
+                        found.append((_block(z, 0, 0, first, images, height), count * chunks * z.G))
+    return found
 
 
 def tiles_at(z: Sizes, block: Block, f: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -126,11 +126,15 @@ def _images_a_block(mb: int, tiles: int, aim: int, image_bytes: int, weight_byte
     return -(-mb // blocks)
 
 
-def _longest(work: Sequence[int], threads: int) -> float:
-    """The longest of the shares that threads take, relative to equal ones."""
-    cuts = [len(work) * thread // threads for thread in range(threads + 1)]
-    longest = max(sum(work[begin:end]) for begin, end in itertools.pairwise(cuts))
-    return longest * threads / max(1, sum(work))
+def _longest(TH: int, blocks: int, repeats: int, threads: int) -> float:
+    """The longest of the shares that threads take of blocks of TH rows, so often; relative to equal ones."""
+
+    def rows_before(item: int) -> int:
+        return item // blocks * TH + item % blocks * TH // blocks
+
+    cuts = [rows_before(blocks * repeats * thread // threads) for thread in range(threads + 1)]
+    longest = max(end - begin for begin, end in itertools.pairwise(cuts))
+    return longest * threads / max(1, TH * repeats)
 
 
 def _share_out(
@@ -144,10 +148,9 @@ def _share_out(
     finest = TH * TW // _TILES_WORTH_WEIGHTS if weight_bytes <= _LAST_CACHE_BYTES else 0
     most = max(BLOCKS, min(TH, 2 * BLOCKS + threads, finest))
     for blocks in range(BLOCKS, most + 1):
-        rows = [(number + 1) * TH // blocks - number * TH // blocks for number in range(blocks)]
-        if _longest(rows * repeats, threads) <= _EVEN:
+        if _longest(TH, blocks, repeats, threads) <= _EVEN:
             return blocks, 1
-    return BLOCKS, 2 if _longest([1] * OCB, threads) <= _EVEN else 3
+    return BLOCKS, 2 if _longest(OCB, OCB, 1, threads) <= _EVEN else 3
 
 
 @functools.lru_cache(maxsize=1024)
