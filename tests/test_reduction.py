@@ -18,7 +18,9 @@ def test_clips_hold_exactly_the_pixels_inside(text: str) -> None:
     read, reach = as_read(p)
     assert read is p
     tiles, numbers = row_tiles(p), clip_numbers(p, reach)
-    for tile, (start, width) in enumerate(zip(tiles.starts(), tiles.widths(), strict=True)):
+    for tile, (start, width) in enumerate(
+        zip(tiles.starts(np.arange(tiles.ACROSS)), tiles.widths(np.arange(tiles.ACROSS)), strict=True)
+    ):
         for kw in range(p.kw):
             inside = [m for m in range(width) if 0 <= (start + m) * p.sw + kw * p.dw - p.pw < p.iw]
             number = numbers[tile, kw]
@@ -32,10 +34,10 @@ def test_clips_hold_exactly_the_pixels_inside(text: str) -> None:
 @pytest.mark.parametrize("pixels", range(1, 70))
 def test_tiles_of_a_row_are_of_two_widths_and_cover_it(pixels: int) -> None:
     tiles = row_tiles(Conv2dProblem.parse(f"ic1ih1iw{pixels}oc64kh1"))
-    widths = tiles.widths()
+    widths = tiles.widths(np.arange(tiles.ACROSS))
     assert widths.sum() == pixels
     assert set(widths) <= {tiles.shape.MR, tiles.shape.MR - 1} - {0}
-    np.testing.assert_array_equal(tiles.starts(), np.cumsum(widths) - widths)
+    np.testing.assert_array_equal(tiles.starts(np.arange(tiles.ACROSS)), np.cumsum(widths) - widths)
 
 
 @pytest.mark.parametrize("text", ["ic1ih9oc8kh3ph4dh4", "ic2ih33oc2kh31ph15", "ic1ih4oc4kh3ph2"])

@@ -6,13 +6,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kernels import Conv2dProblem, TunedError, tuned
+from kernels import Conv2dProblem, TunedError, choose, tuned
+from kernels.tuning import limits
 from kernels.tuning.database import writing
 from kernels.tuning.limits import Limits, measured_limits, remember_limits
 
@@ -121,9 +123,85 @@ def test_a_home_that_one_may_not_look_into_holds_nothing(file: Path, monkeypatch
 def test_a_transaction_that_is_broken_off_leaves_what_was_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tuned.remember(_PROBLEM, 1, {"a": 1.0})
     with pytest.raises(KeyboardInterrupt), writing() as connection:
-        connection.execute("DELETE FROM measured")
+        connection.execute("DELETE FROM times")
         raise KeyboardInterrupt
     assert _from_disk() == {"a": 1.0}
+
+
+def test_the_latest_times_count_whatever_the_clock_says(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    for hours, seconds in ((24, 1.0), (0, 2.0), (-24, 3.0)):
+        monkeypatch.setattr("time.time", lambda hours=hours: now + hours * 3600)
+        tuned.remember(_PROBLEM, 1, {"a": seconds})
+        assert tuned.recall(_PROBLEM, 1) == {"a": seconds} == _from_disk()
+
+
+_KILLED = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+# Spills pages into the file, with what they were in the journal, before anything is committed.
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE times SET seconds = seconds + 1")
+connection.execute("CREATE TABLE more (row TEXT)")
+connection.executemany("INSERT INTO more VALUES (hex(randomblob(99)))", [()] * 9999)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_writer_left_is_undone_by_the_next_reader(file: Path) -> None:
+    tuned.remember(_PROBLEM, 1, {"a": 1.0})
+    subprocess.run([sys.executable, "-c", _KILLED, str(file)], check=False)
+    assert Path(f"{file}-journal").stat().st_size > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _from_disk() == {"a": 1.0}
+
+
+def test_a_later_version_is_one_warning_and_is_not_written(file: Path) -> None:
+    tuned.remember(_PROBLEM, 1, {"a": 1.0})
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.warns(RuntimeWarning, match=r"cannot read .*: it is of version 99, expected at most 1"):
+        assert _from_disk() == {}
+    with pytest.raises(TunedError, match="version 99"):
+        tuned.remember(_PROBLEM, 1, {"a": 1.0})
+
+
+@pytest.mark.parametrize("rate", ["-1.0", "0.0", "9e999", "'fast'", "NULL", "x'00'"])
+def test_rates_that_no_machine_has_are_one_warning(file: Path, rate: str) -> None:
+    remember_limits(4e9, 3e10)
+    with sqlite3.connect(file) as connection:
+        connection.execute(f"UPDATE limits SET fma_per_s = {rate}")
+    cached = limits._measured
+    cached.cache_clear()
+    with pytest.warns(RuntimeWarning, match=r"rates of this machine are .*, expected positive numbers"):
+        assert measured_limits() is None
+    assert choose(_PROBLEM, 1).algorithm
+    cached.cache_clear()
+
+
+@pytest.mark.parametrize("time", ["-1.0", "9e999", "'soon'", "NULL"])
+def test_times_that_are_none_are_one_warning(file: Path, time: str) -> None:
+    tuned.remember(_PROBLEM, 1, {"a": 1.0})
+    with sqlite3.connect(file) as connection:
+        connection.execute(f"UPDATE times SET seconds = {time}")
+    with pytest.warns(RuntimeWarning, match=r"a time of a on .* is .*, expected a positive number"):
+        assert _from_disk() == {}
+
+
+def test_without_a_home_nothing_is_known_and_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(*_: object, **__: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("CONVMARK_TUNED", raising=False)
+    monkeypatch.setattr("platformdirs.user_data_dir", homeless)
+    tuned._loaded.pop(None, None)
+    assert tuned.recall(_PROBLEM, 1) == {}
+    for act in (lambda: tuned.remember(_PROBLEM, 1, {"a": 1.0}), tuned.forget, tuned.database):
+        with pytest.raises(TunedError, match="the user has no home, expected CONVMARK_TUNED to name a file"):
+            act()
+    tuned._loaded.pop(None, None)
 
 
 def test_off_reads_nothing_and_refuses_to_remember(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +239,7 @@ def test_two_processes_remember_at_once(file: Path) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(n)], cwd=_ROOT) for n in (1, 2)]
     assert [each.wait() for each in writers] == [0, 0]
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM measured").fetchone() == (80,)
+        assert connection.execute("SELECT COUNT(*) FROM times").fetchone() == (80,)
     for threads in (1, 2):
         for i in range(20):
             assert tuned.recall(Conv2dProblem.parse(f"ic3ih{i + 5}oc4kh2"), threads) == {"a": 1.0 + i, "b": 2.0}

@@ -192,10 +192,13 @@ def cache_folder() -> Path:
         # Only here: it takes some milliseconds to import.
         import platformdirs
 
-        root = platformdirs.user_cache_dir("convmark", appauthor=False)
+        try:
+            root = platformdirs.user_cache_dir("convmark", appauthor=False)
+        except RuntimeError:
+            root = "~"
     root = os.path.expanduser(root)
     if root.startswith("~"):
-        # Nobody knows the user's home: nowhere rather than in a folder of that name, or where others may write code.
+        # The user's home is not known: nowhere rather than in a folder of that name, or where others may write code.
         root = os.devnull
     return Path(root).absolute() / "pieces"
 

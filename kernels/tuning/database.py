@@ -7,6 +7,7 @@ the machine's rates.
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,12 +20,14 @@ from kernels.errors import TunedError
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["VARIABLE", "database", "remove", "rows", "writing"]
+__all__ = ["VARIABLE", "database", "ignore", "remove", "rows", "writing"]
 
 VARIABLE = "CONVMARK_TUNED"
 
 #: Seconds that a process waits for another one's transaction: a call of `conv2d` no longer than that.
 _PATIENCE_READING_S, _PATIENCE_WRITING_S = 1.0, 30.0
+#: Of the tables. In the first one, times were in the order of the clock.
+_VERSION = 1
 
 
 def database() -> Path:
@@ -33,41 +36,71 @@ def database() -> Path:
     Raises
     ------
     TunedError
-        It is switched off.
+        It is switched off, or the user has no home.
     """
     named = os.environ.get(VARIABLE)
     if named == "off":
         raise TunedError(f"{VARIABLE} is 'off', expected the path of a file to keep measured choices in")
-    if named:
-        return Path(named)
-    # Imported where it is needed: whoever never tunes does not wait for it.
-    import platformdirs
+    try:
+        if named:
+            return Path(named).expanduser()
+        # Only here: it takes some milliseconds to import.
+        import platformdirs
 
-    return Path(platformdirs.user_data_dir("convmark", appauthor=False)) / "tuned.sqlite"
+        return Path(platformdirs.user_data_dir("convmark", appauthor=False)) / "tuned.sqlite"
+    except RuntimeError as error:
+        raise TunedError(f"the user has no home, expected {VARIABLE} to name a file for measured choices") from error
 
 
 def rows(query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-    """What the database has; nothing where it is switched off, does not exist, or has no such table yet.
+    """What the database has; nothing if it is switched off, does not exist, or has no such table yet.
 
-    A file that cannot be read is a warning.
+    A file that cannot be read is one warning. What a killed writer left half written is undone first.
     """
-    path = None if os.environ.get(VARIABLE) == "off" else database()
-    # Not `Path.exists`, which raises in a home that one may not look into.
-    if path is None or not os.path.exists(path):
+    try:
+        path = database()
+    except TunedError:
         return []
-    # Only here: whoever has no database does not import it.
+    # Not `Path.exists`, which raises in a home that one may not look into.
+    if not os.path.exists(path):
+        return []
+    # Only here: without a database it is not imported.
     import sqlite3
 
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_READING_S)
         try:
-            return connection.execute(query, parameters).fetchall()
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        if "no such table" not in str(error):
-            warnings.warn(f"{_sentence('read', path, error)}; nothing measured is used", RuntimeWarning, stacklevel=2)
+            return _read(path, "ro", query, parameters)
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            # A journal that a killed writer left can only be undone by a connection that may write.
+            return _read(path, "rw", query, parameters)
+    except (sqlite3.Error, OSError, TunedError) as error:
+        ignore(_sentence("read", path, error))
         return []
+
+
+def _read(path: Path, mode: str, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    import sqlite3
+
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE_READING_S)
+    try:
+        _check_version(connection)
+        return connection.execute(query, parameters).fetchall()
+    finally:
+        connection.close()
+
+
+@functools.cache
+def ignore(what: str) -> None:
+    """Warn, once, that what is in the database is of no use."""
+    warnings.warn(f"{what}; nothing measured is used", RuntimeWarning, stacklevel=2)
+
+
+def _check_version(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > _VERSION:
+        raise TunedError(f"it is of version {version}, expected at most {_VERSION}")
 
 
 def remove(table: str, cpu: str) -> int:
@@ -97,9 +130,11 @@ def writing() -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(path, timeout=_PATIENCE_WRITING_S, isolation_level=None)
         # Locked from the beginning: two that both read first could not both go on to write.
         connection.execute("BEGIN IMMEDIATE")
+        _check_version(connection)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
         yield connection
         connection.execute("COMMIT")
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, TunedError) as error:
         raise TunedError(_sentence("write", path, error)) from error
     finally:
         # What was not committed is undone by this.
@@ -108,5 +143,6 @@ def writing() -> Iterator[sqlite3.Connection]:
 
 
 def _sentence(verb: str, path: Path, error: Exception) -> str:
+    """Why the database cannot be used."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"cannot {verb} {path}: {words}, expected a database of measured choices"

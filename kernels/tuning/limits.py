@@ -10,7 +10,7 @@ import os
 from typing import NamedTuple
 
 from kernels.machine.cpu import cpu_model, vector_bytes
-from kernels.tuning.database import VARIABLE, remove, rows, writing
+from kernels.tuning.database import VARIABLE, database, ignore, remove, rows, writing
 
 __all__ = ["REFERENCE", "Limits", "forget_limits", "measured_limits", "remember_limits"]
 
@@ -44,6 +44,8 @@ class Limits(NamedTuple):
         return cls(fma_per_s if fma_per_s < _FASTEST_CLOCK else fma_per_s / 2, fma_per_s, memory_bytes_per_s)
 
 
+#: What no core does in a second: fewer, or more.
+_LEAST_RATE, _MOST_RATE = 1e3, 1e15
 #: No clock is faster.
 _FASTEST_CLOCK = 6.2e9
 
@@ -94,4 +96,9 @@ def forget_limits() -> int:
 def _measured(named: str | None) -> Limits | None:
     query = "SELECT fma_per_s, memory_bytes_per_s FROM limits WHERE cpu = ? AND vector_bytes = ? ORDER BY rowid DESC"
     found = rows(f"{query} LIMIT 1", (cpu_model(), vector_bytes()))
-    return Limits.measured(*found[0]) if found else None
+    if not found:
+        return None
+    if not all(isinstance(each, float) and _LEAST_RATE < each < _MOST_RATE for each in found[0]):
+        ignore(f"rates of this machine are {found[0]} in {database()}, expected positive numbers")
+        return None
+    return Limits.measured(*found[0])

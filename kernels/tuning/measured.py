@@ -6,7 +6,8 @@ number of threads, and the problem without its bias, which costs nothing. Rows o
 other machines stay where they are and are not read.
 
 Times are compared with times of the same call of `remember` only, those of the latest one: what was
-measured an hour apart was measured on a machine with another load.
+measured an hour apart was measured on a machine with another load. Calls are counted; the clock, which may be
+set back, is only written down.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ from collections.abc import Mapping
 from threading import Lock
 from types import MappingProxyType
 
+from kernels.arguments import read_count
 from kernels.machine.compile import code_digest
 from kernels.machine.cpu import cpu_model, vector_bytes
 from kernels.problem import Conv2dProblem
-from kernels.tuning.database import VARIABLE, database, remove, rows, writing
+from kernels.tuning.database import VARIABLE, database, ignore, remove, rows, writing
 from kernels.tuning.limits import forget_limits
 
 __all__ = ["database", "forget", "recall", "remember", "require_writable"]
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS measured (
+CREATE TABLE IF NOT EXISTS times (
     cpu TEXT, digest TEXT, vector_bytes INTEGER, threads INTEGER, problem TEXT,
-    algorithm TEXT, seconds REAL, measured_at REAL,
-    PRIMARY KEY (cpu, digest, vector_bytes, threads, problem, measured_at, algorithm)
+    turn INTEGER, algorithm TEXT, seconds REAL, measured_at REAL,
+    PRIMARY KEY (cpu, digest, vector_bytes, threads, problem, turn, algorithm)
 ) WITHOUT ROWID
 """
 #: What algorithms are made of is what this imports.
@@ -83,17 +85,21 @@ def remember(problem: Conv2dProblem, threads: int, seconds: Mapping[str, float])
     Raises
     ------
     ValueError
-        There is no time, or one is not a positive number.
+        There is no time, or one is not a positive number, or ``threads`` is none of at least 1.
     TunedError
         The database cannot be written; nothing was.
     """
     if not seconds or not all(math.isfinite(each) and each > 0 for each in seconds.values()):
         raise ValueError(f"seconds are {dict(seconds)}, expected a positive number an algorithm")
+    threads = read_count("threads", threads, 1)
     text, now = _text_of(problem), time.time()
-    measured = [(*_here(), threads, text, name, float(each), now) for name, each in seconds.items()]
     with writing() as connection:
         connection.execute(_SCHEMA)
-        connection.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?, ?, ?, ?)", measured)
+        # Of before calls were counted.
+        connection.execute("DROP TABLE IF EXISTS measured")
+        (turn,) = connection.execute("SELECT COALESCE(MAX(turn), 0) + 1 FROM times").fetchone()
+        measured = [(*_here(), threads, text, turn, name, float(each), now) for name, each in seconds.items()]
+        connection.executemany("INSERT INTO times VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", measured)
     _known()[text, threads] = {name: float(each) for name, each in seconds.items()}
 
 
@@ -110,7 +116,7 @@ def forget() -> int:
     TunedError
         The database cannot be written.
     """
-    count = remove("measured", cpu_model())
+    count = remove("times", cpu_model())
     _known().clear()
     return count + forget_limits()
 
@@ -149,11 +155,14 @@ def _known() -> _Known:
 
 def _read() -> _Known:
     known: _Known = {}
-    latest: dict[tuple[str, int], float] = {}
-    query = f"SELECT problem, threads, algorithm, seconds, measured_at FROM measured WHERE {_HERE} ORDER BY measured_at"
-    for problem, threads, algorithm, seconds, at in rows(query, _here()):
+    latest: dict[tuple[str, int], int] = {}
+    query = f"SELECT problem, threads, algorithm, seconds, turn FROM times WHERE {_HERE} ORDER BY turn"
+    for problem, threads, algorithm, seconds, turn in rows(query, _here()):
+        if not (isinstance(seconds, float) and 0 < seconds < math.inf):
+            ignore(f"a time of {algorithm} on {problem} is {seconds!r} in {database()}, expected a positive number")
+            return {}
         key = problem, threads
-        if latest.get(key) != at:
-            latest[key], known[key] = at, {}
+        if latest.get(key) != turn:
+            latest[key], known[key] = turn, {}
         known[key][algorithm] = seconds
     return known
