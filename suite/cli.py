@@ -1,61 +1,16 @@
 """The command line: ``convmark``, or ``python -m suite``.
 
-A command's module is imported when it is asked for: help takes no second, and what only one command needs
-(Numba, pandas, drawing) is not loaded for the others.
+Nothing is imported here that takes long: an interrupt in the first seconds ends a command as one later does.
 """
 
 from __future__ import annotations
 
-import importlib
+import os
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TextIO, cast
 
-import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
-
-__all__ = ["app", "main"]
-
-#: Commands in the order of the help: the module of `suite.commands` and the function that is one, and the first
-#: sentence of that function's docstring.
-_COMMANDS = {
-    "list": ("listing", "list_", "List networks, algorithms, peers and blocks, or the layers of networks."),
-    "machine": ("listing", "machine", "Describe this machine and measure its limits."),
-    "verify": ("verify", "verify", "Check every algorithm against the float64 oracle, without timing."),
-    "run": ("run", "run", "Verify, time, store and report."),
-    "blocks": (
-        "blocks",
-        "blocks",
-        "Verify and time blocks of several layers, fused and not, beside other libraries; store and report.",
-    ),
-    "report": ("report", "report", "Print runs, and write their page."),
-    "compare": ("compare", "compare", "Compare two stored runs row by row, the largest change first."),
-    "explain": (
-        "explain",
-        "explain",
-        "Show what the cost model predicts of each algorithm beside what is measured, and why one is chosen.",
-    ),
-    "tune": (
-        "tune",
-        "tune",
-        'Time the algorithms that may be the fastest, and remember for algorithm="auto" how long they took.',
-    ),
-    "memory": (
-        "memory",
-        "memory",
-        'Show what the layers of networks take of memory, with the algorithm that algorithm="auto" chooses.',
-    ),
-    "profile": ("profile", "profile", "Time the phases of Winograd and FFT on one thread, each against its own limit."),
-    "gate": ("gate", "gate", "Compare two revisions of the kernels, measured in turns on this machine."),
-    "aa": ("aa", "aa", "Measure the same code as both sides, with and without slowdowns of known size."),
-    "history": (
-        "history",
-        "history",
-        "Read all stored runs, ours and asv's, and find the commits at which a speed changed, machine by machine.",
-    ),
-    "cache": ("cache", "cache", "Show where compiled code is kept and how much there is of it, or remove what is old."),
-}
+__all__ = ["main"]
 
 #: What a person can ask for wrongly, by where it is defined; everything else that is raised is a bug and shows itself.
 _BAD_INPUT = {
@@ -63,67 +18,53 @@ _BAD_INPUT = {
     "suite.catalogue": ("UnknownNetwork", "WorkloadError"),
     "suite.contenders": ("UnknownContender",),
     "suite.report.importers": ("ForeignError",),
-    "suite.results.runs": ("StoreError",),
+    "suite.results.files": ("StoreError",),
 }
 
-_EXIT_CODES = """
-\b
-Exit codes:
-  0    everything asked for was measured and right (skipped with a reason is fine, and so is
-       a time that is marked mistrusted)
-  1    something is wrong, failed or missing
-  2    what was asked for cannot be done; one sentence on stderr says why
-  130  interrupted; what was measured is stored
-gate, aa and history have exit codes of their own: see their help.
-"""
+#: Exit codes; those of commands are in their help. One of an error of our own is none of theirs.
+_CANNOT, _ERROR, _INTERRUPTED, _CLOSED = 2, 70, 130, 141
 
 
-class _Lazy(TyperGroup):
-    """Knows its commands by name, and makes one when it is asked for."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [*_COMMANDS]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return _command(cmd_name) if cmd_name in _COMMANDS else None
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        width = formatter.width - 6 - max(map(len, _COMMANDS))
-        stubs = [
-            (name, TyperCommand(name, help=said).get_short_help_str(width)) for name, (*_, said) in _COMMANDS.items()
-        ]
-        with formatter.section("Commands"):
-            formatter.write_dl(stubs)
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; bad input is one sentence on stderr."""
+    try:
+        code = _run(arguments)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    sys.exit(code)
 
 
-def _command(name: str) -> Any:
-    """A command with its options, its examples and its exit codes."""
-    from suite import options
+def _run(arguments: Sequence[str] | None) -> int:
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (as long as the process)
+    if sys.stdout is None:
+        return _refuse("standard output is closed, expected one to print to")
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = cast(TextIO, _Stdout(cast(TextIO, sys.stdout)))
+    try:
+        from suite.commands.app import app
 
-    module_name, function, _ = _COMMANDS[name]
-    module = importlib.import_module(f"suite.commands.{module_name}")
-    examples = module.EXAMPLES
-    lines = options.examples(*(examples[name] if isinstance(examples, dict) else examples))
-    one = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    one.command(name, epilog="\n".join((lines, getattr(module, "EXIT_CODES", ""))))(getattr(module, function))
-    return get_command(one)
+        app(args=arguments, prog_name="convmark")
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+    except Exception as error:
+        if not _is_bad_input(error):
+            import traceback
+
+            traceback.print_exc()
+            return _ERROR
+        code = _refuse(str(error))
+    try:
+        sys.stdout.flush()
+    except SystemExit as ended:
+        code = cast(int, ended.code)
+    return code
 
 
-app = typer.Typer(
-    name="convmark",
-    cls=_Lazy,
-    help="Verify, time and compare convolutions on this machine.",
-    epilog=_EXIT_CODES,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-
-@app.callback()
-def _convmark() -> None:
-    """Verify, time and compare convolutions on this machine."""
+def _refuse(sentence: str) -> int:
+    print(f"convmark: {sentence}", file=sys.stderr)
+    return _CANNOT
 
 
 def _is_bad_input(error: Exception) -> bool:
@@ -134,15 +75,30 @@ def _is_bad_input(error: Exception) -> bool:
     return isinstance(error, kinds)
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit; bad input is one sentence on stderr."""
-    try:
-        app(args=arguments, prog_name="convmark")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        if not _is_bad_input(error):
-            raise
-        print(f"convmark: {error}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(0)
+class _Stdout:
+    """Standard output that ends the command if it cannot be written to: silently if its reader has gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        return self._guarded(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        """Hand everything on."""
+        self._guarded(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _guarded(self, do: Callable[[], Any]) -> Any:
+        try:
+            return do()
+        except OSError as error:
+            # What is still held back goes nowhere: it would be tried again when the interpreter ends.
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                sys.exit(_CLOSED)
+            sys.exit(_refuse(f"cannot write to standard output: {error.strerror or error}, expected one with room"))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from suite.actions import aa
 from suite.cli import main
-from suite.commands import aa
 from suite.gate.findings import Benchmark
 from suite.gate.pair import BASE, HEAD, Offer
 from suite.measure.result import ProcessResult

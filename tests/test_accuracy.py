@@ -218,7 +218,7 @@ def test_the_ladder_is_climbed_where_nothing_is_asked_for(
         asked.extend(str(case.layer.problem) for case in cases)
         return iter(())
 
-    monkeypatch.setattr("suite.commands.verify.measure_accuracy", measured)
+    monkeypatch.setattr("suite.actions.verify.measure_accuracy", measured)
     assert _convmark(capsys, "verify", "--accuracy", "-a", "direct_naive")[0] == 0
     assert asked == [str(Conv2dProblem.parse(text)) for text in LADDER]
     asked.clear()

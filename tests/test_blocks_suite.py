@@ -45,7 +45,7 @@ from suite.report.load import tidy, together
 from suite.results.rows import COLUMNS, Row
 from suite.selection import Request, select_blocks
 
-run_module = importlib.import_module("suite.commands.run")
+run_module = importlib.import_module("suite.actions.run")
 
 #: One of each kind, with every key that is not needed: a batch, maps that are not square, strides, three experts.
 _SMALL = (

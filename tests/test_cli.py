@@ -22,14 +22,15 @@ from fake_workers import FakeWorkers, quiet_guard
 import kernels
 from kernels import Conv2dProblem, ProblemError, Setup, algorithms
 from suite import cli
+from suite.actions import listing
 from suite.catalogue import networks
-from suite.commands import listing
+from suite.commands.app import COMMANDS
 from suite.machine.environment import Limits, this_machine
 from suite.measure.runner import run_cases
 from suite.measure.sampling import Sample
 
 #: The module; the package's name ``run`` is one of its functions.
-run_module = importlib.import_module("suite.commands.run")
+run_module = importlib.import_module("suite.actions.run")
 
 _ROOT = Path(__file__).parent.parent
 
@@ -300,7 +301,7 @@ def test_other_tools_results_are_reported(convmark: Convmark, tmp_path: Path) ->
 
 
 def test_the_help_states_each_commands_first_sentence() -> None:
-    for name, (module, function, said) in cli._COMMANDS.items():
+    for name, (module, function, said) in COMMANDS.items():
         words = " ".join((getattr(importlib.import_module(f"suite.commands.{module}"), function).__doc__ or "").split())
         assert words == said or words.startswith(f"{said} "), name
 

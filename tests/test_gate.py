@@ -17,18 +17,18 @@ import numpy as np
 import pytest
 from fake_workers import FakeWorker, FakeWorkers, quiet_guard
 
-from suite import cli
 from suite.check.checker import Tolerance
 from suite.check.statistics import LOOKS, own_margin
-from suite.gate.findings import CLEAN, DIRTY, SLOWER, UNMEASURED, Benchmark, Finding, Findings, worst_first
+from suite.commands.app import command
+from suite.gate.findings import CLEAN, DIRTY, METRICS, SLOWER, UNMEASURED, Benchmark, Finding, Findings, worst_first
 from suite.gate.pair import BASE, CONTROL, HEAD, Offer, RevisionPair
 from suite.gate.revisions import WORKING_TREE, Revision
-from suite.gate.run import METRICS, GateRun, benchmarks_of, controls_of
+from suite.gate.run import GateRun, benchmarks_of, controls_of
 from suite.measure.interleave import Schedule
 from suite.measure.result import ProcessResult
 from suite.selection import select_layers
 
-gate_command = importlib.import_module("suite.commands.gate")
+gate_command = importlib.import_module("suite.actions.gate")
 
 #: Log ratios of pairs of the same code, by benchmark, as `convmark aa` measured them.
 _RECORDED = json.loads((Path(__file__).parent / "recorded_pairs.json").read_text())["log_ratios"]
@@ -320,12 +320,12 @@ def test_what_is_undecided_names_the_command_that_decides_it() -> None:
     run.run(lambda number: _Pair(number, slower))  # type: ignore[arg-type, return-value]
     found = run.findings()
     assert {each.verdict for each in found} == {"undecided"}
-    command = found[0].reason.partition("decide it with: ")[2]
+    said = found[0].reason.partition("decide it with: ")[2]
     name = found[0].benchmark.algorithm
     expected = f"convmark gate --base 'main branch' -p ic8ih8oc8kh3 -a {name} -t 1 --environment current --minutes 30"
-    assert command == expected
+    assert said == expected
     # It is a command that there is.
-    assert cli._command("gate").make_context("gate", shlex.split(command)[2:]).params["base"] == "main branch"
+    assert command("gate").make_context("gate", shlex.split(said)[2:]).params["base"] == "main branch"
 
 
 def test_every_other_generation_starts_and_prepares_head_before_base() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,6 @@ def _imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted((_ROOT / "kernels").rglob("*.py")), ids=lambda p: p.name)
 def test_kernels_import_only_what_is_installed_with_them(path: Path) -> None:
-    import sys
 
     tops = {name.split(".")[0] for name in _imports(path)}
     assert tops <= _ALLOWED | set(sys.stdlib_module_names)
@@ -99,6 +99,7 @@ def test_one_region_is_parallel() -> None:
 _SUITE_FLOORS = (
     ("suite", "suite.__main__", "suite.cli"),
     ("suite.commands", "suite.asv_bench", "suite.pytest_bench"),
+    ("suite.actions",),
     ("suite.report", "suite.history"),
     ("suite.gate", "suite.verification"),
     ("suite.progress",),
@@ -111,6 +112,7 @@ _SUITE_FLOORS = (
     ("suite.blocks",),
     ("suite.check",),
     ("suite.machine",),
+    ("suite.gate.findings", "suite.gate.revisions", "suite.measure.screen"),
     ("suite.results.rows", "suite.results.jsonl", "suite.results.files"),
     ("suite.console", "suite.digests", "suite.format", "suite.git", "suite.hints", "suite.options", "suite.records"),
 )
@@ -150,3 +152,18 @@ def _rings(package: str, skip: set[str] = frozenset()) -> list[str]:  # type: ig
 
 def test_no_two_modules_of_the_suite_need_each_other() -> None:
     assert _rings("suite") == []
+
+
+#: Of the suite, what commands may import before they are carried out: their help is read far more often.
+_LIGHT = {"suite", "suite.gate.findings", "suite.gate.revisions", "suite.measure.screen", "suite.options"}
+
+
+@pytest.mark.parametrize("path", sorted((_ROOT / "suite" / "commands").glob("*.py")), ids=lambda p: p.stem)
+def test_commands_import_nothing_that_is_slow(path: Path) -> None:
+    top = {
+        alias.name if isinstance(node, ast.Import) else node.module or ""
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert top <= _LIGHT | set(sys.stdlib_module_names) | {"typer", "typer.core", "typer.main"}

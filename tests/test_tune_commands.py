@@ -20,8 +20,8 @@ from suite import cli
 from suite.measure.sampling import Sample
 from suite.measure.tuning import distinct, run_tuning, worth_timing
 
-tune_module = importlib.import_module("suite.commands.tune")
-explain_module = importlib.import_module("suite.commands.explain")
+tune_module = importlib.import_module("suite.actions.tune")
+explain_module = importlib.import_module("suite.actions.explain")
 
 _TEXT = "ic3ih6oc4kh2ph1"
 _PROBLEM = Conv2dProblem.parse(_TEXT)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from suite.cli import app
+from suite.commands.app import app
 
 _WORKFLOWS = sorted((Path(__file__).parent.parent / ".github" / "workflows").glob("*.yml"))
 

@@ -1,1 +1,1 @@
-"""The command line's commands, one file each."""
+"""Commands: options, help and examples, a file per command, without what is slow to import."""

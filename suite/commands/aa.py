@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import time
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from suite import options
-from suite.commands.arguments import threads_of
-from suite.commands.gate import NETWORK, RISK, UNGUARDED
-from suite.console import fail, print_json, stderr, stdout, warn
-from suite.gate.aa import AaPairs, aa_rates
-from suite.gate.findings import Benchmark
-from suite.gate.pair import BASE, HEAD, RevisionPair
-from suite.gate.revisions import WORKING_TREE, RevisionError, revision_builder
-from suite.gate.run import SCHEDULE, benchmarks_of, offers_of
-from suite.machine.environment import this_machine
-from suite.measure.result import ProcessResult, log_ratio
-from suite.measure.worker import WorkerError
-from suite.progress import Tally
-from suite.report.aa import print_rates, rates_markdown
-from suite.results.files import make_folder, replace_file, unwritable
-from suite.results.jsonl import append_line, read_lines
-from suite.results.runs import require_writable
-from suite.selection import select_layers
 
 __all__ = ["EXAMPLES", "EXIT_CODES", "aa"]
 
 EXAMPLES = ("convmark aa", "convmark aa --generations 60 --json", "convmark aa --resume results/aa/DIR")
-
-#: Slowdowns that are put into calls, fractions of their time.
-_SLOWDOWNS = (0.05, 0.10, 0.20)
-
-#: The gate's default, which the control is a control of.
-_MARGIN = 0.05
-
-#: More false alarms than this, or fewer detections of 10 %, and the gate is not to be trusted here.
-_MOST_ALARMS, _LEAST_DETECTION = 0.01, 0.98
 
 EXIT_CODES = """
 \b
@@ -69,86 +39,6 @@ def aa(
 
     Prints how often the gate would raise a false alarm, and how often it would find a slowdown of 5, 10 and 20 %.
     """
-    if generations < 3 or runs < 1:
-        fail(f"--generations is {generations} and --runs {runs}, expected at least 3 and 1")
-    require_writable(results)
-    folder = resume or results / "aa" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
-    make_folder(folder)
-    pairs = folder / "pairs.jsonl"
-    lines = list(read_lines(pairs, warn))
-    sources = this_machine().sources
-    for line in lines:
-        if line.get("sources", sources) != sources:
-            fail(f"{folder} has pairs of sources {line['sources']!r}, expected the same, not {sources!r}")
-    seen = {int(line["generation"]) for line in lines if line.get("done")}
-    try:
-        with revision_builder(Path.cwd()) as here:
-            same = here.build(WORKING_TREE, own_environment=False)
-            sides = {BASE: same, HEAD: same}
-            offers = offers_of(sides, [str(layer.problem) for layer in layers])
-            benchmarks, _ = benchmarks_of(layers, threads_of(threads) or (1,), offers, without=UNGUARDED)
-            pair = partial(RevisionPair, revisions=sides, offers=offers, schedule=SCHEDULE)
-            with Tally(stderr(), generations, "generations") as tally:
-                for number in [n for n in range(generations) if n not in seen]:
-                    _generation(pair(number), benchmarks, pairs, tally)
-    except (RevisionError, WorkerError) as error:
-        fail(str(error))
-    try:
-        rates = aa_rates(_aa_pairs(pairs), margin=_MARGIN, risk=RISK, runs=runs)
-    except ValueError as error:
-        fail(str(error))
-    stored = {
-        "machine": this_machine().as_dict(), "stamp": this_machine().stamp, "margin": _MARGIN, "risk": RISK,
-        **rates.as_dict(),
-    }  # fmt: skip
-    replace_file(folder / "rates.json", lambda path: path.write_text(json.dumps(stored, indent=2) + "\n"))
-    replace_file(
-        folder / "rates.md", lambda path: path.write_text(rates_markdown(rates, this_machine(), _MARGIN, RISK))
-    )
-    if as_json:
-        print_json({"folder": str(folder), **stored})
-    else:
-        print_rates(stdout(), rates, _MARGIN, RISK)
-        stdout().print(f"Files: {folder}", soft_wrap=True, markup=False)
-    ten = next((each.detection for each in rates.powers if each.slowdown == 0.10), 0.0)
-    raise typer.Exit(0 if rates.false_alarm <= _MOST_ALARMS and ten >= _LEAST_DETECTION else 1)
+    from suite.actions import aa
 
-
-def _generation(pair: RevisionPair, benchmarks: list[Benchmark], pairs: Path, tally: Tally) -> None:
-    with pair:
-        for benchmark in benchmarks:
-            tally.at(f"generation {pair.number + 1}: {benchmark.layer} {benchmark.algorithm}", pair.number)
-            found = pair.measure(benchmark, slowdowns=_SLOWDOWNS)
-            line = {"generation": pair.number, "benchmark": benchmark.name}
-            if all(side in found for side in (BASE, HEAD)):
-                pairs_of = zip((0.0, *_SLOWDOWNS), found[HEAD], found[BASE], strict=False)
-                line |= {"base_s": found[BASE][0].median_s}
-                line |= {"log_ratios": {str(slowdown): _log_ratio(head, base) for slowdown, head, base in pairs_of}}
-            _store(pairs, line)
-        _store(pairs, {"generation": pair.number, "done": True, "sources": this_machine().sources})
-
-
-def _log_ratio(head: ProcessResult, base: ProcessResult) -> float | None:
-    return log_ratio(head, base) if head.quiet and base.quiet else None
-
-
-def _store(pairs: Path, line: dict[str, object]) -> None:
-    try:
-        append_line(pairs, line)
-    except OSError as error:
-        raise unwritable(pairs, error) from error
-
-
-def _aa_pairs(pairs: Path) -> AaPairs:
-    lines = {(line["benchmark"], line["generation"]): line for line in read_lines(pairs, warn) if "benchmark" in line}
-    benchmarks = [*dict.fromkeys(name for name, _ in lines)]
-    generations = sorted({number for _, number in lines})
-    logs = {}
-    for slowdown in (0.0, *_SLOWDOWNS):
-        found = [
-            [lines.get((name, number), {}).get("log_ratios", {}).get(str(slowdown)) for number in generations]
-            for name in benchmarks
-        ]
-        logs[slowdown] = np.array(found, np.float64)
-    return AaPairs(benchmarks, logs)
+    aa.aa(network, problem, threads, generations, runs, resume, results, as_json)

@@ -8,13 +8,7 @@ from typing import Annotated
 import typer
 
 from suite import options
-from suite.catalogue import blocks as listed_blocks
-from suite.commands.arguments import caches_of, check_amounts, slower_of, threads_of
-from suite.commands.run import begin, carry_out
-from suite.contenders import select_block_contenders
-from suite.contenders.ours import FUSED
 from suite.measure.screen import SCREEN
-from suite.selection import Request
 
 __all__ = ["EXAMPLES", "blocks"]
 
@@ -52,19 +46,6 @@ def blocks(
     as_json: options.Json = False,
 ) -> None:  # fmt: skip
     """Verify and time blocks of several layers, fused and not, beside other libraries; store and report."""
-    check_amounts(seconds, processes)
-    chosen = tuple(each.name for each in select_block_contenders(contender or ("all",)))
-    request = Request(
-        networks=(),
-        problems=(),
-        contenders=chosen,
-        mb=None,
-        threads=threads_of(threads) or (1,),
-        budget_s=seconds,
-        processes=processes,
-        caches=caches_of(cache),
-        reference=FUSED if FUSED in chosen else "",
-        slower=slower_of(slower),
-        blocks=tuple(block or (each.name for each in listed_blocks())),
-    )
-    carry_out(begin(request, results), as_json, details)
+    from suite.actions import blocks
+
+    blocks.blocks(block, contender, threads, seconds, processes, cache, slower, results, details, as_json)

@@ -6,15 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kernels import Conv2dProblem, choose
 from suite import options
-from suite.catalogue import Layer
-from suite.commands.arguments import bytes_of, threads_of
-from suite.console import fail, print_json, print_table, stderr
-from suite.format import circumstances
-from suite.measure.tuning import TuningCase, TuningResult, run_tuning, worth_timing
-from suite.progress import Watch
-from suite.report.explanation import EXPLANATION_HEADINGS, explanation_dict, explanation_lines, judgement
 
 __all__ = ["EXAMPLES", "explain"]
 
@@ -23,12 +15,6 @@ EXAMPLES = (
     "convmark explain ic256ih14oc256kh3ph1 --threads 2 --max-error 1e-6",
     "convmark explain g32ic32ih112oc32kh3ph1 --no-measure --json",
 )
-
-#: Those that are predicted to take more than so many times the least are not waited for.
-_WITHIN = 10.0
-
-#: Seconds of samples an algorithm.
-_SECONDS = 0.1
 
 
 def explain(
@@ -45,39 +31,6 @@ def explain(
 
     Those that are predicted to take more than ten times the least are not timed.
     """
-    counts = threads_of((threads,))
-    if len(counts) != 1:
-        fail(f"--threads is {threads!r}, expected one number")
-    parsed, budget = Conv2dProblem.parse(problem), bytes_of("--max-workspace", max_workspace)
-    choice = choose(parsed, counts[0], max_error=max_error, max_workspace=budget)
-    modelled = choose(parsed, counts[0], max_error=max_error, max_workspace=budget, tuned=False)
-    result = None
-    if measure:
-        layer = Layer("text", str(parsed), parsed, 1)
-        result = _measured(TuningCase(layer, counts[0], modelled, worth_timing(modelled, _WITHIN)))
-    if as_json:
-        print_json(
-            {
-                "problem": str(parsed), "threads": counts[0], "chosen": choice.algorithm.name, "why": choice.why,
-                "cost_model": modelled.algorithm.name,
-                "fastest": next(iter(result.seconds), None) if result else None,
-                "cost_model_behind": result.picked_behind if result else None,
-                "algorithms": explanation_dict(choice, result),
-            }
-        )  # fmt: skip
-    else:
-        print(f"{parsed}, {circumstances(counts[0], 'warm')}")
-        print_table(EXPLANATION_HEADINGS, explanation_lines(choice, result))
-        print(f"{choice.why.removesuffix('.')}.")
-        if result:
-            print(judgement(result))
-    raise typer.Exit(1 if result and result.is_bad else 0)
+    from suite.actions import explain
 
-
-def _measured(tuning_case: TuningCase) -> TuningResult:
-    found: list[TuningResult] = []
-    with Watch(stderr(), 1) as watch:
-        run_tuning(
-            [tuning_case], _SECONDS, 1, found.append, before=lambda case, generation, name: watch.at(case.layer, name)
-        )
-    return found[0]
+    explain.explain(problem, threads, max_error, max_workspace, measure, as_json)

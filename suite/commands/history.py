@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from suite import options
-from suite.console import fail, print_json, stderr, stdout, warn
-from suite.history.series import find_changes, order_commits, series_points
-from suite.history.stored import git_history, stored_history
-from suite.report.history import changes_table, history_html, series_sentence
-from suite.report.page import document
-from suite.report.terminal import print_table
-from suite.results.files import unwritable
 
 __all__ = ["EXAMPLES", "EXIT_CODES", "history"]
-
-#: Where this repository's asv.conf.json has asv store its results.
-_ASV = Path(".asv/results")
 
 EXAMPLES = ("convmark history", "convmark history --asv .asv/results --output history", "convmark history --json")
 
@@ -36,6 +24,7 @@ _Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="DIR", help="Folder of tables and page; else RESULTS/history."),
 ]
+
 _Asv = Annotated[
     Path | None, typer.Option("--asv", metavar="DIR", help="asv's results folder; else .asv/results where it exists.")
 ]
@@ -48,60 +37,6 @@ def history(
     as_json: options.Json = False,
 ) -> None:
     """Read all stored runs, ours and asv's, and find the commits at which a speed changed, machine by machine."""
-    frame = stored_history(results, asv or (_ASV if _ASV.is_dir() else None), warn)
-    if frame.empty:
-        fail(f"nothing is stored below {results / 'runs'} or by asv, expected runs; make one with: convmark run")
-    order = order_commits(frame, git_history(results if results.is_dir() else Path(), warn))
-    points = series_points(frame, order)
-    series, changes = find_changes(points)
-    _note_what_is_left_out(frame)
-    files = _write(frame, series, changes, points, output or results / "history")
-    if as_json:
-        print_json(
-            {
-                "runs": len(_runs(frame)),
-                "commits": order,
-                "series": json.loads(series.to_json(orient="records")),
-                "changes": json.loads(changes.to_json(orient="records")),
-                "files": [str(path) for path in files],
-            }
-        )
-        return
-    if len(changes):
-        print_table(stdout(), changes_table(changes))
-    stdout().print(series_sentence(series), soft_wrap=True, markup=False)
-    stderr().print(f"Written: {', '.join(map(str, files))}", soft_wrap=True, markup=False)
+    from suite.actions import history
 
-
-def _runs(frame: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each run; what asv stored of a commit on a machine counts as one."""
-    return frame.drop_duplicates(["source", "run", "commit", "machine"])
-
-
-def _note_what_is_left_out(frame: pd.DataFrame) -> None:
-    runs = _runs(frame)
-    unplaced = int((runs["dirty"] | (runs["commit"] == "")).sum())
-    if unplaced:
-        warn(f"{unplaced} of {len(runs)} runs are of sources that were not committed: in the table, but in no series")
-
-
-def _write(
-    frame: pd.DataFrame, series: pd.DataFrame, changes: pd.DataFrame, points: dict[tuple[object, ...], pd.Series],
-    folder: Path,
-) -> list[Path]:  # fmt: skip
-    tables = {"history.parquet": frame, "history.csv": frame, "series.csv": series, "changes.csv": changes}
-    files = [folder / name for name in tables]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, table in zip(files, tables.values(), strict=True):
-            if path.suffix == ".parquet":
-                table.to_parquet(path, index=False)
-            else:
-                table.to_csv(path, index=False)
-        if points:
-            files.append(folder / "history.html")
-            html = history_html(points, series, changes)
-            files[-1].write_text(document("History of stored runs", [("history", "History", html)]), encoding="utf-8")
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    return files
+    history.history(results, asv, output, as_json)

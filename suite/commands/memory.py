@@ -6,12 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kernels import choose, memory_of
 from suite import options
-from suite.commands.arguments import batch_of, bytes_of, threads_of
-from suite.console import fail, print_json, print_table
-from suite.report.memory import MEMORY_HEADINGS, LayerMemory, memory_lines, total_lines, totals_of
-from suite.selection import select_layers, select_networks
 
 __all__ = ["EXAMPLES", "memory"]
 
@@ -35,29 +30,6 @@ def memory(
 
     Packed weights are measured by packing: where that is slow, so is this.
     """
-    if not (network or problem):
-        fail("nothing is asked for, expected --network or --problem")
-    counts = threads_of((threads,))
-    if len(counts) != 1:
-        fail(f"--threads is {threads!r}, expected one number")
-    budget = bytes_of("--max-workspace", max_workspace)
-    layers = select_layers(select_networks(network or (), problem or ()), problem or (), mb=batch_of(mb))
-    found = []
-    for layer in layers:
-        chosen = choose(layer.problem, counts[0], max_error=max_error, max_workspace=budget).algorithm.name
-        found.append(LayerMemory(layer, chosen, memory_of(layer.problem, chosen, counts[0])))
-    by_network: dict[str, list[LayerMemory]] = {}
-    for each in found:
-        by_network.setdefault(each.layer.network, []).append(each)
-    if as_json:
-        print_json(
-            {
-                "threads": counts[0],
-                "layers": [each.as_dict() for each in found],
-                "totals": {name: totals_of(part) for name, part in by_network.items()},
-            }
-        )
-        return
-    for name, part in by_network.items():
-        print_table(MEMORY_HEADINGS, memory_lines(part))
-        print_table((name, "bytes"), total_lines(part))
+    from suite.actions import memory
+
+    memory.memory(network, problem, mb, threads, max_error, max_workspace, as_json)

@@ -7,7 +7,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["CLEAN", "DIRTY", "SLOWER", "UNMEASURED", "Benchmark", "Finding", "Findings", "worst_first"]
+__all__ = [
+    "CLEAN",
+    "DIRTY",
+    "MARGIN",
+    "METRICS",
+    "SLOWER",
+    "UNMEASURED",
+    "Benchmark",
+    "Finding",
+    "Findings",
+    "worst_first",
+]
+
+#: What can be compared; the first is what is if nothing else is asked for.
+METRICS = ("time", "compile", "workspace")
+
+#: The smallest slowdown that must not pass, as a fraction, if none is asked for.
+MARGIN = 0.05
 
 #: Exit codes of the gate.
 CLEAN, SLOWER, UNMEASURED, DIRTY = 0, 1, 2, 3

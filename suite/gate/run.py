@@ -18,20 +18,17 @@ import numpy as np
 
 from suite.catalogue import Layer
 from suite.check.statistics import LOOKS, decide, gate, own_margin
-from suite.gate.findings import Benchmark, Finding
+from suite.gate.findings import METRICS, Benchmark, Finding
 from suite.gate.pair import BASE, CONTROL, HEAD, Offer, RevisionPair, StartSide, offer_of, start_side
 from suite.gate.revisions import Revision
 from suite.measure.interleave import Schedule
 from suite.measure.result import ProcessResult, log_ratio
 from suite.measure.worker import WorkerError
 
-__all__ = ["CONTROLS", "METRICS", "SCHEDULE", "GateRun", "Pairs", "benchmarks_of", "controls_of", "offers_of"]
+__all__ = ["CONTROLS", "SCHEDULE", "GateRun", "Pairs", "benchmarks_of", "controls_of", "offers_of"]
 
 #: Benchmarks in which the control takes part.
 CONTROLS = 6
-
-#: What can be compared; the first is what is if nothing else is asked for.
-METRICS = ("time", "compile", "workspace")
 
 #: Less is loading of what was compiled before.
 _LEAST_COMPILE_S = 0.03
