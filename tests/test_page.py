@@ -155,7 +155,7 @@ def test_samples_and_further_sections_are_on_the_page() -> None:
 def test_plots_say_what_they_show_and_have_units() -> None:
     frame = frame_of(_ROWS)
     text = page(frame)
-    for svg in re.findall(r"<svg class=plot.*?</svg>", text, re.S):
+    for svg in re.findall(r'<svg class="plot .*?</svg>', text, re.S):
         assert 'aria-label="' in svg and "class=axis" in svg
     assert text.count("<figure") == text.count("<figcaption><b>")
     figure = speedup_figure(bests(frame), "1 thread")

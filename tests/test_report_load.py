@@ -93,3 +93,9 @@ def test_frames_of_nothing_and_of_something_are_put_together() -> None:
     assert together([]).empty and set(together([]).columns) == {*COLUMNS, *ADDED}
     assert len(together([tidy([]), tidy([row("a", 0.1)])])) == 1
     assert frame_of([row("a", 0.1)])["circumstances"].tolist() == ["1 thread"]
+
+
+def test_a_notebook_starts_with_one_function() -> None:
+    import suite.report
+
+    assert suite.report.load is load

@@ -78,7 +78,10 @@
     table.dataset.equipped = "1";
     const csv = make("button", { type: "button", onclick: () => copy(asCsv(table), csv) }, "copy CSV");
     const md = make("button", { type: "button", onclick: () => copy(asMarkdown(table), md) }, "copy Markdown");
-    table.parentElement.before(make("div", { class: "tools" }, csv, md));
+    const tools = make("div", { class: "tools" }, csv, md);
+    // What is hidden with its circumstances hides its buttons as well.
+    if (table.parentElement.dataset.c) tools.dataset.c = table.parentElement.dataset.c;
+    table.parentElement.before(tools);
     for (const head of all("thead th", table)) {
       head.tabIndex = 0;
       head.onclick = () => sort(head);
@@ -247,6 +250,15 @@
       for (const each of all("svg.plot g[data-who]"))
         each.style.display = !state.contender || each.dataset.who === state.contender ? "" : "none";
     }
+    // Bars that are left stand side by side.
+    for (const plot of all("svg.bars")) {
+      const bars = all("rect", plot).filter((bar) => bar.style.display !== "none");
+      bars.forEach((bar, k) => {
+        bar.setAttribute("x", `${(100 * (k + 0.1)) / bars.length}%`);
+        bar.setAttribute("width", `${Math.min(80 / bars.length, 8)}%`);
+      });
+    }
+    root.classList.toggle("one-network", state.network !== "");
     const mean = logs.length ? Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length) : null;
     $("told").textContent = `${count} layers` +
       (mean ? `; fastest of ours ${mean.toFixed(2)}x the best peer, faster on ${ahead} of ${logs.length}` : "");

@@ -245,7 +245,8 @@ def _map_line(facts: dict[Any, Any], cells: Sequence[str], statuses: set[str], p
         f'data-n="{escape(str(facts["network"]))}" data-k="{escape(str(facts["kind"]))}" data-b={facts["mb"]}{speedup}'
         f"{' data-bad' if statuses & {'wrong', 'failed', 'mistrusted'} else ''}"
     )
-    link = f'<a href="#{_anchor(name, place)}" title="{escape(str(facts["problem"]))}">{escape(name)}</a>'
+    link = f'<a href="#{_anchor(name, place)}" title="{escape(str(facts["problem"]))}">'
+    link += f"<i>{escape(str(facts['network']))}/</i>{escape(str(facts['layer']))}</a>"
     return f"<tr {attributes}><th scope=row class=t>{link}{''.join(cells)}"
 
 

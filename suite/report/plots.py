@@ -39,6 +39,9 @@ _NAMED = 30
 _DISTANCES = (12, 22, 36, 52, 70, 90, 120)
 _DIRECTIONS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1))
 
+#: From this part of the axis on names stand at the left of their points.
+_RIGHT = 0.6
+
 #: Pixels of a letter, of a line of text, and of half a mark.
 _LETTER, _LINE, _MARK = 6.4, 15.0, 5.0
 
@@ -115,7 +118,7 @@ def speedup_figure(best: pd.DataFrame, said: str) -> Figure | None:
             )
         plot.upright(base)
     else:
-        plot = Plot(Scale(0, len(met)), scale, 240, "layers, the largest first", what, title)
+        plot = Plot(Scale(0, len(met)), scale, 240, "layers, the largest first", what, title, kind="bars")
         plot.grid(None, write)
         for i, (row, value, contender, name) in enumerate(marks):
             top, bottom = sorted((float(plot.down(base)), float(plot.down(value))))
@@ -178,9 +181,7 @@ def roofline_figure(rows: pd.DataFrame, said: str) -> Figure | None:
     bandwidths = [float(each) for each in rows["limit_gb_s"].dropna().unique()]
     x, y = Scale.over(work, log=True), Scale.over([*speed, *limits], log=True)
     title = f"Roofline, {said}"
-    plot = Plot(
-        x, y, 320, "useful operations per byte of input, weights and output (FLOP/byte)", "useful GFLOP/s", title
-    )
+    plot = Plot(x, y, 320, "useful FLOP per byte of input, weights and output", "useful GFLOP/s", title)
     plot.grid(lambda value: f"{value:g}", lambda value: f"{value:g}")
     for limit in limits:
         plot.level(limit, f"measured multiply-add limit {number(limit)} GFLOP/s")
@@ -219,7 +220,7 @@ def tradeoff_figure(found: Tradeoff) -> Figure:
     x = Scale(x.low / 1.6, x.high * 1.6, True)
     y = Scale.over([*points["speed"], 1.0], log=True)
     title = f"Speed against error, {found.circumstances}"
-    plot = Plot(x, y, 340, "relative L2 error against float64 (geometric mean over layers)", "relative speed", title)
+    plot = Plot(x, y, 340, "relative L2 error against float64", "relative speed", title)
     plot.grid(lambda value: f"{value:.0e}".replace("e-0", "e-"), lambda value: f"{value:g}x").level(
         1.0, found.reference
     )
@@ -252,7 +253,9 @@ def _beside(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list
     offsets = []
     for (x, y), name in zip(middles, names, strict=True):
         length = len(name) * _LETTER
-        for distance, (right, down) in itertools.product(_DISTANCES, _DIRECTIONS):
+        # At the right a name goes to the left: on a narrow screen it would be cut off.
+        side = -1 if x > _RIGHT * wide else 1
+        for distance, (right, down) in itertools.product(_DISTANCES, ((side * a, b) for a, b in _DIRECTIONS)):
             dx, dy = right * max(9.0, distance / 2), float(down * distance)
             left = x + dx - (0 if right > 0 else length if right < 0 else length / 2)
             box = (left, y + dy - _LINE / 2, left + length, y + dy + _LINE / 2)

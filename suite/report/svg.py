@@ -77,6 +77,8 @@ class Plot:
         What it shows, for those who cannot see it.
     left : int
         Room for the labels of the vertical axis, in pixels.
+    kind : str
+        A further class of the element.
     """
 
     x: Scale
@@ -86,6 +88,7 @@ class Plot:
     y_label: str
     said: str
     left: int = 56
+    kind: str = ""
     parts: list[str] = field(default_factory=list)
 
     def down(self, value: float) -> str:
@@ -144,7 +147,7 @@ class Plot:
             label += f"<text class=axis x=-{self.left - 2} y=-12>{escape(self.y_label)}</text>"
         margin = f"{26 if self.y_label else 6}px 18px 46px {self.left}px"
         return (
-            f'<svg class=plot role=img aria-label="{escape(self.said)}" '
+            f'<svg class="plot {self.kind}" role=img aria-label="{escape(self.said)}" '
             f'style="width:{width};height:{self.height}px;margin:{margin}">'
             f"{''.join(self.parts)}{label}</svg>"
         )
