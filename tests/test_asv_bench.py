@@ -141,7 +141,7 @@ def test_asvs_environments_have_what_the_benchmarks_import(tmp_path: Path) -> No
     assert requirements == {name: [pins[name]] for name in ("numpy", "numba", "platformdirs")}
     script = f"""
 import sys
-for name in ("pandas", "pyarrow", "typer", "rich", "ruptures", "scipy"):
+for name in ("pandas", "pyarrow", "typer", "rich", "scipy"):
     sys.modules[name] = None
 sys.path.insert(0, {str(_ROOT)!r})
 import suite.asv_bench.bench_conv2d, suite.asv_bench.first_call

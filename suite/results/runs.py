@@ -30,7 +30,7 @@ from suite.machine.environment import Limits, Machine
 from suite.measure.measurements import Measurements
 from suite.measure.result import ProcessResult
 from suite.measure.screen import Screen
-from suite.records import checked, fits
+from suite.records import checked
 from suite.results.files import StoreError, locked, make_folder, replace_file, unwritable
 from suite.results.frame import frame_of
 from suite.results.jsonl import append_line, parse_json, read_lines
@@ -296,6 +296,10 @@ def open_run(results: Path, name: str, warn: Callable[[str], None]) -> Run:
     return Run(folder, machine, limits, request, expected, rows)
 
 
+#: What a column's values may be in JSON, which tells numbers apart by whether they have a point.
+_KINDS = {name: {kind, type(None), int if kind is float else kind} for name, kind in COLUMNS.items()}
+
+
 def read_rows(path: Path, warn: Callable[[str], None]) -> list[Row]:
     """Rows of a ``rows.jsonl``.
 
@@ -309,7 +313,7 @@ def read_rows(path: Path, warn: Callable[[str], None]) -> list[Row]:
     for line in read_lines(path, warn):
         row = {**LATER_COLUMNS, **line}
         if set(COLUMNS) <= set(row):
-            bad = next((name for name, kind in COLUMNS.items() if not fits(row[name], kind | None)), None)
+            bad = next((name for name, kinds in _KINDS.items() if type(row[name]) not in kinds), None)
             if bad is None:
                 rows.append({name: row[name] for name in COLUMNS})
             else:
