@@ -63,7 +63,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"convmark: {sentence}", file=sys.stderr)
+    from suite.format import printable
+
+    print(f"convmark: {printable(sentence)}", file=sys.stderr)
     return _CANNOT
 
 

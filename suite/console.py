@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from suite.format import printable
+
 __all__ = ["fail", "print_json", "print_table", "stderr", "stdout", "warn"]
 
 #: Columns of a stdout that is no terminal: a file or a pipe should not fold tables at 80.
@@ -31,7 +33,7 @@ def stderr() -> Console:
 
 def warn(sentence: str) -> None:
     """Say something on stderr, and go on."""
-    print(f"convmark: {sentence}", file=sys.stderr, flush=True)
+    print(f"convmark: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def fail(sentence: str) -> NoReturn:
@@ -51,5 +53,5 @@ def print_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None
     for name in headings:
         table.add_column(name, overflow="fold")
     for line in lines:
-        table.add_row(*(Text(cell) for cell in line))
+        table.add_row(*(Text(printable(cell)) for cell in line))
     stdout().print(table)

@@ -1,8 +1,40 @@
-"""Numbers as people read them; nothing where there is no number."""
+"""Numbers as people read them, and text from elsewhere made safe to show."""
 
 from __future__ import annotations
 
-__all__ = ["circumstances", "factor", "interval", "number", "percent", "ratio", "scientific", "size", "span"]
+import re
+
+__all__ = [
+    "circumstances",
+    "factor",
+    "interval",
+    "number",
+    "one_line",
+    "percent",
+    "printable",
+    "ratio",
+    "scientific",
+    "size",
+    "span",
+]
+
+
+#: What neither XML 1.0 nor UTF-8 can hold, or what a terminal would act on; tabs and line ends stay.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+#: Longest text from elsewhere where one line is wanted.
+_CLIP = 300
+
+
+def printable(text: str) -> str:
+    """Text without control characters and broken surrogates: their escapes stand in for them."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def one_line(text: str, limit: int = _CLIP) -> str:
+    """Text as one printable line of at most ``limit`` characters; an ellipsis says that it was longer."""
+    line = " ".join(printable(text).split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 def circumstances(threads: int, cache: str) -> str:

@@ -179,7 +179,7 @@ def test_what_asv_tracks_joins_the_row_of_its_time(tmp_path: Path) -> None:
     }
     (tmp_path / "box").mkdir()
     (tmp_path / "box" / "01234567-env.json").write_text(json.dumps(content))
-    [result] = read_asv_results(tmp_path)
+    [result] = read_asv_results(tmp_path, pytest.fail)
     assert (result.commit, result.started, result.machine["cpu"]) == ("0123456789abcdef", 7.0, "Made Up")
     columns = ("algorithm", "status", "time_s", "samples", "rel_error", "compile_s")
     assert [tuple(row[name] for name in columns) for row in result.rows] == [
@@ -202,7 +202,7 @@ def test_pytest_benchmark_runs_and_its_file_joins_the_table(tmp_path: Path) -> N
     done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed, 1 skipped" in done.stdout
-    [row] = read_pytest_benchmark(stored)
+    [row] = read_pytest_benchmark(stored, pytest.fail)
     assert (row["network"], row["layer"], row["algorithm"]) == ("quick", "depthwise", "direct_naive")
     assert row["time_s"] > 0
 

@@ -36,7 +36,7 @@ def report(
     """See `suite.commands.report.report`."""
     alone = not names and (asv is not None or pytest_benchmark is not None)
     stored = [] if alone else open_stored(results, names or ["latest"], warn)
-    frame = together([*(each.frame for each in stored), *foreign_frames(asv, pytest_benchmark)])
+    frame = together([*(each.frame for each in stored), *foreign_frames(asv, pytest_benchmark, warn)])
     if as_json:
         print_json({"rows": json.loads(frame.to_json(orient="records", date_format="iso"))})
     else:

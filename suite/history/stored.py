@@ -58,10 +58,10 @@ def stored_history(results: Path, asv: Path | None, warn: Callable[[str], None])
     Raises
     ------
     ForeignError
-        asv's folder holds no results, or a damaged file.
+        asv's folder holds no results.
     """
     lines = list(_our_lines(results, warn))
-    for result in read_asv_results(asv) if asv is not None else ():
+    for result in read_asv_results(asv, warn) if asv is not None else ():
         lines += _asv_lines(result)
     return history_frame(lines)
 

@@ -1,25 +1,29 @@
 """Results that asv and pytest-benchmark stored, as rows of the same table.
 
-Both are written by the thin adapters in ``suite/asv_bench`` and ``suite/pytest_bench``;
-benchmarks of other origin in the same files are left out. Such rows have times and speeds, and
-from asv error and compile seconds; what only our own runner measures they have not.
+Both are written by the thin adapters in ``suite/asv_bench`` and ``suite/pytest_bench``; benchmarks of other
+origin in the same files are left out. Ours have a mark: in asv's files a parameter that is a label of
+`suite.bench_params`, in pytest-benchmark's an ``extra_info`` that the adapter wrote. Such rows have times and
+speeds, and from asv error and compile seconds; what only our own runner measures they have not.
+
+Nothing in such a file is trusted: what is damaged is left out with a sentence, and the rest is read.
 """
 
 from __future__ import annotations
 
 import ast
 import itertools
-import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kernels import Conv2dProblem, ProblemError, UnknownAlgorithm, get_algorithm
+from kernels import Conv2dProblem, UnknownAlgorithm, get_algorithm
 from suite.bench_params import read_label
+from suite.format import one_line
+from suite.results.jsonl import parse_json
 from suite.results.rows import COLUMNS, LATER_COLUMNS, Row
 
 __all__ = ["AsvResult", "ForeignError", "read_asv_results", "read_pytest_benchmark"]
@@ -27,6 +31,17 @@ __all__ = ["AsvResult", "ForeignError", "read_asv_results", "read_pytest_benchma
 
 class ForeignError(ValueError):
     """A file of another tool cannot be read."""
+
+
+#: What a damaged file makes the code below raise.
+_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError, MemoryError,
+           SyntaxError)  # fmt: skip
+
+#: No call takes longer, and no clock of a file is later, in seconds.
+_MOST_S, _LAST_S = 1e9, 4e9
+
+#: Keys of ``extra_info`` of a benchmark that is ours, and the kinds of their values; versions before had no mark.
+_INFO = {"network": str, "layer": str, "problem": str, "algorithm": str, "threads": int}
 
 
 @dataclass(frozen=True)
@@ -50,48 +65,66 @@ class AsvResult:
     rows: list[Row]
 
 
-def read_asv_results(folder: Path) -> list[AsvResult]:
+def read_asv_results(folder: Path, warn: Callable[[str], None]) -> list[AsvResult]:
     """Everything below an asv results folder, file by file.
+
+    Parameters
+    ----------
+    folder : Path
+        Such as ``.asv/results``.
+    warn : callable
+        Called with a sentence for each file that is damaged, in whole or in part.
 
     Raises
     ------
     ForeignError
-        It is no such folder, or a file in it is damaged.
+        It is no such folder.
     """
     paths = [path for path in sorted(folder.glob("*/*.json")) if path.name not in ("machine.json", "benchmarks.json")]
     if not paths:
         raise ForeignError(f"no asv results in {folder}, expected a folder with MACHINE/COMMIT-ENV.json files")
     found = []
     for path in paths:
-        content = _load(path, "an asv result file")
         try:
-            found.append(_asv_result(content))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ForeignError(f"{path} is not an asv result file of version 2: {error!r}") from error
+            result, damaged = _asv_result(_load(path, "an asv result file"))
+            found.append(result)
+            if damaged:
+                warn(f"{path} has {damaged} damaged values of ours, which are left out")
+        except ForeignError as error:
+            warn(f"{error}; it is left out")
+        except _DAMAGE as error:
+            warn(f"{path} is not an asv result file of version 2, and is left out: {one_line(repr(error))}")
     return found
 
 
-def _asv_result(content: dict[str, Any]) -> AsvResult:
+def _asv_result(content: dict[str, Any]) -> tuple[AsvResult, int]:
+    """A file's rows, and how many values are damaged."""
     # Columns at the end that hold nothing are not written.
     results = {
         name: dict(zip(content["result_columns"], values, strict=False)) for name, values in content["results"].items()
     }
     errors = _tracked(results, "track_rel_error")
     compiles = _tracked(results, "track_compile_s")
-    rows = []
+    commit = _text(content["commit_hash"])
+    params = {str(name): _text(value) for name, value in content["params"].items() if isinstance(value, str)}
+    rows, damaged = [], 0
     for name, result in results.items():
         if not name.rpartition(".")[2].startswith("time_"):
             continue
         for i, label, algorithm in _pairs(result):
-            network, layer, problem = read_label(label)
-            row = _row(network, layer, problem, algorithm, 1)
-            row.update(run=content["commit_hash"][:8], machine=content["params"]["machine"])
-            _asv_time(row, result, i)
-            if row["status"] == "ok":
-                row.update(rel_error=errors.get((label, algorithm)), compile_s=compiles.get((label, algorithm)))
-            rows.append(row)
-    started = [result["started_at"] / 1e3 for result in results.values() if result.get("started_at")]
-    return AsvResult(content["commit_hash"], min(started, default=math.nan), dict(content["params"]), rows)
+            try:
+                network, layer, problem = read_label(label)
+                row = _row(network, layer, problem, algorithm, 1)
+                row.update(run=commit[:8], machine=params["machine"])
+                _asv_time(row, result, i)
+                if row["status"] == "ok":
+                    row.update(rel_error=errors.get((label, algorithm)), compile_s=compiles.get((label, algorithm)))
+                rows.append(row)
+            except _DAMAGE:
+                damaged += 1
+    started = [float(each) / 1e3 for result in results.values() if (each := result.get("started_at"))]
+    first = min((each for each in started if 0 < each < _LAST_S), default=math.nan)
+    return AsvResult(commit, first, params, rows), damaged
 
 
 def _pairs(result: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
@@ -101,18 +134,19 @@ def _pairs(result: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
         return
     for i, (label, algorithm) in enumerate(itertools.product(*params)):
         try:
-            text = ast.literal_eval(label)
+            text, name = ast.literal_eval(label), ast.literal_eval(algorithm)
             read_label(text)
-        except (ValueError, SyntaxError, AttributeError):
+        except _DAMAGE:
             continue
-        yield i, text, ast.literal_eval(algorithm)
+        if isinstance(name, str):
+            yield i, text, name
 
 
 def _asv_time(row: Row, result: dict[str, Any], i: int) -> None:
     seconds = result["result"][i]
     if seconds is None:
         row.update(status="failed", reason="asv has no number: it raised or took too long")
-    elif math.isnan(seconds):
+    elif isinstance(seconds, float) and math.isnan(seconds):
         row.update(status="skipped", reason=_refusal(row))
     else:
         wanted = ("samples", "stats_q_25", "stats_q_75", "stats_repeat")
@@ -120,7 +154,7 @@ def _asv_time(row: Row, result: dict[str, Any], i: int) -> None:
         # asv stores samples where it is told to, and how many there were always.
         _timed(row, seconds, min(samples) if samples else None, len(samples) if samples else repeats)
         if low is not None and high is not None:
-            row["time_spread"] = (high - low) / seconds
+            row["time_spread"] = (_number(high) - _number(low)) / row["time_s"]
 
 
 def _tracked(results: dict[str, dict[str, Any]], name: str) -> dict[tuple[str, str], float]:
@@ -129,14 +163,20 @@ def _tracked(results: dict[str, dict[str, Any]], name: str) -> dict[tuple[str, s
     for whole, result in results.items():
         if whole.rpartition(".")[2] == name:
             for i, label, algorithm in _pairs(result):
-                value = result["result"][i]
-                if value is not None and not math.isnan(value):
-                    found[label, algorithm] = float(value)
+                value = result["result"][i] if i < len(result["result"]) else None
+                if isinstance(value, float) and math.isfinite(value):
+                    found[label, algorithm] = value
     return found
 
 
-def read_pytest_benchmark(path: Path) -> list[Row]:
+def read_pytest_benchmark(path: Path, warn: Callable[[str], None]) -> list[Row]:
     """Rows of a file that ``pytest --benchmark-json`` wrote.
+
+    Parameters
+    ----------
+    path : Path
+    warn : callable
+        Called with a sentence that says how many benchmarks are left out, if any.
 
     Raises
     ------
@@ -144,26 +184,47 @@ def read_pytest_benchmark(path: Path) -> list[Row]:
         It is no such file.
     """
     content = _load(path, "a file of pytest --benchmark-json")
-    rows = []
-    try:
-        for benchmark in content["benchmarks"]:
+    benchmarks, node = content.get("benchmarks"), content.get("machine_info")
+    if not isinstance(benchmarks, list) or not isinstance(node, dict):
+        raise ForeignError(f"{path} has no benchmarks or no machine_info, expected a file of pytest --benchmark-json")
+    rows, others = [], 0
+    for benchmark in benchmarks:
+        try:
             info, stats = benchmark["extra_info"], benchmark["stats"]
-            if "problem" not in info:
-                continue
-            problem = Conv2dProblem.parse(info["problem"])
-            row = _row(info["network"], info["layer"], problem, info["algorithm"], info["threads"])
-            row.update(run=path.stem, machine=content["machine_info"]["node"])
+            if not all(type(info[name]) is kind for name, kind in _INFO.items()):
+                raise TypeError("it is of another project")
+            row = _row(info["network"], info["layer"], Conv2dProblem.parse(info["problem"]), info["algorithm"],
+                       info["threads"])  # fmt: skip
+            row.update(run=_text(path.stem), machine=_text(node["node"]))
             _timed(row, stats["median"], stats["min"], stats["rounds"])
-            row["time_spread"] = stats["iqr"] / stats["median"]
+            row["time_spread"] = _number(stats["iqr"]) / row["time_s"]
             rows.append(row)
-    except (KeyError, TypeError, ProblemError) as error:
-        raise ForeignError(f"{path} is not a file of pytest --benchmark-json: {error!r}") from error
+        except _DAMAGE:
+            others += 1
+    if others:
+        warn(
+            f"{path} has {others} of {len(benchmarks)} benchmarks that are not ours or are damaged, which are left out"
+        )
     return rows
+
+
+def _text(value: object) -> str:
+    """A text of a file, on one line and without what a terminal would act on."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return one_line(value)
+
+
+def _number(value: object, most: float = _MOST_S) -> float:
+    """A number of a file that is no larger than any that is measured."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise ValueError(f"{value!r:.40} is no number from 0 to {most:g}")
+    return float(value)
 
 
 def _load(path: Path, expected: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
     except OSError as error:
         raise ForeignError(f"cannot read {path}: {error.strerror}, expected {expected}") from error
     except ValueError as error:
@@ -181,11 +242,11 @@ def _row(network: str, layer: str, problem: Conv2dProblem, algorithm: str, threa
     return {
         **dict.fromkeys(COLUMNS),
         **LATER_COLUMNS,
-        "network": network,
-        "layer": layer,
+        "network": _text(network),
+        "layer": _text(layer),
         "occurs": 1,
         "problem": str(problem),
-        "algorithm": algorithm,
+        "algorithm": _text(algorithm),
         "family": family,
         "threads": threads,
         "status": "ok",
@@ -202,12 +263,14 @@ def _refusal(row: Row) -> str:
     return reason or "asv skipped it"
 
 
-def _timed(row: Row, seconds: float, least: float | None, samples: int | None) -> None:
-    problem = Conv2dProblem.parse(row["problem"])
+def _timed(row: Row, value: object, least: object, samples: object) -> None:
+    problem, seconds = Conv2dProblem.parse(row["problem"]), _number(value)
+    if not seconds:
+        raise ValueError("a call has taken no time")
     row.update(
-        time_s=float(seconds),
-        time_min_s=least,
-        samples=samples,
+        time_s=seconds,
+        time_min_s=None if least is None else _number(least),
+        samples=None if samples is None else int(_number(samples)),
         useful_gflops=float(np.divide(2e-9 * problem.macs_useful, seconds)),
         nominal_gflops=float(np.divide(2e-9 * problem.macs_nominal, seconds)),
     )

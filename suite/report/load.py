@@ -127,16 +127,22 @@ def load(
     """
     results = Path(results)
     frames = [each.frame for each in open_stored(results, runs, _warn)] if runs or run_names(results) else []
-    files = [Path(each) if each is not None else None for each in (asv, pytest_benchmark)]
-    return together([*frames, *foreign_frames(*files)])
+    of_asv, of_pytest = (None if each is None else Path(each) for each in (asv, pytest_benchmark))
+    return together([*frames, *foreign_frames(of_asv, of_pytest, _warn)])
 
 
 def _warn(sentence: str) -> None:
     warnings.warn(sentence, stacklevel=3)
 
 
-def foreign_frames(asv: Path | None, pytest_benchmark: Path | None) -> list[pd.DataFrame]:
+def foreign_frames(asv: Path | None, pytest_benchmark: Path | None, warn: Callable[[str], None]) -> list[pd.DataFrame]:
     """Rows of other tools.
+
+    Parameters
+    ----------
+    asv, pytest_benchmark : Path or None
+    warn : callable
+        Called with a sentence for what is left out.
 
     Raises
     ------
@@ -144,14 +150,14 @@ def foreign_frames(asv: Path | None, pytest_benchmark: Path | None) -> list[pd.D
         A file cannot be read.
     """
     frames = []
-    for result in read_asv_results(asv) if asv else ():
+    for result in read_asv_results(asv, warn) if asv else ():
         known = result.machine
         platform = f"{known.get('cpu') or 'unknown'}, {known.get('num_cpu') or '?'} cores, {known.get('machine')}"
         started = datetime.fromtimestamp(result.started, UTC) if result.started == result.started else None
         frames.append(tidy(result.rows, source="asv", commit=result.commit, started=started,
                            cpu=known.get("cpu") or "unknown", platform=platform))  # fmt: skip
     if pytest_benchmark:
-        rows = read_pytest_benchmark(pytest_benchmark)
+        rows = read_pytest_benchmark(pytest_benchmark, warn)
         frames.append(tidy(rows, source="pytest-benchmark", platform=str(rows[0]["machine"]) if rows else ""))
     return frames
 

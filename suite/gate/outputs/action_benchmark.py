@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from suite.format import one_line
 from suite.gate.findings import Finding, Findings
-from suite.gate.outputs.wording import duration, interval, one_line
+from suite.gate.outputs.wording import duration, interval
 
 __all__ = ["action_benchmark"]
 

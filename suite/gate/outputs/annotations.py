@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from suite.format import one_line
 from suite.gate.findings import CLEAN, Finding, Findings, worst_first
-from suite.gate.outputs.wording import BASE_ALONE, one_line, sentence
+from suite.gate.outputs.wording import BASE_ALONE, sentence
 
 __all__ = ["workflow_commands"]
 

@@ -10,8 +10,9 @@ import math
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
+from suite.format import one_line, printable
 from suite.gate.findings import Finding, Findings
-from suite.gate.outputs.wording import BASE_ALONE, control_sentence, one_line, printable, sentence
+from suite.gate.outputs.wording import BASE_ALONE, control_sentence, sentence
 
 __all__ = ["junit"]
 

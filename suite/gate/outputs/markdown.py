@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from suite.format import one_line
 from suite.gate.findings import Finding, Findings, worst_first
-from suite.gate.outputs.wording import BASE_ALONE, control_sentence, duration, interval, one_line
+from suite.gate.outputs.wording import BASE_ALONE, control_sentence, duration, interval
 
 __all__ = ["SUMMARY_LIMIT", "summary"]
 

@@ -7,18 +7,11 @@ branches: nothing in them may break the line, the encoding or the document that 
 from __future__ import annotations
 
 import math
-import re
 
-from suite.format import span
+from suite.format import one_line, span
 from suite.gate.findings import Finding, Findings
 
-__all__ = ["BASE_ALONE", "control_sentence", "duration", "interval", "one_line", "printable", "sentence"]
-
-#: What neither XML 1.0 nor UTF-8 can hold, or what a terminal would act on; tabs and line ends stay.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-#: Longest text from elsewhere where one line is wanted.
-_CLIP = 300
+__all__ = ["BASE_ALONE", "control_sentence", "duration", "interval", "sentence"]
 
 _MEANINGS = {
     "slower": "slower",
@@ -34,17 +27,6 @@ _MEANINGS = {
 
 #: What the control is.
 BASE_ALONE = "base against itself"
-
-
-def printable(text: str) -> str:
-    """Text without control characters and broken surrogates: their escapes stand in for them."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def one_line(text: str, limit: int = _CLIP) -> str:
-    """Text as one printable line of at most ``limit`` characters; an ellipsis says that it was longer."""
-    line = " ".join(printable(text).split())
-    return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 
 def duration(seconds: float) -> str:
