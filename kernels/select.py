@@ -18,7 +18,7 @@ from kernels.costs.errors import expected_error
 from kernels.costs.model import packing_seconds, seconds_by_term
 from kernels.problem import Conv2dProblem, UnsupportedProblem
 from kernels.registry import Algorithm, algorithms, get_algorithm
-from kernels.tuning.limits import REFERENCE, Limits, measured_limits
+from kernels.tuning.limits import Limits, measured_limits
 from kernels.tuning.measured import recall
 
 __all__ = ["Candidate", "Choice", "choice_of", "choose", "choose_threads", "named"]
@@ -136,7 +136,7 @@ def choose(
 def _chosen(
     problem: Conv2dProblem, threads: int, budgets: Budgets, *, tuned: bool = True, packing: bool = False
 ) -> Choice:
-    limits = measured_limits() or REFERENCE
+    limits = measured_limits()
     candidates = _candidates(problem, threads, limits, len(algorithms()))
     if tuned and (known := recall(problem, threads)):
         candidates = tuple(each._replace(measured_s=known.get(each.algorithm.name)) for each in candidates)
@@ -193,7 +193,7 @@ def named(name: str, problem: Conv2dProblem, threads: int, budgets: Budgets) -> 
     algorithm = get_algorithm(name)
     algorithm.require(problem)
     if budgets != NO_BUDGETS:
-        broken = _broken(_candidate(algorithm, problem, threads, REFERENCE), budgets)
+        broken = _broken(_candidate(algorithm, problem, threads, None), budgets)
         if broken:
             raise UnsupportedProblem(f"{name} does not suit {problem}: {broken}")
     return Choice(algorithm)
@@ -213,12 +213,12 @@ def _timed(candidates: Iterable[Candidate]) -> tuple[list[Candidate], attrgetter
 
 
 @functools.lru_cache(maxsize=1024)
-def _candidates(problem: Conv2dProblem, threads: int, limits: Limits, registered: int) -> tuple[Candidate, ...]:
+def _candidates(problem: Conv2dProblem, threads: int, limits: Limits | None, registered: int) -> tuple[Candidate, ...]:
     """Every algorithm, of which so many are registered; nothing measured and no budget applied."""
     return tuple(_candidate(each, problem, threads, limits) for each in algorithms())
 
 
-def _candidate(algorithm: Algorithm, problem: Conv2dProblem, threads: int, limits: Limits) -> Candidate:
+def _candidate(algorithm: Algorithm, problem: Conv2dProblem, threads: int, limits: Limits | None) -> Candidate:
     refusal = algorithm.unsupported(problem)
     if refusal is not None:
         return Candidate(algorithm, None, MappingProxyType({}), None, float("nan"), 0, refusal)

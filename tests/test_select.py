@@ -9,7 +9,7 @@ from kernels import Conv2d, Conv2dProblem, UnsupportedProblem, algorithms, conv2
 from kernels.costs.model import seconds_by_term
 from kernels.costs.table import cycles, roundings
 from kernels.select import Candidate, choose
-from kernels.tuning.limits import REFERENCE, Limits
+from kernels.tuning.limits import Limits, reference_limits
 from kernels.tuning.measured import remember
 
 #: Each in a place where the algorithm that is chosen won by a third and more over those of other kinds.
@@ -62,7 +62,8 @@ def test_a_machine_of_twice_the_rates_takes_half_the_time() -> None:
     amounts = get_algorithm("direct_tiled").amounts(PROBLEM, 1)
     assert amounts is not None
     slow, fast = (
-        sum(seconds_by_term(amounts, 1, Limits(*(factor * rate for rate in REFERENCE))).values()) for factor in (1, 2)
+        sum(seconds_by_term(amounts, 1, Limits(*(factor * rate for rate in reference_limits()))).values())
+        for factor in (1, 2)
     )
     assert slow == pytest.approx(2 * fast)
 

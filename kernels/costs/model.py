@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernels.costs.amounts import Amounts
 from kernels.costs.table import cycles
-from kernels.tuning.limits import REFERENCE, Limits
+from kernels.tuning.limits import Limits, reference_limits
 
 __all__ = ["packing_seconds", "seconds_by_term"]
 
@@ -34,23 +34,25 @@ def packing_seconds(elements: float, threads: int) -> float:
     return _PACKING_S + elements * _ELEMENT_S / (1 + _PACKED_A_THREAD * (threads - 1))
 
 
-def seconds_by_term(amounts: Amounts, threads: int = 1, limits: Limits = REFERENCE) -> dict[str, float]:
+def seconds_by_term(amounts: Amounts, threads: int = 1, limits: Limits | None = None) -> dict[str, float]:
     """Seconds that each kind of work takes; their sum is the time of a call.
 
     Parameters
     ----------
     amounts : Amounts
     threads : int
-    limits : Limits
-        Of this machine.
+    limits : Limits, optional
+        Of this machine; of the one that the constants were fitted on by default.
 
     Returns
     -------
     dict of str to float
         Those that take any time, longest first.
     """
+    fitted = reference_limits()
+    limits = limits or fitted
     bandwidth = min(_MOST_BANDWIDTH, 1 + _BANDWIDTH_A_THREAD * (threads - 1))
-    memory_s = REFERENCE.memory_bytes_per_s / limits.memory_bytes_per_s / REFERENCE.cycles_per_s / bandwidth
+    memory_s = fitted.memory_bytes_per_s / limits.memory_bytes_per_s / fitted.cycles_per_s / bandwidth
     share = amounts.longest / threads
     found = {}
     for name, each in cycles()[amounts.loops].items():

@@ -1,4 +1,4 @@
-"""Constants of the model, as ``results/costs/fit.py`` fitted them to measured times and errors."""
+"""Constants of the model by kind of CPU, as ``results/costs/fit.py`` fitted them to measured times and errors."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cycles", "roundings"]
+from kernels.machine.cpu import cpu_class
+
+__all__ = ["cycles", "rates", "read_table", "roundings"]
+
+
+def rates() -> Sequence[float]:
+    """Rates of the machine that the constants were fitted on, as `kernels.tuning.limits.Limits` has them."""
+    found: Sequence[float] = _table()["limits"]
+    return found
 
 
 def cycles() -> Mapping[str, Mapping[str, float]]:
-    """Cycles by loops and kind of work, on the machine of `kernels.tuning.limits.REFERENCE`.
+    """Cycles by loops and kind of work, on the machine of `rates`.
 
     Work that was found to take no time of its own is left out.
     """
@@ -26,7 +34,12 @@ def roundings() -> Mapping[str, Mapping[str, Sequence[float]]]:
     return found
 
 
-@functools.cache
 def _table() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path(__file__).with_name("table.json").read_text())
+    return read_table(cpu_class())
+
+
+@functools.cache
+def read_table(kind: str) -> dict[str, Any]:
+    """The constants of a kind of CPU; see `kernels.machine.cpu.cpu_class`."""
+    found: dict[str, Any] = json.loads(Path(__file__).with_name(f"{kind}.json").read_text())
     return found

@@ -12,7 +12,16 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import numpy as np
 
-__all__ = ["IN_FLIGHT", "LINE_BYTES", "cache_bytes", "cpu_model", "lanes_of", "vector_bytes", "vector_registers"]
+__all__ = [
+    "IN_FLIGHT",
+    "LINE_BYTES",
+    "cache_bytes",
+    "cpu_class",
+    "cpu_model",
+    "lanes_of",
+    "vector_bytes",
+    "vector_registers",
+]
 
 #: Multiply-adds that must be in flight to hide their latency: 4 cycles, two started a cycle.
 IN_FLIGHT = 8
@@ -63,6 +72,11 @@ def vector_bytes() -> int:
     if features.get("avx512f"):
         return 64
     return 32 if features.get("avx2") and features.get("fma") else 16
+
+
+def cpu_class() -> str:
+    """The kind of CPU that costs are fitted for: ``"avx512"``, or ``"avx2"`` for every other."""
+    return "avx512" if vector_bytes() == 64 else "avx2"
 
 
 def lanes_of(dtype: str) -> int:

@@ -1,4 +1,6 @@
-"""The rates that amounts of work are divided by: this machine's where they were measured, else the reference's.
+"""The rates that amounts of work are divided by, as they were measured on this machine.
+
+Without them the rates are those of the machine that costs were fitted on (`reference_limits`).
 
 ``convmark tune`` measures them, once a machine, into `kernels.tuning.database`.
 """
@@ -9,10 +11,11 @@ import functools
 import os
 from typing import NamedTuple
 
+from kernels.costs.table import rates
 from kernels.machine.cpu import cpu_model, vector_bytes
 from kernels.tuning.database import VARIABLE, database, ignore, remove, rows, writing
 
-__all__ = ["REFERENCE", "Limits", "forget_limits", "measured_limits", "remember_limits"]
+__all__ = ["Limits", "forget_limits", "measured_limits", "reference_limits", "remember_limits"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS limits (
@@ -49,8 +52,10 @@ _LEAST_RATE, _MOST_RATE = 1e3, 1e15
 #: No clock is faster.
 _FASTEST_CLOCK = 6.2e9
 
-#: The machine that `kernels.costs.table` was fitted on: Zen 4, 512 bits a vector, one multiply-add a cycle.
-REFERENCE = Limits(3.67e9, 3.67e9, 31e9)
+
+def reference_limits() -> Limits:
+    """The machine that costs were fitted on, of this kind of CPU."""
+    return Limits(*rates())
 
 
 def remember_limits(fma_per_s: float, memory_bytes_per_s: float) -> None:

@@ -1,34 +1,45 @@
-"""Times and errors of every algorithm on problems that are drawn at random, for ``fit.py``.
+"""Times of every algorithm on the layers of all networks and on problems drawn at random, for ``fit.py``.
 
-``python results/costs/collect.py 200`` appends to drawn.csv beside this file until it has so many
-problems; they are the same ones in every run, and those that are there are not measured again. One
-thread; the least processor time of some turns that the algorithms take, so that what else the machine
-does hardly matters. Compiling takes most of it: a minute for ten problems.
+``python results/costs/collect.py layers`` and ``... drawn 120`` append to layers.csv and drawn.csv of this kind of CPU
+(``avx2``, ``avx512``); what is in them is not measured again. The machine's limits go to limits.json beside them.
+
+One thread, processor time. The algorithms of a problem take turns, each turn between two calls of a known layer. A turn
+counts if both were about as fast as that layer ever was: so turns in which another tenant shares the core do not.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import functools
 import itertools
+import json
+import math
 import random
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kernels import Conv2dProblem, Plan, ProblemError, algorithms, conv2d_reference, plan
+from kernels import Conv2dProblem, ProblemError, algorithms, conv2d_reference, plan
+from kernels.machine.cpu import cpu_class, cpu_model, lanes_of
+from suite import catalogue
+from suite.machine.probes import measure_bandwidth, measure_fma
 
-_TIMES = Path(__file__).resolve().with_name("drawn.csv")
+_HERE = Path(__file__).resolve().parent
 _COLUMNS = ("problem", "algorithm", "seconds", "rel_error")
+#: The layer between turns, and how much slower than ever it may be in a turn that counts.
+_KNOWN, _CALM = Conv2dProblem.parse("ic64ih14oc64kh3ph1"), 1.1
 _CHANNELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _MAPS = (5, 7, 8, 10, 13, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 224)
 #: Multiply-adds of a problem; most that are worth an error, and most that the seven loops are asked for.
-_LEAST, _MOST, _MOST_CHECKED, _MOST_NAIVE = 2e4, 1.2e9, 2e8, 3e7
-#: Turns; from the third on only those that are not this many times slower than the fastest.
-_TURNS, _SLOW = 7, 6
+_LEAST, _MOST, _MOST_CHECKED, _MOST_NAIVE = 2e4, 1.2e9, 3e7, 3e7
+#: Turns that count, and turns at most; from the third on without what is this many times slower than the fastest.
+_TURNS, _MOST_TURNS, _SLOW = 4, 40, 3
 _TURN_S = 1.5e-3
+#: So large that it is memory's bandwidth.
+_MEMORY_BYTES = 2**28
 
 
 def problems() -> Iterator[Conv2dProblem]:
@@ -69,54 +80,121 @@ def problems() -> Iterator[Conv2dProblem]:
             yield p
 
 
-def rows(p: Conv2dProblem) -> list[tuple[str, str, str, str]]:
+def layers() -> Iterator[Conv2dProblem]:
+    """Every shape of the networks in the catalogue, images one by one."""
+    seen: set[Conv2dProblem] = set()
+    for network in catalogue.networks():
+        for layer in catalogue.layers(network):
+            p = layer.problem.replace(mb=1, bias=False)
+            if p not in seen:
+                seen.add(p)
+                yield p
+
+
+class Meter:
+    """Least times of calls, in turns in which a known layer is as fast as ever."""
+
+    def __init__(self) -> None:
+        src, wei = _data(_KNOWN)
+        known = plan(_KNOWN, wei, algorithm="direct_tiled", threads=1)
+        dst = known(src)
+        self._known = lambda: known(src, out=dst)
+        self._fastest = min(self._reference() for _ in range(200))
+
+    def _reference(self) -> float:
+        seconds = min(_seconds(self._known, 1) for _ in range(3))
+        self._fastest = min(getattr(self, "_fastest", seconds), seconds)
+        return seconds
+
+    def least(self, calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+        """Seconds of one call by name; of turns that count, or of all where none did."""
+        every = dict.fromkeys(calls, float("inf"))
+        calm = dict.fromkeys(calls, float("inf"))
+        counted = 0
+        for turn in range(_MOST_TURNS):
+            before = self._reference()
+            times = {}
+            for name, call in calls.items():
+                if turn < 2 or every[name] <= _SLOW * min(every.values()):
+                    repeats = max(1, int(_TURN_S / max(1e-6, _seconds(call, 1))))
+                    times[name] = _seconds(call, repeats)
+                    every[name] = min(every[name], times[name])
+            if max(before, self._reference()) <= _CALM * self._fastest:
+                counted += 1
+                calm.update({name: min(calm[name], each) for name, each in times.items()})
+            if counted == _TURNS:
+                break
+        return {name: min(calm[name], every[name]) if counted < 2 else calm[name] for name in calls}
+
+
+def rows(p: Conv2dProblem, meter: Meter) -> list[tuple[str, str, str, str]]:
     """A row of each algorithm that takes the problem."""
-    rng = np.random.default_rng(0)
-    src, wei = (rng.standard_normal(shape).astype(p.dtype) for shape in (p.input_shape, p.weight_shape))
+    src, wei = _data(p)
     exact = conv2d_reference(p, src, wei, None) if p.macs_nominal <= _MOST_CHECKED else None
-    plans: dict[str, Plan] = {}
+    calls: dict[str, Callable[[], object]] = {}
     errors: dict[str, str] = {}
     dst = np.empty(p.output_shape, p.dtype)
     for each in algorithms():
         if each.unsupported(p) or (each.name == "direct_naive" and p.macs_nominal > _MOST_NAIVE):
             continue
-        plans[each.name] = plan(p.replace(bias=False), wei, algorithm=each.name, threads=1)
-        plans[each.name](src, out=dst)
+        bound = plan(p, wei, algorithm=each.name, threads=1)
+        calls[each.name] = functools.partial(bound, src, out=dst)
+        calls[each.name]()
         if exact is not None:
             errors[each.name] = f"{np.linalg.norm(dst - exact) / np.linalg.norm(exact):.4g}"
-    least = dict.fromkeys(plans, float("inf"))
-    for turn in range(_TURNS):
-        for name, bound in plans.items():
-            if turn < 2 or least[name] <= _SLOW * min(least.values()):
-                least[name] = min(least[name], _seconds(bound, src, dst))
-    return [(str(p), name, f"{seconds:.4g}", errors.get(name, "")) for name, seconds in least.items()]
+    least = meter.least(calls)
+    return [
+        (str(p), name, f"{seconds:.4g}", errors.get(name, "")) for name, seconds in least.items() if seconds < math.inf
+    ]
 
 
-def _seconds(bound: Plan, src: np.ndarray, dst: np.ndarray) -> float:
+def _data(p: Conv2dProblem) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape).astype(p.dtype) for shape in (p.input_shape, p.weight_shape)]
+
+
+def _seconds(call: Callable[[], object], repeats: int) -> float:
     start = time.thread_time()
-    bound(src, out=dst)
-    calls = max(1, int(_TURN_S / max(1e-6, time.thread_time() - start)))
-    start = time.thread_time()
-    for _ in range(calls):
-        bound(src, out=dst)
-    return (time.thread_time() - start) / calls
+    for _ in range(repeats):
+        call()
+    return (time.thread_time() - start) / repeats
 
 
-def main(wanted: int) -> None:
-    """Measure what is missing of so many problems."""
+def main(kind: str, wanted: int, most_s: float) -> None:
+    """Measure what is missing of so many problems, for so many seconds."""
+    folder = _HERE / cpu_class()
+    folder.mkdir(exist_ok=True)
+    limits = folder / "limits.json"
+    if not limits.exists():
+        found = {
+            "cpu": cpu_model(),
+            "fma_per_s": max(measure_fma("float32", 1) for _ in range(5)) * 1e9 / (2 * lanes_of("float32")),
+            "memory_bytes_per_s": max(measure_bandwidth(1, _MEMORY_BYTES) for _ in range(3)) * 1e9,
+        }
+        limits.write_text(json.dumps(found, indent=1) + "\n")
+    times = folder / f"{kind}.csv"
     known: set[str] = set()
-    if _TIMES.exists():
-        with _TIMES.open() as file:
+    if times.exists():
+        with times.open() as file:
             known = {row["problem"] for row in csv.DictReader(file)}
-    with _TIMES.open("a", newline="") as file:
+    end, meter = time.monotonic() + most_s, Meter()
+    with times.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if not known:
             writer.writerow(_COLUMNS)
-        for p in itertools.islice(problems(), wanted):
+        for p in itertools.islice(layers() if kind == "layers" else problems(), wanted):
             if str(p) not in known:
-                writer.writerows(rows(p))
+                if time.monotonic() > end:
+                    return
+                writer.writerows(rows(p, meter))
                 file.flush()
+    print("complete")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("layers", "drawn"))
+    parser.add_argument("count", nargs="?", type=int, default=10**6, help="problems at most")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop after so many; another run goes on")
+    asked = parser.parse_args()
+    main(asked.kind, asked.count, asked.seconds)

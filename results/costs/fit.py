@@ -1,10 +1,13 @@
 """Fits the cost model: how many cycles each kind of work takes, from measured times of many problems.
 
-``python results/costs/fit.py`` reads what was measured on one thread: layers.csv beside this file are the
-layers of all networks, by ``bash results/layers/run.sh`` at commit bf53b0f; drawn.csv is what
-``collect.py`` wrote. It writes kernels/costs/table.json and prints how well the model then chooses.
+``python results/costs/fit.py`` reads what ``collect.py`` measured on one thread of this kind of CPU (the folder
+``avx2`` or ``avx512``): the layers of all networks and problems that were drawn. It writes the table of that kind in
+kernels/costs and prints how well the model then chooses. What is in ``avx512`` was measured at commit bf53b0f, its
+layers by ``bash results/layers/run.sh``.
+
 Non-negative least squares on relative errors; outliers weigh less, and so does an algorithm where it is
-far from the fastest.
+far from the fastest. A machine that is shared is slower for minutes: if all that competes for a problem took
+longer than predicted, that problem's times count for so much less.
 """
 
 from __future__ import annotations
@@ -19,16 +22,20 @@ from scipy.optimize import linprog, nnls
 from kernels import Conv2dProblem, get_algorithm
 from kernels.costs.errors import error_terms
 from kernels.costs.model import seconds_by_term
-from kernels.tuning.limits import REFERENCE
+from kernels.costs.table import read_table
+from kernels.machine.cpu import cpu_class
+from kernels.tuning.limits import Limits
 
-_HERE = Path(__file__).resolve().parent
-_TABLE = _HERE.parent.parent / "kernels" / "costs" / "table.json"
+_HERE = Path(__file__).resolve().parent / cpu_class()
+_TABLE = _HERE.parent.parent.parent / "kernels" / "costs" / f"{cpu_class()}.json"
 _LAYERS = _HERE / "layers.csv"
 _TIMES = _HERE / "drawn.csv"
 #: Relative error from which on a time counts as an outlier; how much less an algorithm weighs that is slow.
 _OUTLIER, _SLOWER = 0.07, 0.7
 #: In times of the fastest: what competes with it.
 _NEAR = 1.5
+#: A core that another tenant shares is so many times slower at most; rounds in which that is found.
+_SHARED, _ROUNDS = 2.0, 6
 #: Errors that are enough for two constants.
 _FEWEST = 6
 
@@ -36,36 +43,62 @@ _FEWEST = 6
 def measured() -> pd.DataFrame:
     """Seconds by set of problems, problem and algorithm."""
     found = pd.concat([pd.read_csv(path).assign(of=path.stem) for path in (_LAYERS, _TIMES)], ignore_index=True)
+    is_counted = [
+        get_algorithm(name).amounts(Conv2dProblem.parse(text), 1) is not None
+        for text, name in zip(found["problem"], found["algorithm"], strict=True)
+    ]
+    found = found[is_counted].copy()
     found["slower"] = found["seconds"] / found.groupby(["of", "problem"])["seconds"].transform("min")
     return found
 
 
-def fitted(found: pd.DataFrame) -> dict[str, dict[str, float]]:
+def every_error() -> pd.DataFrame:
+    """What was measured on any kind of CPU: errors are about the same on all."""
+    return pd.concat([pd.read_csv(path) for path in sorted(_HERE.parent.glob("*/*.csv"))], ignore_index=True)
+
+
+def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
     """Cycles by loops and kind of work."""
     counted = [
         get_algorithm(name).amounts(Conv2dProblem.parse(text), 1)
         for text, name in zip(found["problem"], found["algorithm"], strict=True)
     ]
     found = found.assign(loops=[each.loops for each in counted], counts=[each.counts for each in counted])
-    table = {}
-    for loops, rows in found.groupby("loops"):
-        counts = pd.DataFrame(list(rows["counts"]))
-        # A column is seconds at one cycle each, relative to what was measured: the model gives 1 where it is right.
-        ratios = counts.to_numpy() / REFERENCE.cycles_per_s / rows["seconds"].to_numpy()[:, None]
-        scale = np.where(ratios.max(axis=0) > 0, ratios.max(axis=0), 1.0)
-        base = rows["slower"].to_numpy() ** -_SLOWER
-        weights = base
-        for _ in range(20):
-            cycles, _ = nnls(ratios / scale * weights[:, None], weights)
-            off = ratios / scale @ cycles - 1
-            weights = base / np.sqrt(1 + (off / _OUTLIER) ** 2)
-        table[str(loops)] = {
-            name: float(f"{each:.4g}") for name, each in zip(counts.columns, cycles / scale, strict=True) if each > 0
-        }
-        near = np.abs(off[rows["slower"].to_numpy() < _NEAR])
-        within = f"of {near.size} near the fastest nine in ten within {np.quantile(near, 0.9):.0%}" if near.size else ""
-        print(f"{loops}: {len(rows)} times, {within or 'none near the fastest'}")
+    found = found.assign(speed=1.0)
+    for _ in range(_ROUNDS):
+        table, predicted = {}, pd.Series(0.0, found.index)
+        for loops, rows in found.groupby("loops"):
+            counts = pd.DataFrame(list(rows["counts"]))
+            seconds = (rows["seconds"] / rows["speed"]).to_numpy()
+            # A column is seconds at one cycle each, relative to what was measured: the model gives 1 where it is right.
+            ratios = counts.to_numpy() / limits.cycles_per_s / seconds[:, None]
+            scale = np.where(ratios.max(axis=0) > 0, ratios.max(axis=0), 1.0)
+            base = rows["slower"].to_numpy() ** -_SLOWER
+            weights = base
+            for _ in range(20):
+                cycles, _ = nnls(ratios / scale * weights[:, None], weights)
+                off = ratios / scale @ cycles - 1
+                weights = base / np.sqrt(1 + (off / _OUTLIER) ** 2)
+            table[str(loops)] = {
+                name: float(f"{each:.4g}")
+                for name, each in zip(counts.columns, cycles / scale, strict=True)
+                if each > 0
+            }
+            predicted[rows.index] = (1 + off) * seconds
+        found["off"] = predicted / found["seconds"]
+        found["speed"] = _speeds(found)
+    found["off"] = (found["off"] * found["speed"] - 1).abs()
+    for loops, rows in found[found["slower"] < _NEAR].groupby("loops"):
+        print(f"{loops}: of {len(rows)} times near the fastest nine in ten within {rows['off'].quantile(0.9):.0%}")
     return table
+
+
+def _speeds(found: pd.DataFrame) -> pd.Series:
+    """How much slower the machine was when a problem was measured: by what competes for it, of several kinds."""
+    near = found[found["slower"] < _NEAR]
+    by_problem = near.assign(slow=1 / near["off"]).groupby(["of", "problem"])
+    slow = by_problem["slow"].median().where(by_problem["loops"].nunique() > 1, 1.0).clip(1.0, _SHARED)
+    return found.join(slow.rename("slow"), on=["of", "problem"])["slow"].fillna(1.0)
 
 
 def fitted_errors(found: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
@@ -104,8 +137,11 @@ def judge(found: pd.DataFrame) -> None:
 def main() -> None:
     """Fit, write, judge."""
     found = measured().reset_index(drop=True)
-    table = {"cycles": fitted(found), "roundings": fitted_errors(found)}
+    rates = json.loads((_HERE / "limits.json").read_text())
+    limits = Limits.measured(rates["fma_per_s"], rates["memory_bytes_per_s"])
+    table = {"limits": limits, "cycles": fitted(found, limits), "roundings": fitted_errors(every_error())}
     _TABLE.write_text(json.dumps(table, indent=1) + "\n")
+    read_table.cache_clear()
     judge(found)
 
 

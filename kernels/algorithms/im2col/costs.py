@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from kernels.costs.amounts import (
-    LINE_BYTES,
     Amounts,
     ceil_div,
     idle_slots,
@@ -25,7 +24,10 @@ def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Am
     vectors = ceil_div(pixels, shape.lanes)
     panels = p.mb * z.G * z.PANELS
     blocks = ceil_div(z.ICG, z.KC)
-    NV = min(shape.NV, vectors)
+    # Idle slots of a step, of the tiles of whole panels and of the one that is left.
+    idle = pixels // z.NR * idle_slots(shape.MR, shape.NV)
+    if pixels % z.NR:
+        idle += idle_slots(shape.MR, ceil_div(pixels % z.NR, shape.lanes))
     # A panel is cut into runs at the ends of rows, each run into vectors.
     runs = p.mb * z.G * (z.PANELS + p.oh) if p.ow % z.NR else p.mb * z.G * z.PANELS
     copied = p.mb * z.G * (p.oh * ceil_div(p.ow, shape.lanes) + z.PANELS) if z.COPIED else 0
@@ -33,7 +35,7 @@ def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Am
     read = lines_beyond_l2(weights, weights, p.mb * z.PANELS)
     counts = {
         "multiply-adds": float(p.mb * z.G * z.OCG * vectors * K),
-        "waits": panels * z.BLOCKS * K * idle_slots(shape.MR, NV),
+        "waits": p.mb * z.G * z.BLOCKS * K * idle,
         "columns copied": float(copied * K) if p.sw == 1 else 0.0,
         "columns picked": float(copied * K) if p.sw > 1 else 0.0,
         "runs of columns": float(runs * p.kh * p.kw * blocks) if z.COPIED else 0.0,
@@ -41,7 +43,6 @@ def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Am
         "tiles": float(panels * z.BLOCKS * blocks),
         "result vectors": float(p.mb * p.oc * vectors),
         "sums put by": float(p.mb * p.oc * vectors * (blocks - 1)),
-        "weights from L2": p.mb * z.PANELS * weights / LINE_BYTES,
         "weights from L3": read.l3,
         "weights from memory": read.memory,
         "calls": 1.0,
