@@ -1,131 +1,110 @@
-"""Files of other tools: what is ours is read, what is not is counted, and damage is one sentence."""
+"""Other tools' results join the frame."""
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from report_rows import row
 
-from suite.history.stored import stored_history
+from kernels import Conv2dProblem
 from suite.report.importers import ForeignError, read_asv_results, read_pytest_benchmark
-from suite.results.rows import Row
+from suite.report.layers import layer_tables
+from suite.report.load import foreign_frames, load, tidy, together
 
-_TEXT = "ic16ih14oc16kh3ph1"
-_ASV: dict[str, Any] = {
-    "commit_hash": "0123456789abcdef",
-    "params": {"machine": "box"},
-    "result_columns": ["result", "params", "version", "started_at", "duration", "stats_q_25", "stats_q_75"],
-    "results": {
-        "b.C.time_call": [
-            [0.25, 0.5], [[repr(f"net/one {_TEXT}")], ["'direct_naive'", "'direct_tiled'"]], "v", 1000, 2,
-            [0.24, 0.4], [0.265, 0.6],
-        ]
-    },
-}  # fmt: skip
-_PYTEST: dict[str, Any] = {
-    "machine_info": {"node": "box"},
-    "benchmarks": [
-        {
-            "extra_info": {"network": "n", "layer": "l", "problem": _TEXT, "algorithm": "direct_tiled", "threads": 1},
-            "stats": {"median": 0.125, "min": 0.1, "iqr": 0.01, "rounds": 7},
-        }
-    ],
-}
+_TEXT = "ic64ih56oc64kh3ph1"
 
 
-def _edit(whole: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A copy with another value at a place."""
-    changed = inner = copy.deepcopy(whole)
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
-    return changed
+def _asv_folder(tmp_path: Path) -> Path:
+    label = repr(f"net/one {_TEXT}")
+    content = {
+        "commit_hash": "0123456789abcdef",
+        "params": {"machine": "box"},
+        "result_columns": ["result", "params", "version", "started_at", "duration", "stats_ci_99_a", "stats_ci_99_b",
+                           "stats_q_25", "stats_q_75", "stats_number", "stats_repeat", "samples", "profile"],
+        "results": {
+            "bench_conv2d.Conv2d.time_call": [
+                [0.25, float("nan"), None],
+                [[label], ["'direct_naive'", "'winograd_f4x3'", "'long_gone'"]],
+                "version", 1, 2, [0.2], [0.3], [0.24, None, None], [0.265, None, None],
+            ],
+            "somebody.elses": [[1.0], [["'n'"], ["'m'"]], "version"],
+            "without.parameters": [1.0, [], "version"],
+        },
+    }  # fmt: skip
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "machine.json").write_text("{}")
+    (tmp_path / "box" / "01234567-existing.json").write_text(json.dumps(content))
+    return tmp_path
 
 
-def _asv(folder: Path, content: object, warn: Any, name: str = "01234567-env.json") -> list[Row]:
-    (folder / "box").mkdir(exist_ok=True)
-    (folder / "box" / name).write_text(content if isinstance(content, str) else json.dumps(content))
-    return [row for result in read_asv_results(folder, warn) for row in result.rows]
+def test_asv_results_join_the_table(tmp_path: Path) -> None:
+    [result] = read_asv_results(_asv_folder(tmp_path), pytest.fail)
+    timed, refused, failed = result.rows
+    assert (timed["status"], timed["time_s"], timed["run"], timed["machine"]) == ("ok", 0.25, "01234567", "box")
+    assert timed["useful_gflops"] == pytest.approx(8e-9 * Conv2dProblem.parse(_TEXT).macs_useful)
+    assert timed["time_spread"] == pytest.approx(0.1) and timed["family"] == "direct"
+    assert (refused["status"], failed["status"]) == ("skipped", "failed")
+    ours = tidy([row("direct_naive", 0.5)])
+    [table] = layer_tables(together([ours, *foreign_frames(tmp_path, None, pytest.fail)]))
+    assert [line[0] for line in table.lines][:2] == ["direct_naive (asv 01234567)", "direct_naive"]
 
 
-_CALL = ("results", "b.C.time_call")
+def test_two_commits_of_asv_are_two_rows(tmp_path: Path) -> None:
+    folder = _asv_folder(tmp_path)
+    text = (folder / "box" / "01234567-existing.json").read_text().replace("0123456789abcdef", "fedcba9876543210")
+    (folder / "box" / "fedcba98-existing.json").write_text(text)
+    frame = load(results=tmp_path / "none", asv=folder)
+    assert len(frame) == 6 and set(frame["run"]) == {"01234567", "fedcba98"}
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "kept"),
-    [
-        ((*_CALL, 0), [], 0),
-        ((*_CALL, 0), ["abc", 0.5], 1),
-        ((*_CALL, 0), [0.0, 0.5], 1),
-        ((*_CALL, 0), [-1.0, 0.5], 1),
-        ((*_CALL, 0), [10**400, 0.5], 1),
-        ((*_CALL, 0), [{}, 0.5], 1),
-        ((*_CALL, 5), [None, "x"], 1),
-        ((*_CALL, 1, 1), ["'a", "'direct_tiled'"], 1),
-        ((*_CALL, 1, 1), ["[1]", "'direct_tiled'"], 1),
-        ((*_CALL, 1, 0), ["-" * 3000 + "1"], 0),
-        ((*_CALL, 1, 0), [repr("net/one ic" + "9" * 5000 + "ih1oc1kh1")], 0),
-        ((*_CALL, 3), "yesterday", None),
-        (("params",), 7, None),
-        (("result_columns",), None, None),
-    ],
-)
-def test_damage_in_an_asv_file_costs_what_is_damaged(tmp_path: Path, path: Any, value: Any, kept: int | None) -> None:
-    said: list[str] = []
-    rows = _asv(tmp_path, _edit(_ASV, path, value), said.append)
-    assert len(rows) == (kept or 0)
-    if kept is None:
-        assert len(said) == 1 and "is left out" in said[0] and str(tmp_path) in said[0]
-
-
-def test_one_damaged_file_does_not_hide_the_others(tmp_path: Path) -> None:
-    _asv(tmp_path, "[" * 100_000, lambda sentence: None, "deep-env.json")
-    _asv(tmp_path, "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"), lambda s: None, "odd-env.json")
-    said: list[str] = []
-    assert len(_asv(tmp_path, _ASV, said.append)) == 2
-    assert [sentence.split("/")[-1].split(" ")[0] for sentence in said] == ["deep-env.json", "odd-env.json"]
-    # Our own history goes on as well.
-    assert len(stored_history(tmp_path / "none", tmp_path, said.append)) == 2
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"problem": "poisson-2d"}, {"problem": 1000000}, {"problem": None}, {"problem": {"n": 3}}, {"problem": _TEXT},
-        {**_PYTEST["benchmarks"][0]["extra_info"], "threads": "two"}, {}, None,
-    ],
-)  # fmt: skip
-def test_benchmarks_of_others_in_a_file_are_left_out_and_counted(tmp_path: Path, other: Any) -> None:
-    theirs = {**_PYTEST["benchmarks"][0], "extra_info": other}
+def _benchmark_file(tmp_path: Path) -> Path:
+    info = {"network": "net", "layer": "one", "problem": _TEXT, "algorithm": "direct_tiled", "threads": 1}
+    stats = {"median": 0.125, "min": 0.1, "iqr": 0.0125, "rounds": 7}
     path = tmp_path / "bench.json"
-    path.write_text(json.dumps(_edit(_PYTEST, ("benchmarks",), [*_PYTEST["benchmarks"], theirs])))
-    said: list[str] = []
-    [row] = read_pytest_benchmark(path, said.append)
-    assert (row["time_s"], row["algorithm"]) == (0.125, "direct_tiled")
-    assert said == [f"{path} has 1 of 2 benchmarks that are not ours or are damaged, which are left out"]
+    path.write_text(
+        json.dumps(
+            {
+                "machine_info": {"node": "box"},
+                "benchmarks": [{"extra_info": info, "stats": stats}, {"extra_info": {}, "stats": stats}],
+            }
+        )
+    )
+    return path
 
 
-@pytest.mark.parametrize("median", [0, "abc", None, 10**400, -1.0, float("nan"), True])
-def test_a_median_that_is_no_time_is_left_out(tmp_path: Path, median: Any) -> None:
-    path = tmp_path / "bench.json"
-    path.write_text(json.dumps(_edit(_PYTEST, ("benchmarks", 0, "stats", "median"), median)))
-    said: list[str] = []
-    assert read_pytest_benchmark(path, said.append) == [] and len(said) == 1
+def test_pytest_benchmark_results_join_the_table(tmp_path: Path) -> None:
+    [found] = read_pytest_benchmark(_benchmark_file(tmp_path), lambda sentence: None)
+    assert (found["time_s"], found["time_min_s"], found["samples"], found["time_spread"]) == (0.125, 0.1, 7, 0.1)
+    assert (found["network"], found["algorithm"], found["family"], found["run"]) == (
+        "net",
+        "direct_tiled",
+        "direct",
+        "bench",
+    )
+    [joined] = foreign_frames(None, tmp_path / "bench.json", lambda sentence: None)
+    assert joined["source"].tolist() == ["pytest-benchmark"] and joined["platform"].tolist() == ["box"]
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{", "[]", '{"benchmarks": 3}', "9" * 5000])
-def test_what_is_no_such_file_is_one_sentence(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "bench.json"
-    path.write_text(text)
-    with pytest.raises(ForeignError, match="expected a file of pytest --benchmark-json"):
+def test_other_tools_files_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ForeignError, match=r"no asv results in .*, expected a folder with MACHINE/COMMIT-ENV\.json"):
+        read_asv_results(tmp_path / "missing", pytest.fail)
+    with pytest.raises(ForeignError, match=r"cannot read .*missing\.json: No such file"):
+        read_pytest_benchmark(tmp_path / "missing.json", pytest.fail)
+    path = _benchmark_file(tmp_path)
+    whole = path.read_text()
+    path.write_text(whole[:-20])
+    with pytest.raises(ForeignError, match="is cut off or not JSON, expected a file of pytest --benchmark-json"):
         read_pytest_benchmark(path, pytest.fail)
-
-
-def test_names_of_a_file_cannot_act_on_a_terminal(tmp_path: Path) -> None:
-    path = tmp_path / "bench.json"
-    path.write_text(json.dumps(_edit(_PYTEST, ("benchmarks", 0, "extra_info", "network"), "\x1b[2J\x07\nquick")))
-    [row] = read_pytest_benchmark(path, pytest.fail)
-    assert row["network"].isprintable() and row["network"].endswith("quick")
+    path.write_text("[]")
+    with pytest.raises(ForeignError, match="holds a list"):
+        read_pytest_benchmark(path, pytest.fail)
+    path.write_text(json.dumps({"benchmarks": [{}]}))
+    with pytest.raises(ForeignError, match="is not a file of pytest --benchmark-json"):
+        read_pytest_benchmark(path, pytest.fail)
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "x-y.json").write_text("{}")
+    said: list[str] = []
+    assert read_asv_results(tmp_path, said.append) == []
+    assert len(said) == 1 and "is not an asv result file of version 2" in said[0]

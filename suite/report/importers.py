@@ -186,7 +186,9 @@ def read_pytest_benchmark(path: Path, warn: Callable[[str], None]) -> list[Row]:
     content = _load(path, "a file of pytest --benchmark-json")
     benchmarks, node = content.get("benchmarks"), content.get("machine_info")
     if not isinstance(benchmarks, list) or not isinstance(node, dict):
-        raise ForeignError(f"{path} has no benchmarks or no machine_info, expected a file of pytest --benchmark-json")
+        raise ForeignError(
+            f"{path} is not a file of pytest --benchmark-json, expected one with benchmarks and machine_info"
+        )
     rows, others = [], 0
     for benchmark in benchmarks:
         try:
