@@ -10,7 +10,7 @@ from kernels.machine.compile import CompileCounts, cache_folder, compile_counts,
 from kernels.memory import Memory, memory_of
 from kernels.plan import Plan, plan
 from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
-from kernels.reference import conv2d_reference
+from kernels.reference import conv2d_exact, conv2d_reference, error_unit
 from kernels.registry import Algorithm, Setup, UnknownAlgorithm, algorithm, algorithms, get_algorithm
 from kernels.select import Candidate, Choice, choose
 from kernels.tuning import measured as tuned
@@ -49,7 +49,9 @@ __all__ = [
     "clear_caches",
     "compile_counts",
     "conv2d",
+    "conv2d_exact",
     "conv2d_reference",
+    "error_unit",
     "get_algorithm",
     "measured_limits",
     "memory_of",

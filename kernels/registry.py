@@ -125,8 +125,8 @@ class Algorithm:
         ``packing_elements(problem) -> float``: elements that weights are packed to, those that take longer than a
         copied one counted as often; what packing takes, for `kernels.select` to add to single calls.
     error_factor : float
-        The promise on accuracy: relative L2 error against float64 at most this many
-        times the error of NumPy's own arithmetic of the same precision.
+        The promise on accuracy: on normal values the relative L2 error is at most this many times
+        `kernels.error_unit`, and on others at most this many times NumPy's own error, if that is more.
     exact_on_integers : bool
         Whether integer-valued inputs with sums below 2**24 give the exact result.
     window_only : bool

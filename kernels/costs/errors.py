@@ -13,13 +13,12 @@ import math
 
 from kernels.costs.table import roundings
 from kernels.problem import Conv2dProblem
+from kernels.reference import error_unit
 from kernels.registry import Algorithm
 
 __all__ = ["error_terms", "expected_error"]
 
 _UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
-#: Of NumPy's own arithmetic: times the square root of the number of products.
-_NUMPYS = 0.3
 
 
 def expected_error(algorithm: Algorithm, problem: Conv2dProblem) -> float:
@@ -33,7 +32,7 @@ def expected_error(algorithm: Algorithm, problem: Conv2dProblem) -> float:
     constants = [known[kind]] if kind in known else list(known.values())
     units = max((first + each * math.sqrt(products) for first, each in constants), default=math.nan)
     if not constants:
-        units = algorithm.error_factor * max(1.0, _NUMPYS * math.sqrt(products))
+        return algorithm.error_factor * error_unit(problem)
     return units * _UNIT[problem.dtype]
 
 
