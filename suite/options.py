@@ -30,6 +30,7 @@ __all__ = [
     "Seconds",
     "Slower",
     "Threads",
+    "WindowOnly",
     "examples",
 ]
 
@@ -92,6 +93,10 @@ MaxError = Annotated[
 ]
 MaxWorkspace = Annotated[
     str | None, typer.Option("--max-workspace", metavar="BYTES", help="Most scratch memory a layer, like 4MiB.")
+]
+WindowOnly = Annotated[
+    bool,
+    typer.Option("--window-only", help="Only algorithms of which each output depends on its own window of the input."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 

@@ -32,7 +32,7 @@ _MAY_BE_WRONG = {("opencv", "ic2ih4oc3kh1ph3")}
 def test_everybody_is_there_once() -> None:
     names = [each.name for each in contenders()]
     assert len(set(names)) == len(names)
-    assert {each.name for each in algorithms()} | {"auto", "one_call"} == {
+    assert {each.name for each in algorithms()} | {"auto", "auto_window_only", "one_call"} == {
         e.name for e in contenders() if not e.is_peer
     }
     assert {
@@ -50,7 +50,7 @@ def test_everybody_is_there_once() -> None:
 
 def test_groups_and_names_select_without_repeating() -> None:
     assert select_contenders(["all"]) == tuple(each for each in contenders() if not each.apart)
-    assert [each.name for each in contenders() if each.apart] == ["one_call", "torch_one_call"]
+    assert [each.name for each in contenders() if each.apart] == ["auto_window_only", "one_call", "torch_one_call"]
     assert [each.name for each in select_contenders(["ours", "one_call"])][-1] == "one_call"
     assert select_contenders(["scipy", "ours", "scipy"])[0].name == "scipy"
     assert select_contenders(["ours", "peers", "ncnn"]) == select_contenders(["all"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from kernels import Conv2dProblem, algorithms, conv2d_reference, get_algorithm
+from kernels import Conv2dProblem, algorithms, conv2d_exact, conv2d_reference, get_algorithm
 from suite.check import checker
 from suite.check.checker import ExpectedConvolution, Oracle, verify
 from suite.check.inputs import make_inputs
@@ -127,3 +128,33 @@ def test_a_contender_that_writes_to_its_inputs_is_wrong_and_spoils_nothing(
     assert (check.status, check.reason) == ("wrong", f"{victim} was written to, expected to be only read")
     monkeypatch.setattr(checker, "plan", honest)
     assert oracle.check(get_algorithm("direct_naive")).status == "ok"
+
+
+def test_sums_of_float64_are_exact_to_more_than_float64() -> None:
+    for text in ("ic200ih14iw7oc1kh7kw1ph3pw0f64", "g2ic6ih7oc4kh3sh2ph1b1f64", "ic3ih5oc2kh1f64"):
+        p = Conv2dProblem.parse(text)
+        rng = np.random.default_rng(3)
+        src = rng.standard_normal(p.input_shape) * np.exp(3 * rng.standard_normal(p.input_shape))
+        wei, bia = rng.standard_normal(p.weight_shape), rng.standard_normal(p.oc) if p.bias else None
+        high, low = conv2d_exact(p, src, wei, bia)
+        padded = np.pad(src, ((0, 0), (0, 0), (p.ph, p.pb or 0), (p.pw, p.pr or 0)))
+        oc, oh, ow, icg = p.oc - 1, p.oh // 2, p.ow - 1, p.ic // p.g
+        group = oc // (p.oc // p.g)
+        exact = Fraction(0 if bia is None else float(bia[oc]))
+        for ic, kh, kw in np.ndindex(icg, p.kh, p.kw):
+            pixel = padded[0, group * icg + ic, oh * p.sh + kh * p.dh, ow * p.sw + kw * p.dw]
+            exact += Fraction(float(pixel)) * Fraction(float(wei[oc, ic, kh, kw]))
+        found = Fraction(float(high[0, oc, oh, ow])) + Fraction(float(low[0, oc, oh, ow]))
+        assert abs(found - exact) <= Fraction(float(np.abs(high).max())) * Fraction(1, 2**62)
+
+
+@pytest.mark.parametrize("text", ["ic200ih14iw7oc1kh7kw1ph3pw0f64", "ic1024ih14oc16kh3ph1f64"])
+@pytest.mark.parametrize("name", ["direct_tiled", "im2col_gemm", "direct_naive"])
+def test_right_results_in_float64_of_many_channels_are_not_called_wrong(text: str, name: str) -> None:
+    assert verify(Conv2dProblem.parse(text), get_algorithm(name)).status == "ok"
+
+
+def test_a_result_in_float32_is_wrong_for_a_problem_in_float64() -> None:
+    expected = Oracle(Conv2dProblem.parse("ic64ih9oc4kh3f64")).normal[1]
+    half = expected.exact.astype(np.float32).astype(np.float64)
+    assert expected.close(expected.exact, 1.0).status == "ok" and expected.close(half, 60.0).status == "wrong"

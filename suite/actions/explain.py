@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from kernels import Conv2dProblem, choose
@@ -23,15 +25,22 @@ _SECONDS = 0.1
 
 
 def explain(
-    problem: str, threads: str, max_error: float | None, max_workspace: str | None, measure: bool, as_json: bool
+    problem: str,
+    threads: str,
+    max_error: float | None,
+    max_workspace: str | None,
+    window_only: bool,
+    measure: bool,
+    as_json: bool,
 ) -> None:
     """See `suite.commands.explain.explain`."""
     counts = threads_of((threads,))
     if len(counts) != 1:
         fail(f"--threads is {threads!r}, expected one number")
     parsed, budget = Conv2dProblem.parse(problem), bytes_of("--max-workspace", max_workspace)
-    choice = choose(parsed, counts[0], max_error=max_error, max_workspace=budget)
-    modelled = choose(parsed, counts[0], max_error=max_error, max_workspace=budget, tuned=False)
+    asked: Any = {"max_error": max_error, "max_workspace": budget, "window_only": window_only}
+    choice = choose(parsed, counts[0], **asked)
+    modelled = choose(parsed, counts[0], **asked, tuned=False)
     result = None
     if measure:
         layer = Layer("text", str(parsed), parsed, 1)

@@ -18,6 +18,7 @@ def memory(
     threads: str,
     max_error: float | None,
     max_workspace: str | None,
+    window_only: bool,
     as_json: bool,
 ) -> None:
     """See `suite.commands.memory.memory`."""
@@ -30,7 +31,9 @@ def memory(
     layers = select_layers(select_networks(network or (), problem or ()), problem or (), mb=batch_of(mb))
     found = []
     for layer in layers:
-        chosen = choose(layer.problem, counts[0], max_error=max_error, max_workspace=budget).algorithm.name
+        chosen = choose(
+            layer.problem, counts[0], max_error=max_error, max_workspace=budget, window_only=window_only
+        ).algorithm.name
         found.append(LayerMemory(layer, chosen, memory_of(layer.problem, chosen, counts[0])))
     by_network: dict[str, list[LayerMemory]] = {}
     for each in found:

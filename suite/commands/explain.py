@@ -22,6 +22,7 @@ def explain(
     threads: Annotated[str, typer.Option("--threads", "-t", metavar="N", help="Number of threads.")] = "1",
     max_error: options.MaxError = None,
     max_workspace: options.MaxWorkspace = None,
+    window_only: options.WindowOnly = False,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Time the algorithms beside what is predicted of them.")
     ] = True,
@@ -33,4 +34,4 @@ def explain(
     """
     from suite.actions import explain
 
-    explain.explain(problem, threads, max_error, max_workspace, measure, as_json)
+    explain.explain(problem, threads, max_error, max_workspace, window_only, measure, as_json)

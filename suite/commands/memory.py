@@ -24,6 +24,7 @@ def memory(
     threads: Annotated[str, typer.Option("--threads", "-t", metavar="N", help="Number of threads.")] = "1",
     max_error: options.MaxError = None,
     max_workspace: options.MaxWorkspace = None,
+    window_only: options.WindowOnly = False,
     as_json: options.Json = False,
 ) -> None:
     """Show what the layers of networks take of memory, with the algorithm that algorithm="auto" chooses.
@@ -32,4 +33,4 @@ def memory(
     """
     from suite.actions import memory
 
-    memory.memory(network, problem, mb, threads, max_error, max_workspace, as_json)
+    memory.memory(network, problem, mb, threads, max_error, max_workspace, window_only, as_json)

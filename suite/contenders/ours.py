@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import Conv2dProblem, algorithms, get_algorithm, plan
+from kernels import Conv2dProblem, Plan, algorithms, get_algorithm, plan
 from suite.blocks.inputs import BlockInputs
 from suite.blocks.oracle import block_tolerance
 from suite.blocks.problem import Block
@@ -16,7 +16,7 @@ from suite.check.checker import Tolerance
 from suite.check.inputs import Inputs
 from suite.contenders.base import Contender, Own, Prepared
 
-__all__ = ["BLOCK_CONTENDERS", "FUSED", "UNFUSED", "OneCall", "Ours", "contenders", "layers_of"]
+__all__ = ["BLOCK_CONTENDERS", "FUSED", "UNFUSED", "OneCall", "Ours", "WindowOnly", "contenders", "layers_of"]
 
 #: Names of the contenders on blocks; others are compared with the first.
 FUSED, UNFUSED = "block_fused", "block_unfused"
@@ -57,17 +57,42 @@ class Ours(Own):
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
         """Pack the weights; result and scratch are poisoned, so that what is not written shows."""
         bound = plan(problem, inputs.wei, inputs.bia, algorithm=self.name, threads=threads)
-        bound.poison()
-        dst = np.full(problem.output_shape, np.nan, problem.dtype)
-        chosen = bound.algorithm.name if self.name == "auto" else ""
-        return Prepared(
-            lambda: bound(inputs.src, out=dst), lambda result: result, chosen, bound.workspace_bytes,
-            lambda: dst.fill(np.nan),
-        )  # fmt: skip
+        return _prepared(bound, inputs, is_choice=self.name == "auto")
 
     def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """What the algorithm promises at its registration."""
         return Tolerance.of(get_algorithm(chosen or self.name))
+
+
+@dataclass(frozen=True)
+class WindowOnly(Own):
+    """``"auto"`` of the algorithms whose outputs depend on their own windows alone, as those of peers do."""
+
+    family = "window_only"
+    apart = True
+
+    def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
+        """Nothing: direct algorithms take everything."""
+        return None
+
+    def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
+        """As `Ours`."""
+        return _prepared(plan(problem, inputs.wei, inputs.bia, threads=threads, window_only=True), inputs)
+
+    def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
+        """What the chosen algorithm promises at its registration."""
+        return Tolerance.of(get_algorithm(chosen))
+
+
+def _prepared(bound: Plan, inputs: Inputs, *, is_choice: bool = True) -> Prepared:
+    """Calls of a plan; result and scratch are poisoned, so that what is not written shows."""
+    bound.poison()
+    dst = np.full(bound.problem.output_shape, np.nan, bound.problem.dtype)
+    chosen = bound.algorithm.name if is_choice else ""
+    return Prepared(
+        lambda: bound(inputs.src, out=dst), lambda result: result, chosen, bound.workspace_bytes,
+        lambda: dst.fill(np.nan),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -134,8 +159,9 @@ def _outputs(result: Any) -> list[np.ndarray]:
 
 
 def contenders() -> tuple[Contender, ...]:
-    """Every algorithm of the registry, ``"auto"``, and the plain function."""
-    return *(Ours(each.name) for each in algorithms()), Ours("auto"), OneCall("one_call")
+    """Every algorithm of the registry, ``"auto"``, the same of windows alone, and the plain function."""
+    every = (Ours(each.name) for each in algorithms())
+    return *every, Ours("auto"), WindowOnly("auto_window_only"), OneCall("one_call")
 
 
 BLOCK_CONTENDERS = (_OwnBlock(FUSED, True), _OwnBlock(UNFUSED, False))

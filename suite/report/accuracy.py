@@ -26,8 +26,9 @@ _MEASURES: dict[str, tuple[Callable[[Accuracy], float | None], Callable[[Accurac
 _PROMISES = ("algorithm", "promised", "worst", "on", "data", f"vs {DIRECT}", f"one element vs {DIRECT}")
 
 _HOW_TO_READ = f"""\
-Errors are against float64; times (x) are those of NumPy's own arithmetic on the same data, which promises
-are multiples of. The table of promises has them in times of {DIRECT}'s as well. Data: normal values; a mean
+Errors are against float64, those of float64 against exact sums; times (x) are those of NumPy's own arithmetic
+on the same data. Promises are multiples of what rounding comes to (`kernels.error_unit`), or of NumPy's error
+if that is more. The table of promises has them in times of {DIRECT}'s as well. Data: normal values; a mean
 of a hundred deviations; a wide range of magnitudes; smooth pictures. A cell is the worst of all layers of
 its kind and number of input channels."""
 

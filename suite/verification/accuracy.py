@@ -1,7 +1,8 @@
 """Accuracy: how far algorithms are from float64, on friendly data and on data that is not.
 
 Errors are also stated relative to two others, made of the same arrays: NumPy's own arithmetic of the
-problem's precision, which `kernels.registry.Algorithm.error_factor` promises a multiple of, and
+problem's precision, which `kernels.registry.Algorithm.error_factor` promises a multiple of if it is more than
+`kernels.error_unit`, and
 ``direct_tiled``, the direct sum. The first is the smaller one: NumPy's products add up in blocks, a direct
 sum adds one product after the other.
 """
