@@ -44,6 +44,7 @@ aa: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check kernels suite tests examples results
 	$(BIN)/ruff format --check kernels suite tests examples results
+	$(BIN)/codespell kernels suite tests examples README.md CONTRIBUTING.md CHANGELOG.md .github Makefile $(wildcard docs)
 
 types: $(STAMP)
 	$(BIN)/mypy kernels suite examples

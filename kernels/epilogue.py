@@ -43,6 +43,7 @@ class Epilogue(_Steps):
     def __new__(
         cls, residual: bool = False, relu: bool = False, slope: float = 0.0, residual_last: bool = False
     ) -> Epilogue:
+        """Check the numbers."""
         if not 0 <= slope <= 1:
             raise ValueError(f"slope is {slope!r}, expected a number from 0 to 1")
         if slope and not relu:

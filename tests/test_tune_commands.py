@@ -34,8 +34,8 @@ _PREDICTED = {"direct_tiled": 1.0, "im2col_gemm": 1.5, "direct_naive": 3.0, "win
 
 
 def _choose(
-    problem: Conv2dProblem, threads: int = 1, *, max_error: float | None = None, max_workspace: int | None = None, window_only: bool = False,
-    tuned: bool = True,
+    problem: Conv2dProblem, threads: int = 1, *, max_error: float | None = None, max_workspace: int | None = None,
+    window_only: bool = False, tuned: bool = True,
 ) -> Any:  # fmt: skip
     candidates = tuple(
         SimpleNamespace(

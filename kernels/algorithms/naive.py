@@ -32,6 +32,7 @@ class PlaneSpec(NamedTuple):
 
     @property
     def leaky(self) -> bool:
+        """Whether negative results keep a part."""
         return self.epilogue.slope > 0
 
 

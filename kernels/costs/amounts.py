@@ -74,7 +74,7 @@ def longest_share(items: int, threads: int) -> float:
 
 
 def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
+    """The quotient a / b, rounded up."""
     return -(-a // b)
 
 

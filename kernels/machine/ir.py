@@ -30,10 +30,12 @@ __all__ = [
 
 
 def scalar_type(dtype: types.Type) -> ir.Type:
+    """The IR's type of a floating-point number."""
     return ir.FloatType() if dtype == types.float32 else ir.DoubleType()
 
 
 def data_pointer(context: Any, builder: ir.IRBuilder, typ: types.Array, value: ir.Value) -> ir.Value:
+    """The address of an array's first element."""
     if isinstance(typ, types.CPointer):
         return value
     return context.make_array(typ)(context, builder, value).data
@@ -47,20 +49,24 @@ def index_value(context: Any, builder: ir.IRBuilder, typ: types.Type, value: ir.
 
 
 def load_vector(builder: ir.IRBuilder, data: ir.Value, offset: ir.Value, vector: ir.VectorType) -> ir.Value:
+    """A vector from an element's offset on, aligned as an element is."""
     place = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
     return builder.load(place, align=element_bytes(vector))
 
 
 def store_vector(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, offset: ir.Value) -> None:
+    """Store a vector from an element's offset on, aligned as an element is."""
     place = builder.bitcast(builder.gep(data, [offset]), value.type.as_pointer())
     builder.store(value, place, align=element_bytes(value.type))
 
 
 def element_bytes(vector: ir.VectorType) -> int:
+    """Bytes of a vector's element."""
     return 4 if isinstance(vector.element, ir.FloatType) else 8
 
 
 def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+    """A vector with the same number in every lane."""
     vector = ir.VectorType(value.type, lanes)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
@@ -79,6 +85,7 @@ def fma(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Valu
 
 
 def suffix(vector: ir.VectorType) -> str:
+    """What LLVM appends to an intrinsic's name for a vector."""
     return f"v{vector.count}f{8 * element_bytes(vector)}"
 
 
@@ -89,6 +96,7 @@ def first_lanes(builder: Any, count: ir.Value, lanes: int) -> ir.Value:
 
 
 def masked_store(builder: Any, value: ir.Value, data: ir.Value, offset: ir.Value, mask: ir.Value) -> None:
+    """Store the lanes that a mask has."""
     vector = value.type
     number = ir.IntType(32)
     kinds = [vector, vector.as_pointer(), number, mask.type]

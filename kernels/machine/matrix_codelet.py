@@ -120,4 +120,5 @@ def _dot(builder: Any, row: Sequence[float], values: Sequence[Value]) -> Value:
 
 
 def constant(like: Value, x: float) -> ir.Constant:
+    """A vector of a constant, of another vector's type."""
     return ir.Constant(like.type, [x] * like.type.count)

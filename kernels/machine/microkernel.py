@@ -98,6 +98,7 @@ class Record(types.Type):
 
     @property
     def mangling_args(self) -> tuple[str, tuple[Any, ...]]:
+        """What names of symbols are made of."""
         # Not the fields, which would make names of symbols that are thousands of characters long.
         return "Record", (len(self.fields),)
 

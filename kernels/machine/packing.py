@@ -118,6 +118,7 @@ class Panels:
             ]  # fmt: skip
 
     def __call__(self, wei: np.ndarray) -> None:
+        """Pack."""
         if self._launches is None:
             self.packed[:] = wei.reshape(-1)
             return
@@ -161,6 +162,7 @@ class Biases:
         self._live = self.packed[:, : self._shape[1]]
 
     def __call__(self, bia: np.ndarray) -> None:
+        """Pack."""
         self._live[...] = bia.reshape(self._shape)
 
 
@@ -325,6 +327,7 @@ class TransformedPanels:
         self._launch, self.packed = launch, packed
 
     def __call__(self, wei: np.ndarray) -> None:
+        """Pack."""
         self._launch(wei, self.packed, self.packed)
 
 

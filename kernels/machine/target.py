@@ -116,6 +116,7 @@ class Passes(CompilerBase):  # type: ignore[misc]
     """
 
     def define_pipelines(self) -> list[PassManager]:
+        """The passes that a piece of code goes through."""
         passes = PassManager("piece")
         for each in (
             untyped_passes.TranslateByteCode,

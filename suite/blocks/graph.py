@@ -75,6 +75,7 @@ class ConvOfEach(Node):
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """All values that it reads."""
         return self.src, self.weight, self.bias
 
 
@@ -109,6 +110,7 @@ class Add(Node):
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """All values that it reads."""
         return self.src, self.other
 
 

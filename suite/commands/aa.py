@@ -1,4 +1,4 @@
-"""``convmark aa``: what is the gate worth on this machine?"""
+"""``convmark aa``: what the gate is worth on this machine."""
 
 from __future__ import annotations
 

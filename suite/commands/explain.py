@@ -1,4 +1,4 @@
-"""``convmark explain``: why does ``algorithm="auto"`` choose what it chooses, and is it right?"""
+"""``convmark explain``: why ``algorithm="auto"`` chooses what it chooses, and whether it is right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``convmark gate``: did a change make anything slower?"""
+"""``convmark gate``: whether a change made anything slower."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``convmark memory``: what does a network take of memory?"""
+"""``convmark memory``: how much memory a network needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``convmark verify``: is everything right?"""
+"""``convmark verify``: whether everything is right."""
 
 from __future__ import annotations
 

@@ -69,15 +69,24 @@ class Contender(Protocol[_Problem, _Arrays]):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Unique name."""
+
     @property
-    def family(self) -> str: ...
+    def family(self) -> str:
+        """Column ``family`` of its rows."""
+
     @property
-    def library(self) -> str: ...
+    def library(self) -> str:
+        """Whose code it is."""
+
     @property
-    def is_peer(self) -> bool: ...
+    def is_peer(self) -> bool:
+        """Whether it is another project's."""
+
     @property
-    def apart(self) -> bool: ...
+    def apart(self) -> bool:
+        """Whether it takes part only if it is named."""
 
     def version(self) -> str | None:
         """The library's version, found without importing it; ``None`` where it is not installed."""

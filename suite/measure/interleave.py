@@ -84,9 +84,12 @@ class Timed(Protocol):
     """What measuring needs of a contender: its name, whose it is, and what its results are held to."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Unique name."""
+
     @property
-    def is_peer(self) -> bool: ...
+    def is_peer(self) -> bool:
+        """Whether it is another project's."""
 
     def tolerance(self, problem: Any, chosen: str) -> Tolerance:
         """What its results are held to, if it chose ``chosen``."""

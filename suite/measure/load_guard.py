@@ -1,4 +1,4 @@
-"""The load guard: was a sample alone on its cores, or is it not to be trusted?
+"""Load guard: whether a sample was alone on its cores, or is not to be trusted.
 
 A worker tells how much processor time its threads got. All of their cores' time is as much as
 there is. Less is proof of a disturbance only with one thread; several may leave cores idle by

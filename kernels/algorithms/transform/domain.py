@@ -89,6 +89,7 @@ class TransformRun:
         self._launch = Launch(loops, self._record, threads, steps, keep=(setup, apart, written, arrays))
 
     def __call__(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        """Compute the whole layer."""
         self._launch(src, dst, residual)
 
     def only(self, phase: int | None) -> None:

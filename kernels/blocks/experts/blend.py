@@ -33,6 +33,7 @@ class RunSpec(NamedTuple):
 
 
 def run_spec(dtype: str) -> RunSpec:
+    """The microkernel of runs for an element type."""
     return RunSpec(dtype, TileShape(1, _VECTORS, lanes_of(dtype)))
 
 

@@ -43,10 +43,12 @@ class PoolSpec(NamedTuple):
 
     @property
     def vector(self) -> TileShape:
+        """One vector."""
         return TileShape(1, 1, self.lanes)
 
     @property
     def window(self) -> Window:
+        """All neighbours in a row."""
         return Window(max(1, self.KW), max(1, self.SW), self.lanes)
 
     @property
