@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every layer of every network, ours beside every library, on one thread and on all; and small maps by
-# eights. The automatic choice is tuned before, on one thread. Writes report.html, report.md, rows.csv and
+# eights. The automatic choice is tuned before, on one thread. Writes report.md, rows.csv and
 # machine.json below networks/ and batch/ beside this file; a name as argument for one of them.
 # Takes an hour on a machine that does nothing else.
 set -euo pipefail
@@ -21,7 +21,7 @@ run() {
     folder=$1 && shift
     "$convmark" run "${contenders[@]}" --seconds 0.1 --results "$scratch/$folder" "$@"
     mkdir -p "$here/$folder"
-    cp "$scratch/$folder"/runs/*/{report.html,report.md,rows.csv,machine.json} "$here/$folder"
+    cp "$scratch/$folder"/runs/*/{report.md,rows.csv,machine.json} "$here/$folder"
 }
 
 networks=(alexnet basics dilated googlenet_v3 mobilenet mobilenet_dw resnet50 resnext101 unet vgg19 yolov2)

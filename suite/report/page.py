@@ -100,11 +100,14 @@ def page(frame: pd.DataFrame, extra: Extra | None = None) -> str:
     parts.append(("rows", "Rows", _rows(frame)))
     parts.append(("how", "How it was measured", _how(frame, extra)))
     title = f"Convolution speed: {', '.join(frame['cpu'].dropna().unique()) or 'no rows'}"
-    return document(title, parts, _data(frame, extra.samples, said))
+    return document(title, parts, _data(frame, extra.samples, said), _measured(frame))
 
 
-def document(title: str, parts: Sequence[tuple[str, str, str]], data: str = "") -> str:
-    """A page of sections: key, title and HTML each; ``data`` is embedded for the script."""
+def document(title: str, parts: Sequence[tuple[str, str, str]], data: str = "", below: str = "") -> str:
+    """A page of sections: key, title and HTML each.
+
+    ``data`` is embedded for the script, ``below`` stands below the title.
+    """
     links = "".join(f"<a href=#{key}>{escape(name)}</a>" for key, name, _ in parts)
     body = "\n".join(f"<section id={key}><h2>{escape(name)}</h2>{html}</section>" for key, name, html in parts)
     style, script = (
@@ -118,6 +121,7 @@ def document(title: str, parts: Sequence[tuple[str, str, str]], data: str = "") 
 <title>{escape(title)}</title>
 <style>{style}</style>
 <header><h1>{escape(title)}</h1><button id=theme class=js type=button title="light or dark">&#9680;</button></header>
+{below}
 <nav>{links}</nav><div id=filters class=js></div>
 <main>
 {body}
@@ -125,6 +129,20 @@ def document(title: str, parts: Sequence[tuple[str, str, str]], data: str = "") 
 <footer>Written by convmark.</footer><div id=tip hidden></div>
 {data}<script>{script}</script></html>
 """
+
+
+def _measured(frame: pd.DataFrame) -> str:
+    """What was measured, where and when, in a line per run."""
+    lines = []
+    for _, part in frame.groupby(["source", "run"], sort=False):
+        first = part.iloc[0]
+        when = "" if pd.isna(first["started"]) else f"{first['started']:%Y-%m-%d}, "
+        commit = f"commit {first['commit'][:8]}{' with changes' if first['dirty'] else ''}, " if first["commit"] else ""
+        layers = len(part.drop_duplicates(["network", "layer", "problem"]))
+        counts = f"{part['network'].nunique()} networks, {layers} layers, {part['contender'].nunique()} contenders"
+        lines.append(f"{when}{first['platform']}; {commit}{counts}, {(part['status'] == 'mistrusted').sum()} of "
+                     f"{len(part)} rows mistrusted")  # fmt: skip
+    return "".join(f"<p class=measured>{escape(line)}. <a href=#how>How</a></p>" for line in lines)
 
 
 # -- answer -----------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def speedup_figure(best: pd.DataFrame, said: str) -> Figure | None:
             )
         plot.upright(base)
     else:
-        plot = Plot(Scale(0, len(met)), scale, 240, "layers, the largest first", what, title, kind="bars")
+        plot = Plot(Scale(0, len(met)), scale, 190, "layers, the largest first", what, title, kind="bars")
         plot.grid(None, write)
         for i, (row, value, contender, name) in enumerate(marks):
             top, bottom = sorted((float(plot.down(base)), float(plot.down(value))))

@@ -1,0 +1,72 @@
+"""README's table of results: written from the rows that are stored beside this file, one table per CPU class.
+
+``python results/layers/readme_table.py`` replaces what stands between README's marks; with ``--check`` it exits with 1
+if that would change anything.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from suite.format import factor, number
+from suite.report.comparisons import automatic_tables
+from suite.report.load import Stored, open_stored
+from suite.report.markdown import markdown_cells
+
+_HERE = Path(__file__).resolve().parent
+_README = _HERE.parent.parent / "README.md"
+_BEGIN, _END = "<!-- results/layers/readme_table.py writes what follows -->\n", "<!-- until here -->\n"
+
+#: More lines than this are not shown.
+_MOST = 10
+
+
+def main(arguments: list[str]) -> int:
+    """Write README, or check it."""
+    before = _README.read_text(encoding="utf-8")
+    head, _, rest = before.partition(_BEGIN)
+    _, _, tail = rest.partition(_END)
+    after = f"{head}{_BEGIN}{tables()}{_END}{tail}"
+    if "--check" in arguments:
+        return int(before != after)
+    _README.write_text(after, encoding="utf-8")
+    return 0
+
+
+def tables() -> str:
+    """A table for each folder below this one whose run covers networks and has ``auto`` beside other libraries."""
+    folders = sorted(path.parent for path in _HERE.glob("networks*/rows.csv"))
+    stored = open_stored(_HERE, folders, lambda sentence: print(sentence, file=sys.stderr))
+    return "".join(_table(each) for each in stored)
+
+
+def _table(stored: Stored) -> str:
+    frame = stored.frame.assign(circumstances=stored.frame["threads"].astype(str))
+    found = {table.title.rpartition(", ")[2]: table.frame.set_index("name") for table in automatic_tables(frame)}
+    names = list(dict.fromkeys(name for lines in found.values() for name in lines.index))[:_MOST]
+    headings = ["compared with"]
+    for threads in found:
+        said = f"{threads} thread{'' if threads == '1' else 's'}"
+        headings += [f"geomean speed-up, {said}", "worst", "faster on"]
+    lines = [[name, *(cell for each in found.values() for cell in _cells(each, name))] for name in names]
+    machine, limit = stored.machine, stored.limits.fma_gflops["float32"][1]
+    text = (
+        f"{machine.cpu}, {machine.cores} cores, vectors of {8 * machine.vector_bytes} bits, multiply-add limit "
+        f"{number(limit)} GFLOP/s per core; commit {machine.commit[:8]},\n`bash results/layers/run.sh "
+        f"{stored.folder.name}`; {frame['network'].nunique()} networks and lists, each shape once:\n\n"
+    )
+    return f"\n{text}{markdown_cells(headings, lines)}\n\n"
+
+
+def _cells(lines: pd.DataFrame, name: str) -> tuple[str, str, str]:
+    if name not in lines.index:
+        return "", "", ""
+    line = lines.loc[name]
+    return factor(line["geomean"]), factor(line["worst"]), str(line["faster"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
