@@ -1,1 +1,1 @@
-"""convmark's suite: what is measured, how, and what is said of it."""
+"""convmark's suite: workloads, contenders, measuring, results and reports."""

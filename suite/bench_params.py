@@ -1,7 +1,7 @@
-"""What asv and pytest-benchmark iterate over: catalogue x registry, small enough to finish.
+"""Layers and algorithms that asv and pytest-benchmark iterate over: catalogue x registry, small enough to finish.
 
 ``CONVMARK_BENCH_NETWORKS`` and ``CONVMARK_BENCH_ALGORITHMS`` (names with commas) ask for
-other networks than ``quick``, and for certain algorithms; whoever sets one gets all of it,
+other networks than ``quick``, and for certain algorithms; all of what is asked for is timed,
 however many combinations that makes.
 """
 
@@ -17,7 +17,7 @@ from suite.selection import select_layers
 
 __all__ = ["MOST_COMBINATIONS", "bench_algorithms", "bench_layers", "label_of", "read_label", "spread_over_families"]
 
-#: Layers times algorithms where nothing else is asked for.
+#: Layers times algorithms if nothing else is asked for.
 MOST_COMBINATIONS = 40
 
 

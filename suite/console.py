@@ -1,4 +1,4 @@
-"""Where the command line's words go: answers to stdout, everything else to stderr."""
+"""Consoles: answers go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short digests that tell apart what cannot be compared any more."""
+"""Short digests of texts and of source folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where asv's benchmarks of earlier commits find `suite.check.inputs`."""
+"""The import path of `suite.check.inputs` that asv's benchmarks of all commits use."""
 
 from suite.check.inputs import Inputs, make_inputs
 

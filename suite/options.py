@@ -51,7 +51,7 @@ Contenders = Annotated[
     list[str] | None,
     typer.Option(
         "--contender", "--algorithm", "-c", "-a", metavar="NAME",
-        help="Who is timed: an algorithm, a library, or all, ours (the default), peers; may be given again.",
+        help="What is timed: an algorithm, a library, or all, ours (the default), peers; may be given again.",
     ),
 ]  # fmt: skip
 Batch = Annotated[
@@ -60,8 +60,8 @@ Batch = Annotated[
 Threads = Annotated[
     list[str] | None, typer.Option("--threads", "-t", metavar="N[,N]", help="Numbers of threads; may be given again.")
 ]
-Seconds = Annotated[float, typer.Option("--seconds", metavar="S", help="Seconds of samples a row.")]
-Processes = Annotated[int, typer.Option("--processes", metavar="N", help="Fresh processes a contender.")]
+Seconds = Annotated[float, typer.Option("--seconds", metavar="S", help="Seconds of samples per row.")]
+Processes = Annotated[int, typer.Option("--processes", metavar="N", help="Fresh processes per contender.")]
 Slower = Annotated[
     float,
     typer.Option(
@@ -74,7 +74,7 @@ Cache = Annotated[
     str, typer.Option("--cache", metavar="KIND", help="Caches before a call: warm, cold (emptied), or warm,cold.")
 ]
 Reference = Annotated[
-    str, typer.Option("--reference", metavar="NAME", help="Whom ratios are stated to; else each layer's best peer.")
+    str, typer.Option("--reference", metavar="NAME", help="What ratios are stated to; else each layer's best peer.")
 ]
 Resume = Annotated[
     str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run, or with the 'latest'.")
@@ -92,7 +92,7 @@ MaxError = Annotated[
     float | None, typer.Option("--max-error", metavar="E", help="Largest relative L2 error that is accepted.")
 ]
 MaxWorkspace = Annotated[
-    str | None, typer.Option("--max-workspace", metavar="BYTES", help="Most scratch memory a layer, like 4MiB.")
+    str | None, typer.Option("--max-workspace", metavar="BYTES", help="Most scratch memory per layer, like 4MiB.")
 ]
 WindowOnly = Annotated[
     bool,

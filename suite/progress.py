@@ -130,7 +130,7 @@ class Watch:
 
 
 class Tally:
-    """Shows how many of something are done where their order is not known before; used in a ``with`` block.
+    """Shows how many of something are done if their order is not known before; used in a ``with`` block.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ class Case:
 def select_networks(
     chosen: Iterable[str] = (), problems: Iterable[str] = (), *, every: bool = False
 ) -> tuple[str, ...]:
-    """Names of networks: all, or those chosen, or `DEFAULT_NETWORKS` where nothing is, no problem either."""
+    """Names of networks: all, or those chosen, or `DEFAULT_NETWORKS` if nothing is, no problem either."""
     if every:
         return networks()
     return tuple(dict.fromkeys(chosen)) or (() if tuple(problems) else DEFAULT_NETWORKS)

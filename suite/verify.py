@@ -1,4 +1,4 @@
-"""Where asv's benchmarks of earlier commits find `suite.check.checker`."""
+"""The import path of `suite.check.checker` that asv's benchmarks of all commits use."""
 
 from suite.check.checker import Check
 from suite.check.checker import Oracle as Referee

@@ -1,4 +1,4 @@
-"""What can be timed: a convolution, or a block of several layers.
+"""Workloads: a convolution, or a block of several layers.
 
 Runner, workers and checker treat both alike; the distinction is made here alone.
 """

@@ -384,7 +384,7 @@ def test_a_slow_contender_is_measured_in_one_process_and_says_so(convmark: Convm
         (("run", "-c", "direct_tilde"), "unknown contender 'direct_tilde', did you mean direct_tiled"),
         (("run", "--processes", "0"), "--processes is 0, expected at least 1"),
         (("run", "--slower", "0.5"), "--slower is 0.5, expected more than 1, or 0 for no screening"),
-        (("cache", "--days", "3"), "--days and --mb say what --prune keeps, expected --prune beside them"),
+        (("cache", "--days", "3"), "--days and --mb say what --prune keeps, expected --prune with them"),
         (("cache", "--prune", "--mb", "-1"), "--mb is -1, expected at least 0"),
         (("run", "--cache", "tepid"), "--cache is 'tepid', expected warm or cold or both with a comma"),
         (("run", "--threads", "1,x"), "threads is 'x', expected a whole number from 1 to "),

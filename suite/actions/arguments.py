@@ -1,4 +1,4 @@
-"""What the options of several commands come to."""
+"""Values of the options that several commands share."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def batch_of(asked: str) -> int | None:
 
 
 def bytes_of(option: str, asked: str | None) -> int | None:
-    """A number of bytes, of a text like ``65536``, ``512KiB`` or ``1.5 MiB``; ``None`` where there is none."""
+    """A number of bytes, of a text like ``65536``, ``512KiB`` or ``1.5 MiB``; ``None`` if there is none."""
     if asked is None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]iB)?", asked.strip())

@@ -15,7 +15,7 @@ __all__ = ["cache"]
 def cache(prune: bool, days: float | None, mb: float | None, as_json: bool) -> None:
     """See `suite.commands.cache.cache`."""
     if not prune and (days is not None or mb is not None):
-        fail("--days and --mb say what --prune keeps, expected --prune beside them")
+        fail("--days and --mb say what --prune keeps, expected --prune with them")
     for name, value in (("--days", days), ("--mb", mb)):
         if value is not None and not value >= 0:
             fail(f"{name} is {value:g}, expected at least 0")

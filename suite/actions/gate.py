@@ -31,7 +31,7 @@ from suite.selection import select_layers
 
 __all__ = ["NETWORK", "RISK", "UNGUARDED", "gate"]
 
-#: What is measured where nothing is asked for.
+#: What is measured if nothing is asked for.
 NETWORK = "quick"
 
 #: Algorithms that are not guarded unless named: the plain loops are there to be read, not to be fast.

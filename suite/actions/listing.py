@@ -49,7 +49,7 @@ def list_(network: list[str] | None, as_json: bool) -> None:
         )
         print_table(("block", "problem", "occurs"), [(b.name, str(b.problem), str(b.occurs)) for b in blocks()])
         print_table(
-            ("who is timed at blocks", "library", "version"),
+            ("contender on blocks", "library", "version"),
             [(each.name, each.library, each.version() or str(absence(each))) for each in block_contenders()],
         )
 

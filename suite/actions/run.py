@@ -60,7 +60,7 @@ def run(
     if resume is not None:
         changed = (mb, seconds, processes, slower, cache, reference) != ("1", 0.2, 3, SCREEN, "warm", "")
         if network or every or contender or problem or threads or changed:
-            fail("--resume goes on with what its run was asked for, expected no other selection beside it")
+            fail("--resume goes on with what its run was asked for, expected no other selection with it")
         here = open_run(results, resume, warn)
         here.require(this_machine())
     else:

@@ -37,7 +37,7 @@ def tune(
     """See `suite.commands.tune.tune`."""
     if forget:
         if network or every or problem:
-            fail("--forget removes all that was measured on this CPU, expected no selection beside it")
+            fail("--forget removes all that was measured on this CPU, expected no selection with it")
         _forget(as_json)
         return
     if not seconds >= 0 or not processes >= 1 or not within >= 1:

@@ -51,7 +51,7 @@ def verify(
 
 
 def _accuracy(cases: Mapping[Case, Sequence[Contender]], as_json: bool) -> NoReturn:
-    """Errors instead of verdicts; exit code 1 where a promise is broken."""
+    """Errors instead of verdicts; exit code 1 if a promise is broken."""
     entries: list[Accuracy] = []
     with Watch(stderr(), sum(map(len, cases.values()))) as watch:
         for case, found in measure_accuracy(cases, lambda case, contender: watch.at(case.layer, contender.name)):

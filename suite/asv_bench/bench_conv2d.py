@@ -31,7 +31,7 @@ _FIRST_CALL = Path(__file__).with_name("first_call.py")
 
 
 class _Pairs:
-    """A layer and an algorithm: skipped where it refuses the problem, failed where its result is wrong."""
+    """A layer and an algorithm: skipped if it refuses the problem, failed if its result is wrong."""
 
     params = ([label_of(layer) for layer in bench_layers()], [each.name for each in bench_algorithms()])
     param_names = ("layer", "algorithm")
@@ -70,7 +70,7 @@ class Conv2d(_Pairs):
     # Processes, not samples: what differs between two processes of the same code no sample shows.
     rounds = 4
     # At least 10 samples a process, then up to 100 within half a second. asv runs `setup` before
-    # each, and takes one call a sample then.
+    # each, and takes one call per sample then.
     repeat = (10, 100, 0.5)
     warmup_time = 0.05
 

@@ -1,4 +1,4 @@
-"""Drawing a graph: a method a node, which knows what shape comes of it and what weights it needs."""
+"""Drawings of graphs: one method per node, which knows what shape comes of it and what weights it needs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A block as a graph: nodes that compute a value of others each, and the shapes of values and weights.
 
-Whoever computes a block goes through its nodes in order and knows nothing else of it: the
+What computes a block goes through its nodes in order and needs nothing else of it: the
 oracle, the peers and the model that is written for ONNX are made of the same graph.
 """
 
@@ -88,7 +88,7 @@ class BatchNorm(Node):
 
 @dataclass(frozen=True)
 class Activate(Node):
-    """Negative values times ``slope``: ReLU where that is 0."""
+    """Negative values times ``slope``: ReLU if that is 0."""
 
     slope: float
 
@@ -166,7 +166,7 @@ class Graph:
 
     @property
     def last_uses(self) -> tuple[tuple[str, ...], ...]:
-        """For each node, the values that nobody needs any more once it is done."""
+        """For each node, the values that are not needed any more once it is done."""
         last = {name: i for i, node in enumerate(self.nodes) for name in (node.result, *node.sources)}
         return tuple(
             tuple(name for name, at in last.items() if at == i and name not in self.outputs)

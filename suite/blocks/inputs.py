@@ -1,4 +1,4 @@
-"""What a block's input and its weights are filled with."""
+"""Fills of a block's input and weights."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class BlockOracle:
         return 8 * sum(int(np.prod(self.block.graph.shapes[name])) for name in self.block.graph.outputs)
 
     def compare(self, tolerance: Tolerance, fill: str, dst: np.ndarray) -> Check:
-        """Check what somebody computed of `make_block_inputs`: every output, joined as `Graph.joined` does.
+        """Check what was computed of `make_block_inputs`: every output, joined as `Graph.joined` does.
 
         The check's error is that of the worst output.
         """

@@ -85,7 +85,7 @@ class Block:
         """Read a block from its text form; the inverse of ``str``.
 
         Its kind, a colon, and keys with a number each as in a convolution's text, of which
-        ``e`` is the number of experts. ``iw`` copies ``ih`` where it is missing.
+        ``e`` is the number of experts. ``iw`` copies ``ih`` if it is missing.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class Block:
 
 
 def _keys(kind: str) -> dict[str, int | None]:
-    """Keys of a kind's text in their order, the batch first, with their defaults; ``None`` where one has none."""
+    """Keys of a kind's text in their order, the batch first, with their defaults; ``None`` if one has none."""
     parameters = inspect.signature(KINDS[kind]).parameters.values()
     found = {each.name: None if each.default is each.empty else each.default for each in parameters}
     return {"mb": found.pop("mb"), **found}

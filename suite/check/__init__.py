@@ -1,1 +1,1 @@
-"""What decides 'correct', what arrays are filled with, and what ratios of times are worth."""
+"""The checker, the fills of arrays, and the statistics of ratios of times."""

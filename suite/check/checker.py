@@ -211,7 +211,7 @@ class Oracle:
         return self._filled[fill]
 
     def compare(self, tolerance: Tolerance, fill: str, dst: np.ndarray) -> Check:
-        """Check a result that somebody computed of the arrays that `make_inputs` gives for ``fill``."""
+        """Check a result that was computed of the arrays that `make_inputs` gives for ``fill``."""
         if fill == "integer":
             return self.integer[1].equal(dst, rounded=tolerance.integers == "rounded")
         if tolerance.rel_error is not None:

@@ -1,4 +1,4 @@
-"""What the arrays are filled with."""
+"""Fills of a convolution's arrays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EXACT = 2**24
 
 @dataclass(frozen=True)
 class Inputs:
-    """Source, weights and bias of one problem; ``bia`` is None where it has no bias."""
+    """Source, weights and bias of one problem; ``bia`` is None if it has no bias."""
 
     src: np.ndarray
     wei: np.ndarray
@@ -82,7 +82,7 @@ def make_inputs(problem: Conv2dProblem, fill: str = "normal", seed: int = 0) -> 
 
 
 def _source(problem: Conv2dProblem, fill: str, rng: np.random.Generator) -> np.ndarray:
-    """A source that is unfriendly to somebody, in float64."""
+    """A source that is unfriendly to some algorithm, in float64."""
     if fill == "picture":
         return _picture(problem, rng)
     values = rng.standard_normal(problem.input_shape)

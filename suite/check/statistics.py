@@ -1,4 +1,4 @@
-"""Ratios of times that were measured side by side, their confidence, and the gate's decision.
+"""Ratios of times that were measured in turns, their confidence, and the gate's decision.
 
 What is compared are processes, not samples: two processes of the same code differ by where
 their memory lies, and no number of samples in one of them shows it. Processes that were
@@ -81,7 +81,7 @@ def ratio_interval(logs: np.ndarray, confidence: float = 0.95) -> tuple[float, f
     """Confidence interval of `ratio_of`; NaN with fewer than two pairs.
 
     Bootstrapped over pairs by the percentile method: bias correction needs more pairs than a
-    run has, and is undefined where most resamples have the same median. A bootstrap of the
+    run has, and is undefined if most resamples have the same median. A bootstrap of the
     median never goes beyond the least and the largest pair, between which the truth lies with
     probability 1 - 2**(1 - pairs) only: with too few pairs for the confidence, Student's t
     on the logarithms takes its place, which is wider.
@@ -141,7 +141,7 @@ def gate(logs: np.ndarray, *, margin: float = 0.05, risk: float = 0.01) -> Verdi
     it nearly always, and no change at all nearly never. What is beyond it is ``slower`` or
     ``faster`` only when Wilcoxon's signed-rank test is sure as well that it is beyond a quarter of the
     margin: two processes of the same code, one started after the other, can differ by a
-    percent for good, and that is nobody's change. Each further look may err half as often
+    percent for good, and that is no change of the code. Each further look may err half as often
     as the one before, so that all of them together err at most at ``risk``. What the last look
     is not sure of is the ``same``: a slowdown by the margin shows itself before.
 

@@ -21,14 +21,14 @@ COMMANDS = {
     "blocks": (
         "blocks",
         "blocks",
-        "Verify and time blocks of several layers, fused and not, beside other libraries; store and report.",
+        "Verify and time blocks of several layers, fused and not, compared with other libraries; store and report.",
     ),
     "report": ("report", "report", "Print runs, and write their page."),
     "compare": ("compare", "compare", "Compare two stored runs row by row, the largest change first."),
     "explain": (
         "explain",
         "explain",
-        "Show what the cost model predicts of each algorithm beside what is measured, and why one is chosen.",
+        "Show what the cost model predicts of each algorithm and what is measured, and why one is chosen.",
     ),
     "tune": (
         "tune",

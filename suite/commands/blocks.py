@@ -1,4 +1,4 @@
-"""``convmark blocks``: fused blocks beside PyTorch, ONNX Runtime, and the same layers one by one."""
+"""``convmark blocks``: fused blocks compared with PyTorch, ONNX Runtime, and the same layers one by one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def blocks(
         list[str] | None,
         typer.Option(
             "--contender", "-c", metavar="NAME",
-            help="Who is timed: block_fused, block_unfused, torch_eager_nchw, torch_eager_channels_last, "
+            help="What is timed: block_fused, block_unfused, torch_eager_nchw, torch_eager_channels_last, "
             "onnxruntime_graph, or all (the default), ours, peers; may be given again.",
         ),
     ] = None,
@@ -45,7 +45,7 @@ def blocks(
     details: options.Details = False,
     as_json: options.Json = False,
 ) -> None:  # fmt: skip
-    """Verify and time blocks of several layers, fused and not, beside other libraries; store and report."""
+    """Verify and time blocks of several layers, fused and not, compared with other libraries; store and report."""
     from suite.actions import blocks
 
     blocks.blocks(block, contender, threads, seconds, processes, cache, slower, results, details, as_json)

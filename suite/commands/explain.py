@@ -24,11 +24,11 @@ def explain(
     max_workspace: options.MaxWorkspace = None,
     window_only: options.WindowOnly = False,
     measure: Annotated[
-        bool, typer.Option("--measure/--no-measure", help="Time the algorithms beside what is predicted of them.")
+        bool, typer.Option("--measure/--no-measure", help="Time the algorithms too, or show what is predicted alone.")
     ] = True,
     as_json: options.Json = False,
 ) -> None:
-    """Show what the cost model predicts of each algorithm beside what is measured, and why one is chosen.
+    """Show what the cost model predicts of each algorithm and what is measured, and why one is chosen.
 
     Those that are predicted to take more than ten times the least are not timed.
     """

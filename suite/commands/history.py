@@ -26,7 +26,7 @@ _Output = Annotated[
 ]
 
 _Asv = Annotated[
-    Path | None, typer.Option("--asv", metavar="DIR", help="asv's results folder; else .asv/results where it exists.")
+    Path | None, typer.Option("--asv", metavar="DIR", help="asv's results folder; else .asv/results if it exists.")
 ]
 
 

@@ -29,7 +29,7 @@ def memory(
 ) -> None:
     """Show what the layers of networks take of memory, with the algorithm that algorithm="auto" chooses.
 
-    Packed weights are measured by packing: where that is slow, so is this.
+    Packed weights are measured by packing: if that is slow, so is this.
     """
     from suite.actions import memory
 

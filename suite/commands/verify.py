@@ -30,7 +30,7 @@ def verify(
         typer.Option(
             "--accuracy",
             help="Show how large the errors are, on unfriendly data as well; else only whether all is right. "
-            "Over numbers of channels, where no network and no problem is asked for.",
+            "Over numbers of channels, if no network and no problem is asked for.",
         ),
     ] = False,
     as_json: options.Json = False,

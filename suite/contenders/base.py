@@ -1,4 +1,4 @@
-"""What a contender is: somebody who computes convolutions, or blocks of them, and can be timed at it."""
+"""Contenders: what computes convolutions, or blocks of them, and can be timed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _Arrays = TypeVar("_Arrays", contravariant=True)
 
 
 class Contender(Protocol[_Problem, _Arrays]):
-    """Somebody who computes convolutions or blocks; one per algorithm of ours and per way to use a peer.
+    """One that computes convolutions or blocks; one per algorithm of ours and per way to use a peer.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Contender(Protocol[_Problem, _Arrays]):
     library : str
         Whose code it is.
     is_peer : bool
-        Whether it is somebody else's.
+        Whether it is another project's.
     apart : bool
         Whether a call does more than the others' calls: it then takes part only if it is named.
     """
@@ -89,7 +89,7 @@ class Contender(Protocol[_Problem, _Arrays]):
         """Whether it takes part only if it is named."""
 
     def version(self) -> str | None:
-        """The library's version, found without importing it; ``None`` where it is not installed."""
+        """The library's version, found without importing it; ``None`` if it is not installed."""
 
     def install(self) -> str:
         """The command that installs the library."""
@@ -104,7 +104,7 @@ class Contender(Protocol[_Problem, _Arrays]):
         """Do everything that can be done before the call: weights packed, shapes fixed, input in place."""
 
     def tolerance(self, problem: _Problem, chosen: str) -> Tolerance:
-        """What its results are held to, where it chose ``chosen``."""
+        """What its results are held to, if it chose ``chosen``."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Own:
     apart = False
 
     def version(self) -> str | None:
-        """The installed version; ``"source"`` where the sources are used without installing them."""
+        """The installed version; ``"source"`` if the sources are used without installing them."""
         try:
             return metadata.version("convmark")
         except metadata.PackageNotFoundError:
@@ -129,7 +129,7 @@ class Own:
         return "pip install convmark"
 
     def load(self, threads: int) -> None:
-        """Nothing: whoever can name it has imported it."""
+        """Nothing: what can name it has imported it."""
 
 
 @dataclass(frozen=True)

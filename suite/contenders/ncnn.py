@@ -18,7 +18,7 @@ from suite.contenders.base import Peer, Prepared
 
 __all__ = ["CONTENDERS"]
 
-#: Shortcuts in storage and arithmetic that are on by default where the CPU has them.
+#: Shortcuts in storage and arithmetic that are on by default if the CPU has them.
 _SHORTCUTS = (
     "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_packed", "use_bf16_storage",
     "use_int8_inference",

@@ -1,7 +1,7 @@
 """ONNX models, for the libraries that are fed with such files.
 
-Written straight in the protocol buffers' wire format, so that nobody needs the ``onnx``
-package to time a library that reads it. Field numbers are those of ``onnx.proto``.
+Written straight in the protocol buffers' wire format, so that the ``onnx`` package
+is not needed to time a library that reads it. Field numbers are those of ``onnx.proto``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class _OpenVino(Peer):
 
         settings = {
             "INFERENCE_NUM_THREADS": threads,
-            # Left to itself it computes in bfloat16 where the CPU has it.
+            # Left to itself it computes in bfloat16 if the CPU has it.
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
             # The process is pinned as a whole.

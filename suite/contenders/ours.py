@@ -97,7 +97,7 @@ def _prepared(bound: Plan, inputs: Inputs, *, is_choice: bool = True) -> Prepare
 
 @dataclass(frozen=True)
 class OneCall(Own):
-    """`kernels.conv2d`, as a user calls it who prepares nothing: each call checks, chooses and packs."""
+    """`kernels.conv2d`, as it is called without any preparation: each call checks, chooses and packs."""
 
     family = "one_call"
     apart = True

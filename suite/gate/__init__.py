@@ -1,1 +1,1 @@
-"""The regression gate: two revisions of the kernels, measured in turns, and a verdict a benchmark."""
+"""The regression gate: two revisions of the kernels, measured in turns, and a verdict per benchmark."""

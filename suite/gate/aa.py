@@ -36,7 +36,7 @@ class AaPairs:
     ----------
     benchmarks : sequence of str
     logs : dict of float to ndarray, shape (benchmarks, generations)
-        By slowdown, 0 among them; NaN where a pair was disturbed.
+        By slowdown, 0 among them; NaN if a pair was disturbed.
     """
 
     benchmarks: Sequence[str]
@@ -76,7 +76,7 @@ class Rates:
     benchmarks, generations, disturbed : int
         What was measured; pairs that do not count.
     pair_noise : float
-        Spread of the pairs' log ratios where nothing changed: 1.4826 times the median distance from the
+        Spread of the pairs' log ratios if nothing changed: 1.4826 times the median distance from the
         median, the median over benchmarks.
     runs : int
         Runs of the whole gate that were resampled.
@@ -91,7 +91,7 @@ class Rates:
     powers : tuple of Power
     smallest : float
         The smallest slowdown that is called slower 95 times in 100, by shifting pairs that were
-        measured without one; NaN where none of those tried is.
+        measured without one; NaN if none of those tried is.
     """
 
     benchmarks: int

@@ -1,4 +1,4 @@
-"""What the gate found: a verdict a benchmark, and what all of them together mean."""
+"""Findings of the gate: a verdict per benchmark, and what all of them together mean."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class Finding:
     benchmark : Benchmark
     verdict : str
         ``faster``, ``same``, ``slower`` or ``undecided``; ``new`` in head or ``gone`` from it;
-        ``wrong`` or ``failed`` where head's result is no longer right or raises; ``unmeasured``
-        where base is at fault, or the time was up before there was a single pair.
+        ``wrong`` or ``failed`` if head's result is no longer right or raises; ``unmeasured``
+        if base is at fault, or the time was up before there was a single pair.
     ratio, low, high : float
         Head's time by base's, median over the pairs, above 1 is slower; its 95 % interval.
-        NaN where there is none.
+        NaN if there is none.
     pairs : int
         Pairs of processes that were needed.
     base_s, head_s : float
@@ -144,7 +144,7 @@ class Findings:
     def exit_code(self) -> int:
         """0 none is slower, 1 one is (or is no longer right), 2 not measured, 3 the control is dirty.
 
-        Dirty before slower: where a revision differs from itself, no difference means anything.
+        Dirty before slower: if a revision differs from itself, no difference means anything.
         What is no longer right is no question of time. A control that came to no verdict at all
         vouches for nothing: then nothing counts as measured.
         """

@@ -53,7 +53,7 @@ class Revision:
     name : str
         As people name it, with its hash.
     sources : Path
-        Folder with the revision's ``kernels`` beside the running ``suite``.
+        Folder with the revision's ``kernels`` and the running ``suite``.
     python : str
         Interpreter that has what the revision depends on.
     """

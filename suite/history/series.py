@@ -67,7 +67,7 @@ def order_commits(frame: pd.DataFrame, known: Sequence[str]) -> list[str]:
 
 
 def series_points(frame: pd.DataFrame, order: Sequence[str]) -> dict[tuple[object, ...], pd.Series]:
-    """Seconds by commit of each series, in order; the median where a commit was measured several times.
+    """Seconds by commit of each series, in order; the median if a commit was measured several times.
 
     Left out are rows without a time, those that are not ``ok`` (what is mistrusted tells
     nothing of a commit), and those of sources that were not committed.
@@ -159,11 +159,11 @@ def find_changes(points: dict[tuple[object, ...], pd.Series]) -> tuple[pd.DataFr
     Returns
     -------
     series : DataFrame
-        A line a series: `SERIES`, ``commits`` (how many) and ``changes`` (how many; none
-        where there are too few commits to tell).
+        One line per series: `SERIES`, ``commits`` (how many) and ``changes`` (how many; none
+        if there are too few commits to tell).
     changes : DataFrame
-        A line a change: `SERIES`, ``commit`` (the first that is different), ``previous`` (the
-    XX
+        One line per change: `SERIES`, ``commit`` (the first that is different), ``previous`` (the
+        one before it), ``before_s`` and ``after_s`` (medians of both parts) and ``ratio``; the largest first.
     """
     lines, changes = [], []
     for key, seconds in points.items():

@@ -1,4 +1,4 @@
-"""What is stored of all times: our runs and asv's results in one table, and git's order of their commits."""
+"""All stored times: our runs and asv's results in one table, and git's order of their commits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def stored_history(results: Path, asv: Path | None, warn: Callable[[str], None])
     asv : Path or None
         asv's results folder, such as ``.asv/results``.
     warn : callable
-        Told, in a sentence, of each run that cannot be read and is left out.
+        Called with a sentence for each run that cannot be read and is left out.
 
     Raises
     ------

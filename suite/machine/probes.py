@@ -1,4 +1,4 @@
-"""Probes of what the machine can do at most: multiply-adds a second, bytes a second.
+"""Probes of what the machine can do at most: multiply-adds per second, bytes per second.
 
 The one file of the suite that looks behind the public face of ``kernels``: a limit is only
 a limit when its probe is built from the same register tile as the kernels that are judged
@@ -87,7 +87,7 @@ def _read_loop(a, repeats):  # type: ignore[no-untyped-def]
     for pass_ in range(repeats):
         for i in range(a.size):
             total += a[i]
-        # A pass over what nobody writes to would be done once for all.
+        # A pass over what is not written to would be done once for all.
         a[pass_ % a.size] = total
     return total
 

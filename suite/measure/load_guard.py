@@ -2,9 +2,9 @@
 
 A worker tells how much processor time its threads got. All of their cores' time is as much as
 there is. Less is proof of a disturbance only with one thread; several may leave cores idle by
-themselves, and then it is asked who else had them: threads that waited for a core did not
+themselves, and then it is asked what else had them: threads that waited for a core did not
 leave it idle, and neither did they while others kept more cores busy than were free. What the
-whole machine was busy with and is not the worker's own is others', or the hypervisor's where
+whole machine was busy with and is not the worker's own is others', or the hypervisor's if
 it took cores away.
 """
 
@@ -31,14 +31,14 @@ _LOOK_S = 0.1
 
 
 def complaint_about(sample: Sample, threads: int, crowding: str | None = None) -> str | None:
-    """Why a sample's threads did not have their cores to themselves; ``None`` where they had.
+    """Why a sample's threads did not have their cores to themselves; ``None`` if they had.
 
     Parameters
     ----------
     sample : Sample
     threads : int
     crowding : str, optional
-        What is known of others' load meanwhile, where that is too much.
+        What is known of others' load meanwhile, if that is too much.
     """
     if sample.wall_s <= 0:
         return None
@@ -125,7 +125,7 @@ class LoadGuard:
         return quiet, next((each for each in reversed(complaints) if each is not None), "")
 
     def _others(self, own_s: float) -> tuple[float, float]:
-        """Cores' worth of others' load since `begin`, and of stolen time; at least, and 0 where not known."""
+        """Cores' worth of others' load since `begin`, and of stolen time; at least, and 0 if not known."""
         (start, before), after = self._start, self._busy()
         wall = self._clock() - start
         if before is None or after is None or wall <= 0:
@@ -146,7 +146,7 @@ class LoadGuard:
 
 
 def busy_seconds(path: Path = Path("/proc/stat")) -> Busy | None:
-    """What the system counts of all its cores; ``None`` where it does not tell."""
+    """What the system counts of all its cores; ``None`` if it does not tell."""
     try:
         lines = path.read_text().splitlines()
         # user nice system idle iowait irq softirq steal; guests are in user already.

@@ -1,10 +1,10 @@
-"""Where the time of a convolution by transform goes: its phases, each against its own limit.
+"""Phases of a convolution by transform, each against its own limit.
 
 Products are held against the multiply-add limit, or against reading the weights once, whatever takes
 longer. A transform moves data that it computes little on, so its bytes are held against the bandwidth
 that a plain loop has over as many bytes as lie between two uses of them: source, weights and
 result are used again after all of the layer, points and products after what a block works
-on. So each lives in the smallest cache that holds that much, and in part in the next where it just does not.
+on. So each lives in the smallest cache that holds that much, and in part in the next if it just does not.
 """
 
 from __future__ import annotations

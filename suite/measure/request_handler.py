@@ -2,8 +2,8 @@
 
 Started by `suite.measure.worker` as ``python -m suite.measure.request_handler``. Requests and replies are lines of
 JSON on stdin and stdout; an array follows its reply as plain bytes. What libraries print
-goes to stderr. The worker ends when its stdin does, and where the system can do it, it is
-killed with its parent: nobody measures for a dead runner.
+goes to stderr. The worker ends when its stdin does, and if the system can do it, it is
+killed with its parent: nothing is measured for a dead runner.
 
 While a library prepares, the first piece of code that it compiles is announced by a line of its own
 before the reply: ``{"phase": "compiling"}``.
@@ -78,7 +78,7 @@ class RequestHandler:
     Parameters
     ----------
     say : callable
-        Told in a word what goes on in a request that takes long.
+        Called with what goes on in a request that takes long.
     """
 
     def __init__(self, say: Callable[[str], None] = lambda phase: None) -> None:
@@ -96,7 +96,7 @@ class RequestHandler:
         self._returned: list[object] = []
 
     def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
-        """Do what is asked; the reply, and an array where it has one."""
+        """Do what is asked; the reply, and an array if it has one."""
         rest = {name: value for name, value in request.items() if name != "do"}
         kinds: dict[str, Callable[..., tuple[dict[str, Any], np.ndarray | None]]] = {
             "load": self._load,
@@ -115,7 +115,7 @@ class RequestHandler:
         return {"load_s": time.perf_counter() - start, "version": found.version()}, None
 
     def _offers(self, problems: list[str]) -> tuple[dict[str, Any], None]:
-        """Why each algorithm refuses each problem, ``None`` where it does not, and what it promises."""
+        """Why each algorithm refuses each problem, ``None`` if it does not, and what it promises."""
         parsed = [Conv2dProblem.parse(text) for text in problems]
         return {
             "algorithms": {
@@ -210,7 +210,7 @@ class RequestHandler:
             if slowdown not in self._slowed:
                 self._slowed[slowdown] = slowed(call, slowdown, evict)
             call = self._slowed[slowdown]
-        # Whoever was measured before has filled the caches; a long call fills them by itself.
+        # The one that was measured before has filled the caches; a long call fills them by itself.
         if seconds < _LONG_S:
             call()
         samples: list[Sample] = []
@@ -239,7 +239,7 @@ def _watch(parent: int) -> None:
 
 
 def _sums(inputs: Inputs | BlockInputs) -> dict[str, int]:
-    """A checksum of every array, by which it shows who wrote to one."""
+    """A checksum of every array, by which writing to one shows."""
     return {name: zlib.crc32(np.ascontiguousarray(array).data) for name, array in inputs.named.items()}
 
 
@@ -265,7 +265,7 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
 
 
 def main(parent: int, cpus: Iterable[int] = ()) -> None:
-    """Serve requests until stdin ends, on these cores where some are given."""
+    """Serve requests until stdin ends, on these cores if some are given."""
     _end_with(parent)
     if pinned := frozenset(cpus):
         os.sched_setaffinity(0, pinned)

@@ -44,7 +44,7 @@ class Sample:
         Processor time of all threads of this process meanwhile.
     waited_s : float or None
         How long threads of this process were ready to run and had no core meanwhile, summed
-        over them; ``None`` where the system does not tell.
+        over them; ``None`` if the system does not tell.
     """
 
     calls: int
@@ -150,7 +150,7 @@ class Evictor:
 
     A core's own caches are only emptied from that core: each has a thread of its own for it.
     The thread that measures stays where it is. Moved to a core and back, it could end up
-    beside a thread of the pool that it waits for, on one core.
+    on one core with a thread of the pool that it waits for.
 
     Parameters
     ----------

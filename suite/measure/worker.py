@@ -28,7 +28,7 @@ _POOLS = (
 )  # fmt: skip
 
 #: Every OpenMP keeps its threads on a core each. Left to the system, both threads of a pool of two are
-#: now and then on one core for seconds on end, and whoever is timed meanwhile takes twice as long.
+#: now and then on one core for seconds on end, and what is timed meanwhile takes twice as long.
 _PLACES = {"OMP_PROC_BIND": "true"}
 
 #: Seconds after which an answer is not waited for any longer.
@@ -42,7 +42,7 @@ class WorkerError(Exception):
 def worker_environment(threads: int, compiled: Path | None = None, sources: Path = _ROOT) -> dict[str, str]:
     """Variables for a worker with ``threads`` threads and the packages below ``sources``.
 
-    Our compiled code is kept in ``compiled`` where that is given.
+    Our compiled code is kept in ``compiled`` if that is given.
     """
     # A worker that a test starts must not take part in that test's own collection and timing.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -55,7 +55,7 @@ def worker_environment(threads: int, compiled: Path | None = None, sources: Path
 
 
 def measuring_cpus(threads: int) -> frozenset[int]:
-    """The cores that all workers of a number of threads are pinned to; none where that cannot be done.
+    """The cores that all workers of a number of threads are pinned to; none if that cannot be done.
 
     One hardware thread a core while there are cores enough, the last ones: the first serves
     most interrupts.
@@ -131,7 +131,7 @@ class Worker:
         ----------
         do : str
         told : callable
-            Told in a word what the process does meanwhile, where it says so.
+            Called with what the process does meanwhile, in a word, if it says so.
         **request
 
         Raises
@@ -154,7 +154,7 @@ class Worker:
         return reply
 
     def _exchange(self, request: dict[str, Any], told: Callable[[str], None]) -> dict[str, Any] | None:
-        """``None`` where the process ended instead of answering."""
+        """``None`` if the process ended instead of answering."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["CASE_KEY", "COLUMNS", "KEY", "LATER_COLUMNS", "MEASURED", "SCHEMA", "Row", "key_of", "latest_of"]
 
-#: A row as it is stored: one value a column, ``None`` where there is none.
+#: A row as it is stored: one value per column, ``None`` if there is none.
 Row = dict[str, Any]
 
 #: Version of the columns and of what they mean, as docs/schema.md describes them.
@@ -17,10 +17,10 @@ SCHEMA = 2
 #: those of one call: ``time_s`` is the median over processes of each process's median,
 #: ``time_min_s`` the least sample of all, ``time_spread`` the distance between the quartiles
 #: of the processes' medians as a fraction of the median. ``compile_s`` is what the first
-#: call ever took beyond a later one (compiling; nothing where an earlier layer needed the same
+#: call ever took beyond a later one (compiling; nothing if an earlier layer needed the same
 #: code), ``reload_s`` the same in a later process (loading compiled code from the disk).
 #: ``ratio`` is this time by the time of ``reference``, pair by pair of processes, with its
-#: 95 % interval; ``speedup_vs_best_peer`` is above 1 where this one is faster than every
+#: 95 % interval; ``speedup_vs_best_peer`` is above 1 if this one is faster than every
 #: peer. Speeds are in GFLOP/s of two operations a multiply-add: ``useful`` leaves out taps
 #: that fall on padding, ``nominal`` is the formula. ``pct_of_peak`` is useful speed against
 #: the measured limit of as many threads; an algorithm that needs fewer multiplications can

@@ -50,7 +50,7 @@ class Accuracy:
     fill : str
         Of `suite.check.inputs.REAL_FILLS`; empty if the problem is refused, and that is all there is.
     status : {"ok", "skipped", "wrong", "failed"}
-        ``wrong`` if it breaks the promise beside its registration.
+        ``wrong`` if it breaks the promise at its registration.
     reason : str
     error_factor : float
         The promise: most ``rel_vs_numpy``.
@@ -172,7 +172,7 @@ def _entry(
         own.largest,
         own.relative / numpys.relative,
         own.largest / numpys.largest if numpys.largest else None,
-        # A direct sum can be exact, where there is one product or only zeros.
+        # A direct sum can be exact, if there is one product or only zeros.
         own.relative / directs.relative if directs.relative else None,
         own.largest / directs.largest if directs.largest else None,
     )

@@ -1,4 +1,4 @@
-"""The gate's findings in the forms that servers and people read; a file a form."""
+"""The gate's findings in the forms that servers and people read; one file per form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["announce", "write_outputs"]
 
 
 def write_outputs(findings: Findings, folder: Path) -> list[Path]:
-    """Write every form into ``folder``, which is made; nobody ever reads half of a file.
+    """Write every form into ``folder``, which is made; no reader sees half of a file.
 
     Returns
     -------

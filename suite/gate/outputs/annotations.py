@@ -1,4 +1,4 @@
-"""The findings as workflow commands, which GitHub shows beside a run as annotations.
+"""The findings as workflow commands, which GitHub shows with a run as annotations.
 
 Of one step it shows 10 errors, 10 warnings and 10 notices and drops the others without a
 word, so that the worst come first and the last of each kind says how many there are besides.

@@ -1,7 +1,7 @@
 """The findings as Bencher Metric Format, for ``bencher run --adapter json --file bencher.json``.
 
 The format is described at https://bencher.dev/docs/reference/bencher-metric-format: benchmark,
-then measure, then ``value`` and, where known, ``lower_value`` and ``upper_value``.
+then measure, then ``value`` and, if known, ``lower_value`` and ``upper_value``.
 """
 
 from __future__ import annotations

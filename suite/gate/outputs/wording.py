@@ -30,7 +30,7 @@ BASE_ALONE = "base against itself"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people read them; nothing where nothing was measured."""
+    """Seconds as people read them; nothing if nothing was measured."""
     return span(seconds if math.isfinite(seconds) else None)
 
 
