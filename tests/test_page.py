@@ -188,3 +188,11 @@ def test_a_gates_suspects_are_shown_as_pairs_beside_the_control() -> None:
     assert "Control: base compared with itself" in text and "hollow" in text
     assert _Elements(text).stray == []
     assert TEXT in text
+
+
+def test_layers_that_have_no_room_are_said_to_be_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = page(frame_of(_ROWS))
+    monkeypatch.setattr("suite.report.page._MOST_BYTES", 1000)
+    text = page(frame_of(_ROWS))
+    assert "2 further layers have no room here: they are in report.md and report.csv." in text
+    assert "further layers" not in whole and whole.count("<details class=layer") == 2

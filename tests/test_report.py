@@ -404,3 +404,16 @@ def test_auto_is_held_against_every_peer_and_the_best_right_one_of_each_layer() 
         ("best", "1", "2.00x", "2.00x", TEXT, "1 of 1"),
         ("other", "2", "1.41x", "0.50x", OTHER, "1 of 2"),
     ]
+
+
+def test_what_chooses_an_algorithm_is_none_and_only_auto_is_compared_with_libraries() -> None:
+    rows = [
+        row("auto", 0.3, family="auto"), row("auto_window_only", 0.1, family="window_only"),
+        row("one_call", 0.2, family="one_call"), row("mine", 0.4), peer("lib", 0.6),
+    ]  # fmt: skip
+    [best] = bests(frame_of(rows)).to_dict("records")
+    assert (best["ours_contender"], best["auto_time_s"], best["speedup"]) == ("mine", 0.3, pytest.approx(1.5))
+    [table] = automatic_tables(frame_of(rows))
+    assert table.lines[0][2] == "2.00x"
+    [alone] = bests(frame_of(rows[1:3])).to_dict("records")
+    assert alone["ours_contender"] == "auto_window_only" and pd.isna(alone["auto_time_s"])

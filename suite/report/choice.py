@@ -10,7 +10,7 @@ import pandas as pd
 
 from kernels import Conv2dProblem, choose
 from suite.format import factor, span
-from suite.report.comparisons import by_circumstances, gmean, single
+from suite.report.comparisons import AUTO, by_circumstances, chooses, gmean, single
 from suite.report.table import Column, Table
 
 __all__ = ["choice_tables"]
@@ -71,8 +71,7 @@ def _judged(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     frame = single(frame)
     ok = frame[(frame["status"] == "ok") & (frame["cache"] == "warm") & ~frame["peer"]]
     for said, part in by_circumstances(ok.drop_duplicates(["circumstances", "problem", "algorithm"])):
-        automatic = part["family"] == "auto"
-        own = part[~automatic].assign(time_s=part["time_s"].astype(float))
+        own = part[~chooses(part)].assign(time_s=part["time_s"].astype(float))
         times = own.pivot(index="problem", columns="algorithm", values="time_s")
         times = times.reindex(own["problem"].unique())
         times = times[times.notna().sum(axis=1) > 1]
@@ -83,7 +82,7 @@ def _judged(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         least = times.min(axis=1)
         model = np.array([times[name].get(text, np.nan) if name in times else np.nan
                           for name, text in zip(names, times.index, strict=True)])  # fmt: skip
-        ran = part[automatic].set_index("problem").reindex(times.index)
+        ran = part[part["algorithm"] == AUTO].set_index("problem").reindex(times.index)
         yield said, pd.DataFrame({
             "problem": times.index, "fastest": times.idxmin(axis=1).to_numpy(), "least_s": least.to_numpy(),
             "model": [None if np.isnan(taken) else name for name, taken in zip(names, model, strict=True)],

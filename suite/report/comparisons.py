@@ -12,10 +12,12 @@ from suite.format import factor, number, percent, span
 from suite.report.table import Column, Table
 
 __all__ = [
+    "AUTO",
     "LAYER",
     "automatic_tables",
     "bests",
     "by_circumstances",
+    "chooses",
     "fastest_tables",
     "gmean",
     "kind_tables",
@@ -33,6 +35,9 @@ LAYER = ["circumstances", "network", "layer", "problem"]
 
 #: The best other library of each layer.
 BEST_PEER = "best peer of each layer"
+
+#: The contender that is compared with other libraries, and families of those that choose an algorithm.
+AUTO, _CHOOSERS = "auto", ("auto", "window_only", "one_call")
 
 #: Libraries are compared one by one if they did at least so many of the layers.
 _MOST = 0.5
@@ -55,6 +60,11 @@ def single(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[~frame["problem"].str.contains(":", regex=False).fillna(False)]
 
 
+def chooses(frame: pd.DataFrame) -> pd.Series:
+    """Which rows are of contenders that run one of our algorithms and are none."""
+    return frame["family"].isin(_CHOOSERS).astype(bool)
+
+
 def right(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows that are right and whose time can be trusted, the fastest first."""
     return frame[frame["status"] == "ok"].sort_values("time_s", kind="stable")
@@ -75,7 +85,8 @@ def by_circumstances(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def bests(frame: pd.DataFrame) -> pd.DataFrame:
     """A line per layer: the fastest of ours, the next of ours, ``auto``, and the best peer.
 
-    Only right and trusted times count. ``auto`` runs one of the others and is the fastest of ours only if it is alone.
+    Only right and trusted times count. Contenders that choose an algorithm are the fastest of ours only if no
+    algorithm was timed.
 
     Returns
     -------
@@ -86,13 +97,12 @@ def bests(frame: pd.DataFrame) -> pd.DataFrame:
     """
     ok = right(frame)
     own = ok[~ok["peer"]]
-    auto = own["family"] == "auto"
-    # Stable: those that are not ``auto`` come first, each by its time.
-    own = own.assign(last=auto).sort_values("last", kind="stable")
+    # Stable: algorithms come first, each by its time.
+    own = own.assign(last=chooses(own)).sort_values("last", kind="stable")
     places = {
         "ours": own.groupby(LAYER, sort=False).nth(0),
         "next": own[~own["last"]].groupby(LAYER, sort=False).nth(1),
-        "auto": own[own["last"]].groupby(LAYER, sort=False).nth(0),
+        "auto": own[own["algorithm"] == AUTO].groupby(LAYER, sort=False).nth(0),
         "peer": ok[ok["peer"]].groupby(LAYER, sort=False).nth(0),
     }
     found = frame.drop_duplicates(LAYER)[[*LAYER, "threads", "cache", "occurs", "kind", "mb"]]
@@ -245,7 +255,7 @@ def kind_tables(frame: pd.DataFrame) -> list[Table]:
         libraries = ok[ok["peer"]].pivot_table(
             index="problem", columns="library", values="time_s", aggfunc="min", sort=False, observed=True
         )
-        own = ok[~ok["peer"] & (ok["family"] != "auto")].drop_duplicates("problem").set_index("problem")
+        own = ok[~ok["peer"] & ~chooses(ok)].drop_duplicates("problem").set_index("problem")
         met = own.join(libraries, how="inner")
         if met.empty:
             continue
@@ -278,7 +288,7 @@ def automatic_tables(frame: pd.DataFrame) -> list[Table]:
     tables = []
     for said, part in by_circumstances(single(frame)):
         ok = right(part)
-        auto = ok[ok["family"] == "auto"].drop_duplicates("problem").set_index("problem")["time_s"]
+        auto = ok[ok["algorithm"] == AUTO].drop_duplicates("problem").set_index("problem")["time_s"]
         peers = ok[ok["peer"]].pivot_table(
             index="problem", columns="contender", values="time_s", aggfunc="min", sort=False
         )

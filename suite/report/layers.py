@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from suite.format import factor, interval, number, percent, ratio, scientific, size, span
-from suite.report.comparisons import LAYER, bests
+from suite.report.comparisons import LAYER, bests, chooses
 from suite.report.table import Column, Table
 
 __all__ = ["NOTE", "OVERVIEW", "fault_sentences", "layer_tables", "overview_table", "status_counts"]
@@ -97,8 +97,8 @@ def layer_tables(frame: pd.DataFrame) -> list[Table]:
 def overview_table(frame: pd.DataFrame) -> Table:
     """A line per layer: who is the fastest, how near the limit, and who comes next, other libraries included."""
     ok = frame[frame["status"] == "ok"].sort_values("time_s", kind="stable")
-    # ``auto`` runs one of the others and counts only if it is alone.
-    ok = ok.assign(last=ok["family"] == "auto").sort_values("last", kind="stable")
+    # What chooses one of the others counts only if it is alone.
+    ok = ok.assign(last=chooses(ok)).sort_values("last", kind="stable")
     first = ok.groupby(LAYER, sort=False).nth(0).set_index(LAYER)
     second = ok[~ok["last"]].groupby(LAYER, sort=False).nth(1).set_index(LAYER)
     found = bests(frame)[[*LAYER, "absence"]].set_index(LAYER)

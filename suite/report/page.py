@@ -20,12 +20,13 @@ from suite.report.comparisons import (
     automatic_tables,
     bests,
     by_circumstances,
+    chooses,
     kind_tables,
     network_tables,
     scaling,
     single,
 )
-from suite.report.contents import sections
+from suite.report.contents import Section, sections
 from suite.report.html import html_figure, html_table
 from suite.report.layers import NOTE, fault_sentences, layer_tables, status_counts
 from suite.report.plots import (
@@ -46,8 +47,8 @@ __all__ = ["Extra", "document", "page"]
 #: Of a layer's bars the longest ends at so many times the time of the fastest.
 _LONGEST = 4.0
 
-#: More timed rows than this are not listed layer by layer: the page stays below 5 MB.
-_MOST_LISTED = 6000
+#: A page takes no more bytes than this: layers that have no room are in the other files.
+_MOST_BYTES = 4_900_000
 
 #: More rows than this are not embedded.
 _MOST_EMBEDDED = 40_000
@@ -57,6 +58,9 @@ _STEPS = (0.5, 0.8, 0.95, 1.05, 1.25, 2.0)
 
 #: Headings of a layer's columns that are others beside bars, and where refusals stand below.
 _HEADINGS = {"time_s": "", "said": "note"}
+
+#: Key of the section of layers.
+_LAYERS = "layers"
 
 #: What a cell of the winner map says of a row that has no time to be trusted.
 _SIGNS = {"skipped": "\u00b7", "wrong": "wrong", "failed": "failed"}
@@ -95,12 +99,17 @@ def page(frame: pd.DataFrame, extra: Extra | None = None) -> str:
     best = bests(frame)
     parts = [("answer", "The answer", _answer(frame, best, said))]
     parts += [("map", "Winner map", _winner_map(frame, best, said))] if len(frame) else []
-    parts += list(_sections(frame, said))
+    made = list(sections(frame))
+    parts += list(_sections(frame, made, said))
     parts += extra.sections
     parts.append(("rows", "Rows", _rows(frame)))
     parts.append(("how", "How it was measured", _how(frame, extra)))
+    data = _data(frame, extra.samples, said)
+    room = _MOST_BYTES - len(data) - sum(len(html) for _, _, html in parts)
+    layers = next((tables for section, tables in made if section.tables is layer_tables), [])
+    parts = [(key, name, _layers(frame, layers, said, room) if key == _LAYERS else html) for key, name, html in parts]
     title = f"Convolution speed: {', '.join(frame['cpu'].dropna().unique()) or 'no rows'}"
-    return document(title, parts, _data(frame, extra.samples, said), _measured(frame))
+    return document(title, parts, data, _measured(frame))
 
 
 def document(title: str, parts: Sequence[tuple[str, str, str]], data: str = "", below: str = "") -> str:
@@ -288,11 +297,14 @@ def _anchor(name: str, place: int) -> str:
 # -- the sections of every report, with their plots -------------------------------------
 
 
-def _sections(frame: pd.DataFrame, said: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+def _sections(
+    frame: pd.DataFrame, made: Sequence[tuple[Section, list[Table]]], said: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """All but the layers, which get what room is left: of them the place alone."""
     figures = _figures(frame, said)
-    for section, tables in sections(frame):
+    for section, tables in made:
         if section.tables is layer_tables:
-            yield section.key, section.title, _layers(frame, tables, said)
+            yield _LAYERS, section.title, ""
             continue
         parts = figures.pop(section.key, [])
         note = ""
@@ -333,7 +345,7 @@ def _figures(frame: pd.DataFrame, said: Sequence[str]) -> dict[str, list[str]]:
             put("networks", network_figure(table.frame, each), each)
         once = single(part).drop_duplicates(["problem", "contender"])
         put("roofline", roofline_figure(once, each), each)
-        own = once[~once["peer"] & (once["family"] != "auto")]
+        own = once[~once["peer"] & ~chooses(once)]
         put("workspace", strip_figure(
             own.assign(kib=own["workspace_bytes"] / 1024), "kib", f"Workspace, {each}",
             "scratch memory of one call (KiB)",
@@ -360,7 +372,8 @@ def _figures(frame: pd.DataFrame, said: Sequence[str]) -> dict[str, list[str]]:
 # -- every layer ------------------------------------------------------------------------
 
 
-def _layers(frame: pd.DataFrame, tables: Sequence[Table], said: Sequence[str]) -> str:
+def _layers(frame: pd.DataFrame, tables: Sequence[Table], said: Sequence[str], room: int) -> str:
+    """A folded table per layer, as many as there is room for."""
     how = (
         f"A bar is the time of one call, shorter is faster, cut off at {_LONGEST:g} times the fastest. The thin line "
         "is the 95 % interval of the ratio to the reference, or without one the distance between the quartiles of the "
@@ -370,17 +383,16 @@ def _layers(frame: pd.DataFrame, tables: Sequence[Table], said: Sequence[str]) -
         f"<p class=how>{how}</p><details class=about><summary>What the columns are</summary><p>{NOTE}</p></details>"
     ]
     bars = _bars(frame)
-    listed = 0
-    for table in tables:
+    for i, table in enumerate(tables):
         part = table.frame
         timed = part[part["status"] != "skipped"].assign(bar=bars)
-        listed += len(timed)
-        if listed > _MOST_LISTED:
-            parts.append(
-                f"<p>Layers beyond the first {_MOST_LISTED} rows are in report.csv, report.parquet and report.md.</p>"
-            )
+        html = _layer(replace(table, frame=timed), part, said.index(part["circumstances"].iloc[0]))
+        room -= len(html)
+        if room < 0:
+            left = len(tables) - i
+            parts.append(f"<p>{left} further layers have no room here: they are in report.md and report.csv.</p>")
             break
-        parts.append(_layer(replace(table, frame=timed), part, said.index(part["circumstances"].iloc[0])))
+        parts.append(html)
     return "".join(parts)
 
 

@@ -42,6 +42,9 @@ _DIRECTIONS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1,
 #: From this part of the axis on names stand at the left of their points.
 _RIGHT = 0.6
 
+#: Points of a plot of more than this have no words of their own: the script's card tells all of their row.
+_TITLED = 1500
+
 #: Pixels of a letter, of a line of text, and of half a mark.
 _LETTER, _LINE, _MARK = 6.4, 15.0, 5.0
 
@@ -68,8 +71,9 @@ def families_of(rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _point(x: str, y: str, row: Any, family: Any, said: str, *, hollow: bool = False, radius: float = 3.5) -> str:
-    kind = f"{style_of(family)}{' hollow' if hollow else ''}"
-    return f'<circle class="{kind}" cx={x} cy={y} r={radius:g} data-r={row}><title>{escape(said)}</title></circle>'
+    kind = f'"{style_of(family)} hollow"' if hollow else style_of(family)
+    title = f"<title>{escape(said)}</title>" if said else ""
+    return f"<circle class={kind} cx={x} cy={y} r={radius:g} data-r={row}>{title}</circle>"
 
 
 # -- the answer -------------------------------------------------------------------------
@@ -190,7 +194,8 @@ def roofline_figure(rows: pd.DataFrame, said: str) -> Figure | None:
     for row, across, up, family, name, layer in zip(
         rows.index, work, speed, rows["family"], rows["contender"], rows["layer"], strict=True
     ):
-        plot.add(_point(plot.along(across), plot.down(up), row, family, f"{name} on {layer}: {number(up)} GFLOP/s",
+        said_of = f"{name} on {layer}: {number(up)} GFLOP/s" if len(rows) <= _TITLED else ""
+        plot.add(_point(plot.along(across), plot.down(up), row, family, said_of,
                         hollow=family == "peer", radius=2.8))  # fmt: skip
     how = (
         "Up is faster. Flat line: measured multiply-add limit; slope: memory bandwidth if everything came from memory "
@@ -308,7 +313,8 @@ def strip_figure(
     for row, name, family, value, layer in zip(
         rows.index, rows["contender"], rows["family"], values, rows["layer"], strict=True
     ):
-        plot.add(_point(plot.along(value), str(place[name]), row, family, f"{name} on {layer}: {write(value)}",
+        said = f"{name} on {layer}: {write(value)}" if len(rows) <= _TITLED else ""
+        plot.add(_point(plot.along(value), str(place[name]), row, family, said,
                         hollow=family == "peer", radius=3))  # fmt: skip
     for name, median in medians.items():
         x, y = plot.along(median), place[str(name)]
