@@ -119,3 +119,16 @@ def test_too_little_is_no_verdict(
     assert (code, out) == (2, "") and "a benchmark has 0 undisturbed pairs, expected at least 3" in err
     code, _, err = _aa(capsys, "--generations", "2")
     assert code == 2 and "--generations is 2 and --runs 50, expected at least 3 and 1" in err
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "below" if name == "missing" else tmp_path / "file"
+    with pytest.raises(SystemExit) as ended:
+        main(["aa", "--resume", str(folder)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"convmark: cannot write {folder}: Not a directory")

@@ -320,7 +320,7 @@ def test_a_run_is_measured_by_one_process_at_a_time(tmp_path: Path) -> None:
     other = open_run(tmp_path, "latest", _no_warning)
     with run.measuring():
         run.append(_row("a"))
-        with pytest.raises(StoreError, match=f"run {run.name} is being measured by another process"), other.measuring():
+        with pytest.raises(StoreError, match=f"{run.name} is being added to by another process"), other.measuring():
             pytest.fail("two at once")
     with other.measuring():
         # What was stored meanwhile is not measured again.

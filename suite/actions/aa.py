@@ -12,8 +12,9 @@ import typer
 
 from suite.actions.arguments import threads_of
 from suite.actions.gate import NETWORK, RISK, UNGUARDED
+from suite.catalogue import Layer
 from suite.console import fail, print_json, stderr, stdout, warn
-from suite.gate.aa import AaPairs, aa_rates
+from suite.gate.aa import AaPairs, Rates, aa_rates
 from suite.gate.findings import Benchmark
 from suite.gate.pair import BASE, HEAD, RevisionPair
 from suite.gate.revisions import WORKING_TREE, RevisionError, revision_builder
@@ -22,8 +23,9 @@ from suite.machine.environment import this_machine
 from suite.measure.result import ProcessResult, log_ratio
 from suite.measure.worker import WorkerError
 from suite.progress import Tally
+from suite.records import fits
 from suite.report.aa import print_rates, rates_markdown
-from suite.results.files import make_folder, replace_file, unwritable
+from suite.results.files import adding_to, replace_file, unwritable
 from suite.results.jsonl import append_line, read_lines
 from suite.results.runs import require_writable
 from suite.selection import select_layers
@@ -32,6 +34,9 @@ __all__ = ["aa"]
 
 #: Slowdowns that are put into calls, fractions of their time.
 _SLOWDOWNS = (0.05, 0.10, 0.20)
+
+#: Logarithms of ratios by slowdown; none of a pair that was disturbed.
+_LOGS = dict[str, float | None] | None
 
 #: The gate's default, which the control is a control of.
 _MARGIN = 0.05
@@ -56,38 +61,21 @@ def aa(
     require_writable(results)
     folder = resume or results / "aa" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
-    make_folder(folder)
-    pairs = folder / "pairs.jsonl"
-    lines = list(read_lines(pairs, warn))
-    sources = this_machine().sources
-    for line in lines:
-        if line.get("sources", sources) != sources:
-            fail(f"{folder} has pairs of sources {line['sources']!r}, expected the same, not {sources!r}")
-    seen = {int(line["generation"]) for line in lines if line.get("done")}
-    try:
-        with revision_builder(Path.cwd()) as here:
-            same = here.build(WORKING_TREE, own_environment=False)
-            sides = {BASE: same, HEAD: same}
-            offers = offers_of(sides, [str(layer.problem) for layer in layers])
-            benchmarks, _ = benchmarks_of(layers, threads_of(threads) or (1,), offers, without=UNGUARDED)
-            pair = partial(RevisionPair, revisions=sides, offers=offers, schedule=SCHEDULE)
-            with Tally(stderr(), generations, "generations") as tally:
-                for number in [n for n in range(generations) if n not in seen]:
-                    _generation(pair(number), benchmarks, pairs, tally)
-    except (RevisionError, WorkerError) as error:
-        fail(str(error))
-    try:
-        rates = aa_rates(_aa_pairs(pairs), margin=_MARGIN, risk=RISK, runs=runs)
-    except ValueError as error:
-        fail(str(error))
-    stored = {
-        "machine": this_machine().as_dict(), "stamp": this_machine().stamp, "margin": _MARGIN, "risk": RISK,
-        **rates.as_dict(),
-    }  # fmt: skip
-    replace_file(folder / "rates.json", lambda path: path.write_text(json.dumps(stored, indent=2) + "\n"))
-    replace_file(
-        folder / "rates.md", lambda path: path.write_text(rates_markdown(rates, this_machine(), _MARGIN, RISK))
-    )
+    with adding_to(folder):
+        rates = _rates(folder, layers, threads_of(threads) or (1,), generations, runs)
+        stored = {
+            "machine": this_machine().as_dict(), "stamp": this_machine().stamp, "margin": _MARGIN, "risk": RISK,
+            **rates.as_dict(),
+        }  # fmt: skip
+        texts = {
+            "rates.json": json.dumps(stored, indent=2) + "\n",
+            "rates.md": rates_markdown(rates, this_machine(), _MARGIN, RISK),
+        }
+        try:
+            for name, text in texts.items():
+                replace_file(folder / name, lambda path, text=text: path.write_text(text))  # type: ignore[misc]
+        except OSError as error:
+            raise unwritable(folder, error) from error
     if as_json:
         print_json({"folder": str(folder), **stored})
     else:
@@ -95,6 +83,30 @@ def aa(
         stdout().print(f"Files: {folder}", soft_wrap=True, markup=False)
     ten = next((each.detection for each in rates.powers if each.slowdown == 0.10), 0.0)
     raise typer.Exit(0 if rates.false_alarm <= _MOST_ALARMS and ten >= _LEAST_DETECTION else 1)
+
+
+def _rates(folder: Path, layers: list[Layer], threads: tuple[int, ...], generations: int, runs: int) -> Rates:
+    """Measure the generations that a folder lacks, and what follows from all."""
+    pairs = folder / "pairs.jsonl"
+    lines = [line for line in read_lines(pairs, warn) if isinstance(line.get("generation"), int)]
+    sources = this_machine().sources
+    for line in lines:
+        if line.get("sources", sources) != sources:
+            fail(f"{folder} has pairs of sources {line['sources']!r}, expected the same, not {sources!r}")
+    seen = {line["generation"] for line in lines if line.get("done")}
+    try:
+        with revision_builder(Path.cwd()) as here:
+            same = here.build(WORKING_TREE, own_environment=False)
+            sides = {BASE: same, HEAD: same}
+            offers = offers_of(sides, [str(layer.problem) for layer in layers])
+            benchmarks, _ = benchmarks_of(layers, threads, offers, without=UNGUARDED)
+            pair = partial(RevisionPair, revisions=sides, offers=offers, schedule=SCHEDULE)
+            with Tally(stderr(), generations, "generations") as tally:
+                for number in [n for n in range(generations) if n not in seen]:
+                    _generation(pair(number), benchmarks, pairs, tally)
+        return aa_rates(_aa_pairs(pairs), margin=_MARGIN, risk=RISK, runs=runs)
+    except (RevisionError, WorkerError, ValueError) as error:
+        fail(str(error))
 
 
 def _generation(pair: RevisionPair, benchmarks: list[Benchmark], pairs: Path, tally: Tally) -> None:
@@ -123,13 +135,19 @@ def _store(pairs: Path, line: dict[str, object]) -> None:
 
 
 def _aa_pairs(pairs: Path) -> AaPairs:
-    lines = {(line["benchmark"], line["generation"]): line for line in read_lines(pairs, warn) if "benchmark" in line}
+    lines = {
+        (line["benchmark"], line["generation"]): line
+        for line in read_lines(pairs, warn)
+        if fits(line.get("benchmark"), str)
+        and fits(line.get("generation"), int)
+        and fits(line.get("log_ratios"), _LOGS)
+    }
     benchmarks = [*dict.fromkeys(name for name, _ in lines)]
     generations = sorted({number for _, number in lines})
     logs = {}
     for slowdown in (0.0, *_SLOWDOWNS):
         found = [
-            [lines.get((name, number), {}).get("log_ratios", {}).get(str(slowdown)) for number in generations]
+            [(lines.get((name, number), {}).get("log_ratios") or {}).get(str(slowdown)) for number in generations]
             for name in benchmarks
         ]
         logs[slowdown] = np.array(found, np.float64)

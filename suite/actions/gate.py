@@ -16,6 +16,7 @@ import typer
 from kernels import get_algorithm
 from suite.actions.arguments import threads_of
 from suite.console import fail, print_json, stderr, stdout, warn
+from suite.format import printable
 from suite.gate.findings import MARGIN, METRICS, UNMEASURED, Benchmark, Findings
 from suite.gate.outputs import announce, write_outputs
 from suite.gate.pair import BASE, CONTROL, HEAD, RevisionPair
@@ -25,7 +26,7 @@ from suite.machine.environment import this_machine
 from suite.measure.worker import WorkerError
 from suite.progress import Tally
 from suite.report.gate import print_findings
-from suite.results.files import StoreError, make_folder, unwritable
+from suite.results.files import adding_to, unwritable
 from suite.results.jsonl import append_line
 from suite.selection import select_layers
 
@@ -75,9 +76,9 @@ def gate(
     folder = output or _new_folder(results)
     store = _storing(folder)
     try:
-        with revision_builder(Path.cwd()) as here:
+        with adding_to(folder), revision_builder(Path.cwd()) as here:
             own = environment == "own"
-            stderr().print(f"Building {base} and {head}.", markup=False)
+            stderr().print(f"Building {printable(base)} and {printable(head)}.", markup=False)
             sides = {side: _built(here, side, name, own) for side, name in ((BASE, base), (HEAD, head))}
             sides[CONTROL] = sides[BASE]
             offers = offers_of(sides, [str(layer.problem) for layer in layers])
@@ -153,15 +154,11 @@ def _new_folder(results: Path) -> Path:
 
 def _storing(folder: Path) -> Callable[[dict[str, Any]], None]:
     """Every pair goes to the disk at once: a gate that is killed loses none."""
-    try:
-        make_folder(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from error
 
     def store(line: dict[str, Any]) -> None:
         try:
             append_line(folder / "pairs.jsonl", line)
         except OSError as error:
-            raise StoreError(f"cannot write {folder}: {error.strerror}, expected a folder to write to") from error
+            raise unwritable(folder, error) from error
 
     return store

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 try:
@@ -14,7 +14,7 @@ try:
 except ImportError:  # Windows, where nothing is locked
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["StoreError", "file_name", "locked", "make_folder", "replace_file", "sync_folder", "unwritable"]
+__all__ = ["StoreError", "adding_to", "file_name", "locked", "make_folder", "replace_file", "sync_folder", "unwritable"]
 
 
 class StoreError(Exception):
@@ -95,6 +95,25 @@ def locked(path: Path, refusal: str = "") -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
             except BlockingIOError as error:
                 raise StoreError(refusal) from error
+        yield
+
+
+@contextmanager
+def adding_to(folder: Path) -> Iterator[None]:
+    """Make a folder if it is missing, and hold it in the block: one process adds to it at a time.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written, or another process holds it.
+    """
+    refusal = f"{folder} is being added to by another process, expected one at a time"
+    with ExitStack() as stack:
+        try:
+            make_folder(folder)
+            stack.enter_context(locked(folder / ".lock", refusal))
+        except OSError as error:
+            raise unwritable(folder, error) from error
         yield
 
 

@@ -22,7 +22,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from suite.measure.measurements import Measurements
 from suite.measure.result import ProcessResult
 from suite.measure.screen import Screen
 from suite.records import checked
-from suite.results.files import StoreError, locked, make_folder, replace_file, unwritable
+from suite.results.files import StoreError, adding_to, make_folder, replace_file, unwritable
 from suite.results.frame import frame_of
 from suite.results.jsonl import append_line, parse_json, read_lines
 from suite.results.rows import COLUMNS, LATER_COLUMNS, Row, key_of
@@ -80,12 +80,7 @@ class Run:
         StoreError
             Another process does already, or the folder cannot be written.
         """
-        refusal = f"run {self.name} is being measured by another process, expected one at a time"
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(self.folder / "lock", refusal))
-            except OSError as error:
-                raise unwritable(self.folder, error) from error
+        with adding_to(self.folder):
             # What another process stored since this one looked.
             self.rows = read_rows(self.folder / _ROWS, lambda sentence: None)
             yield
