@@ -92,3 +92,10 @@ def test_the_command_prints_writes_and_exits_by_the_margin(
     assert (code, out) == (2, "") and "--fail is '5%', expected one like slower:5%" in err
     code, _, err = convmark("compare", names[0], "gone")
     assert code == 2 and "no run 'gone'" in err
+
+
+def test_the_terminal_gets_the_largest_changes_and_how_many_there_are_besides(tmp_path: Path) -> None:
+    times = {(_TEXT, "direct_tiled"): [1.0], (_OTHER, "direct_tiled"): [1.0]}
+    before, after = _both(tmp_path, times, {**times, (_OTHER, "direct_tiled"): [1.5]})
+    table = compare(before, after, pytest.fail).largest(1)
+    assert [line[0] for line in table.lines] == [f"text/{_OTHER}"] and "1 further rows changed less." in table.after

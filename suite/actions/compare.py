@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import typer
 
 from suite.console import fail, print_json, stderr, stdout, warn
+from suite.report.compare import Comparison
 from suite.report.compare import compare as compare_runs
 from suite.report.html import html_table
 from suite.report.load import open_stored
@@ -20,7 +23,13 @@ from suite.results.files import unwritable
 __all__ = ["compare"]
 
 
-def compare(before: str, after: str, failing: str | None, results: Path, output: Path | None, as_json: bool) -> None:
+#: Rows that the terminal shows unless details are asked for.
+_SHOWN = 20
+
+
+def compare(
+    before: str, after: str, failing: str | None, results: Path, details: bool, output: Path | None, as_json: bool
+) -> None:
     """See `suite.commands.compare.compare`."""
     margin = _margin(failing)
     old, new = open_stored(results, (before, after), warn)
@@ -32,12 +41,12 @@ def compare(before: str, after: str, failing: str | None, results: Path, output:
         rows = json.loads(found.rows.drop(columns=["name", "where", "ends"]).to_json(orient="records"))
         print_json({"before": found.before, "after": found.after, "failures": len(bad), "rows": rows})
     else:
-        print_table(stdout(), found.table)
+        print_table(stdout(), found.table if details else found.largest(_SHOWN))
     if output is not None:
         table = found.table
         text = (f"# {table.title}", found.headline, table.note, markdown_table(table))
         files = {
-            "compare.html": document(table.title, [("rows", found.headline, html_table(table))]),
+            "compare.html": document(table.title, [("rows", "Rows", _html(found))]),
             "compare.md": "\n\n".join(text) + "\n",
             "compare.csv": found.rows.drop(columns=["name", "where", "ends"]).to_csv(index=False),
         }
@@ -51,6 +60,11 @@ def compare(before: str, after: str, failing: str | None, results: Path, output:
     if margin is not None and len(bad):
         warn(f"{len(bad)} rows are no longer right, or slower by more than {margin:.3g} of A's time")
         raise typer.Exit(1)
+
+
+def _html(found: Comparison) -> str:
+    table = replace(found.table, after=found.missing)
+    return f"<p class=lede>{escape(found.headline)}</p><p class=how>{escape(table.note)}</p>{html_table(table)}"
 
 
 def _margin(asked: str | None) -> float | None:

@@ -34,6 +34,7 @@ def compare(
         typer.Option("--fail", metavar="slower:X%", help="Exit with 1 if a row is slower by more than this."),
     ] = None,
     results: options.Results = Path("results"),
+    details: Annotated[bool, typer.Option("--details", help="Print all rows, not the largest changes alone.")] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder of compare.html, compare.md and compare.csv."),
@@ -43,4 +44,4 @@ def compare(
     """Compare two stored runs row by row, the largest change first."""
     from suite.actions import compare
 
-    compare.compare(before, after, failing, results, output, as_json)
+    compare.compare(before, after, failing, results, details, output, as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,12 @@ class Comparison:
         """All rows, the largest change first."""
         after = (*self.missing, self.headline)
         return Table(f"B {self.after} compared with A {self.before}", _COLUMNS, self.rows, _NOTE, after)
+
+    def largest(self, count: int) -> Table:
+        """The table of the largest changes alone, which says how many rows it leaves out."""
+        left = len(self.rows) - count
+        more = (f"{left} further rows changed less.",) if left > 0 else ()
+        return replace(self.table, frame=self.rows.head(count), after=(*self.missing, *more, self.headline))
 
     @property
     def headline(self) -> str:

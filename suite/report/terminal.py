@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -35,11 +36,13 @@ def print_report(console: Console, frame: pd.DataFrame, *, details: bool = False
     """Print one table with a line per layer and what went wrong; with details, all that the report has."""
     if details:
         for section, tables in sections(frame):
-            for table in tables:
+            for table, following in zip(tables, [*tables[1:], None], strict=True):
                 if section.tables is layer_tables:
                     _print_layer(console, table)
                 else:
-                    print_table(console, table)
+                    # What tables of a section have in common stands once, below the last of them.
+                    last = following is None or following.note != table.note
+                    print_table(console, table if last else replace(table, note=""))
         return
     print_table(console, overview_table(frame))
     for status, sentence in fault_sentences(frame):
