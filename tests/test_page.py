@@ -19,6 +19,7 @@ from suite.report.load import together
 from suite.report.page import Extra, page
 from suite.report.plots import speedup_figure, strip_figure
 from suite.report.svg import Scale
+from suite.results.files import StoreError
 
 _GATES = Path(__file__).parent.parent / "results" / "gate"
 
@@ -188,6 +189,16 @@ def test_a_gates_suspects_are_shown_as_pairs_beside_the_control() -> None:
     assert "Control: base compared with itself" in text and "hollow" in text
     assert _Elements(text).stray == []
     assert TEXT in text
+
+
+def test_a_damaged_gate_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot read .*findings\.json"):
+        gate_html(tmp_path, pytest.fail)
+    (tmp_path / "findings.json").write_text(
+        '{"findings": [{}], "margin": 0.05, "head": "h", "base": "b", "headline": ""}'
+    )
+    with pytest.raises(StoreError, match=r"findings\.json is damaged, expected a folder of convmark gate"):
+        gate_html(tmp_path, pytest.fail)
 
 
 def test_layers_that_have_no_room_are_said_to_be_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

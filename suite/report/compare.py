@@ -64,7 +64,8 @@ class Comparison:
     def table(self) -> Table:
         """All rows, the largest change first."""
         after = (*self.missing, self.headline)
-        return Table(f"B {self.after} compared with A {self.before}", _COLUMNS, self.rows, _NOTE, after)
+        title = f"B {self.after} compared with A {self.before}"
+        return Table(title, _COLUMNS, self.rows, _NOTE, after).without_empty()
 
     def largest(self, count: int) -> Table:
         """The table of the largest changes alone, which says how many rows it leaves out."""

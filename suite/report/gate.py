@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from suite.format import interval, ratio, span
-from suite.gate.findings import Finding, Findings, worst_first
+from suite.gate.findings import Benchmark, Finding, Findings, worst_first
 from suite.report.html import html_figure, html_table
 from suite.report.plots import gate_figure
 from suite.report.table import Column, Table
@@ -33,6 +33,7 @@ _COLUMNS = (
     Column("base_s", "base", span, spare=2),
     Column("head_s", "head", span, spare=2),
     Column("pairs", "pairs", lambda value: str(int(value)), spare=3),
+    Column("margin", "margin", lambda value: f"{value:.1%}", spare=4),
 )
 
 #: Verdicts that are no suspicion, or that have no pairs.
@@ -63,7 +64,7 @@ def _print(console: Console, findings: Sequence[Finding], title: str) -> None:
 
 def _table(findings: Sequence[dict[str, Any]], title: str) -> Table:
     """A line per benchmark of a ``findings.json``, in its order."""
-    values = ("ratio", "low", "high", "base_s", "head_s")
+    values = ("ratio", "low", "high", "base_s", "head_s", "margin")
     lines = pd.DataFrame(findings, columns=["verdict", "pairs", *values]).astype(dict.fromkeys(values, float))
     ends = [
         None if math.isnan(low) else interval(low, high) for low, high in zip(lines["low"], lines["high"], strict=True)
@@ -73,7 +74,7 @@ def _table(findings: Sequence[dict[str, Any]], title: str) -> Table:
     # Of a benchmark that was not measured no number of pairs is told.
     lines["pairs"] = lines["pairs"].where(lines["pairs"].astype(float) > 0)
     lines["status"] = lines["verdict"].map({"slower": "failed", "wrong": "wrong", "failed": "failed"}).fillna("ok")
-    return Table(title, _COLUMNS, lines)
+    return Table(title, _COLUMNS, lines).without_empty()
 
 
 def gate_html(folder: Path, warn: Callable[[str], None]) -> str:
@@ -90,6 +91,13 @@ def gate_html(folder: Path, warn: Callable[[str], None]) -> str:
         findings, control = found["findings"], found.get("control", [])
         head = f"{found['head']} compared with {found['base']}: {found['headline']}"
         margin = float(found["margin"])
+        tables = [html_table(_table(findings, "Benchmarks"))]
+        if control:
+            tables.append(html_table(_table(control, "Control: base compared with itself")))
+        # What is not the same comes first, the largest change before the others.
+        findings.sort(key=lambda each: (each["verdict"] in _PLAIN, -abs(math.log(each["ratio"] or 1.0))))
+        suspects = [(_name(each), each["verdict"], each.get("margin") or margin, _ends(each)) for each in findings
+                    if each["verdict"] not in _PLAIN]  # fmt: skip
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}, expected a folder of convmark gate") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -97,20 +105,18 @@ def gate_html(folder: Path, warn: Callable[[str], None]) -> str:
     pairs: dict[str, list[tuple[int, float]]] = {}
     controls: list[tuple[int, float]] = []
     for line in read_lines(folder / "pairs.jsonl", warn):
+        if not {"benchmark", "generation"} <= line.keys():
+            warn(f"{folder / 'pairs.jsonl'} has a line that is no pair, which is left out, expected a gate's own")
+            continue
         if line.get("head_log_ratio") is not None:
             pairs.setdefault(line["benchmark"], []).append((line["generation"], line["head_log_ratio"]))
         if line.get("control_log_ratio") is not None:
             controls.append((line["generation"], line["control_log_ratio"]))
-    # What is not the same comes first, the largest change before the others.
-    findings.sort(key=lambda each: (each["verdict"] in _PLAIN, -abs(math.log(each["ratio"] or 1.0))))
     figures = [
-        html_figure(gate_figure(_name(each), each["verdict"], pairs[_name(each)], controls, margin, _ends(each)))
-        for each in findings
-        if each["verdict"] not in _PLAIN and pairs.get(_name(each))
+        html_figure(gate_figure(name, verdict, pairs[name], controls, own, ends))
+        for name, verdict, own, ends in suspects
+        if name in pairs
     ]
-    tables = [html_table(_table(findings, "Benchmarks"))]
-    if control:
-        tables.append(html_table(_table(control, "Control: base compared with itself")))
     return f"<p>{escape(head)}</p>{''.join(figures)}{''.join(tables)}"
 
 
@@ -120,4 +126,5 @@ def _ends(finding: dict[str, Any]) -> tuple[float, float]:
 
 
 def _name(finding: dict[str, Any]) -> str:
-    return f"{finding['network']}/{finding['layer']} {finding['problem']} {finding['algorithm']} {finding['threads']}t"
+    # Those that earlier versions stored have no metric.
+    return Benchmark(**{each.name: finding[each.name] for each in fields(Benchmark) if each.name in finding}).name

@@ -23,8 +23,8 @@ _MOST_CHANGES = 200
 
 _HOW = (
     "A panel per series: one problem, algorithm, number of threads and state of the caches on one machine. A point is "
-    "a commit, lower is faster; the line is the median of each part, an upright line a change (PELT on the logarithm "
-    "of the time)."
+    "a commit, lower is faster; the line is the median of each part, an upright line a change (optimal "
+    "partitioning of the logarithm of the time)."
 )
 
 
