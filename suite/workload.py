@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from kernels import Conv2dProblem
 from suite.blocks.inputs import BlockInputs, make_block_inputs
-from suite.blocks.oracle import BlockOracle
 from suite.blocks.problem import Block
-from suite.check.checker import Oracle
 from suite.check.inputs import Inputs, make_inputs
 
-__all__ = ["AnyOracle", "Workload", "fill_workload", "oracle_of", "parse_workload"]
+__all__ = ["Workload", "fill_workload", "parse_workload"]
 
 Workload = Conv2dProblem | Block
-
-AnyOracle = Oracle | BlockOracle
 
 
 def parse_workload(text: str) -> Workload:
@@ -32,8 +28,3 @@ def parse_workload(text: str) -> Workload:
 def fill_workload(workload: Workload, fill: str) -> Inputs | BlockInputs:
     """Its arrays, made of the same seed every time."""
     return make_block_inputs(workload, fill) if isinstance(workload, Block) else make_inputs(workload, fill)
-
-
-def oracle_of(workload: Workload) -> AnyOracle:
-    """Its expected results."""
-    return BlockOracle(workload) if isinstance(workload, Block) else Oracle(workload)

@@ -21,7 +21,7 @@ from kernels import ProblemError
 from suite import cli
 from suite.blocks.inputs import make_block_inputs
 from suite.blocks.kinds import KINDS
-from suite.blocks.oracle import BlockOracle, block_reference, block_tolerance
+from suite.blocks.oracle import BlockOracle, block_reference
 from suite.blocks.problem import Block
 from suite.catalogue import blocks, networks
 from suite.contenders import (
@@ -35,6 +35,7 @@ from suite.contenders import (
     select_block_contenders,
 )
 from suite.contenders.onnx_model import block_model
+from suite.contenders.ours import block_tolerance
 from suite.machine.environment import Limits
 from suite.measure.measurements import Measurements
 from suite.measure.result import ProcessResult

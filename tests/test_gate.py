@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from fake_workers import FakeWorker, FakeWorkers, quiet_guard
 
-from suite.check.checker import Tolerance
 from suite.check.statistics import LOOKS, own_margin
+from suite.check.tolerance import Tolerance
 from suite.commands.app import command
 from suite.gate.findings import CLEAN, DIRTY, METRICS, SLOWER, UNMEASURED, Benchmark, Finding, Findings, worst_first
 from suite.gate.pair import BASE, CONTROL, HEAD, Offer, RevisionPair

@@ -108,7 +108,7 @@ _SUITE_FLOORS = (
     ("suite.bench_params", "suite.inputs", "suite.verify"),
     ("suite.selection",),
     ("suite.contenders",),
-    ("suite.workload", "suite.catalogue"),
+    ("suite.oracles", "suite.workload", "suite.catalogue"),
     ("suite.blocks",),
     ("suite.check",),
     ("suite.machine",),

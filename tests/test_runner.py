@@ -11,7 +11,7 @@ import pytest
 from fake_workers import FakeWorker, FakeWorkers, quiet_guard
 
 from kernels import Conv2dProblem
-from suite import workload
+from suite import oracles
 from suite.check.checker import Oracle
 from suite.contenders import Contender, Peer, get_contender
 from suite.measure.interleave import Schedule
@@ -253,16 +253,16 @@ def test_each_step_is_announced() -> None:
 
 def test_the_oracle_of_a_layer_is_made_once_for_all_generations(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    honest = workload.Oracle
-    monkeypatch.setattr(workload, "Oracle", lambda problem: made.append(problem) or honest(problem))
+    honest = oracles.Oracle
+    monkeypatch.setattr(oracles, "Oracle", lambda problem: made.append(problem) or honest(problem))
     _run(FakeWorkers(), _request().cases(), processes=3)
     assert len(made) == 2
 
 
 def test_more_layers_than_there_were_places_do_not_make_the_oracle_work_again(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Conv2dProblem] = []
-    honest = workload.Oracle
-    monkeypatch.setattr(workload, "Oracle", lambda problem: made.append(problem) or honest(problem))
+    honest = oracles.Oracle
+    monkeypatch.setattr(oracles, "Oracle", lambda problem: made.append(problem) or honest(problem))
     _run(
         FakeWorkers(),
         _request(problems=tuple(f"ic1ih{n}oc1kh1" for n in range(1, 41)), contenders=("direct_naive",)).cases(),

@@ -17,7 +17,8 @@ import pytest
 from conftest import register_made_up
 
 from kernels import Conv2dProblem, Setup, algorithms, get_algorithm
-from suite.check.checker import Oracle, Tolerance
+from suite.check.checker import Oracle
+from suite.check.tolerance import Tolerance
 from suite.contenders import get_contender
 from suite.measure.interleave import Participant, Schedule, check_last, measure_in_turns, prepare_and_check
 from suite.measure.load_guard import LoadGuard

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from kernels import algorithms, conv2d_reference
+from kernels import conv2d_reference
 from suite.blocks.graph import (
     EPSILON,
     INPUT,
@@ -25,9 +25,10 @@ from suite.blocks.graph import (
 )
 from suite.blocks.inputs import BlockInputs, make_block_inputs
 from suite.blocks.problem import Block
-from suite.check.checker import LEAST_ERROR, Check, Expected, Tolerance
+from suite.check.checker import LEAST_ERROR, Check, Expected
+from suite.check.tolerance import Tolerance
 
-__all__ = ["BlockOracle", "block_reference", "block_tolerance"]
+__all__ = ["BlockOracle", "block_reference"]
 
 
 def block_reference(graph: Graph, inputs: BlockInputs, dtype: str = "float64") -> list[np.ndarray]:
@@ -96,22 +97,6 @@ def _largest(src: np.ndarray, pool: MaxPool) -> np.ndarray:
     padded = np.pad(src, around, constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (pool.size, pool.size), (2, 3))
     return windows[:, :, :: pool.stride, :: pool.stride].max(axis=(4, 5))
-
-
-def block_tolerance(block: Block) -> Tolerance:
-    """What a block of our own is held to: the sum of what its convolutions promise.
-
-    Errors of successive stages add up; and what a stage makes of the error of
-    the one before it, it does to NumPy's as well, which is what promises are multiples of. Of
-    each convolution the largest promise counts of all algorithms that take it: which one runs is
-    the choice of the block.
-    """
-    return Tolerance(
-        error_factor=sum(
-            max(each.error_factor for each in algorithms() if each.unsupported(problem) is None)
-            for problem in block.graph.convolutions
-        )
-    )
 
 
 class BlockOracle:

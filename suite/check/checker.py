@@ -9,8 +9,9 @@ import numpy as np
 
 from kernels import Algorithm, Conv2dProblem, conv2d_exact, conv2d_reference, error_unit, plan
 from suite.check.inputs import Inputs, make_inputs
+from suite.check.tolerance import Tolerance
 
-__all__ = ["LEAST_ERROR", "Check", "Errors", "Expected", "ExpectedConvolution", "Oracle", "Tolerance", "verify"]
+__all__ = ["LEAST_ERROR", "Check", "Errors", "Expected", "ExpectedConvolution", "Oracle", "verify"]
 
 #: NumPy's own error can be nearly nothing on few taps; as a unit of errors it is at least one rounding.
 LEAST_ERROR = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -40,30 +41,6 @@ class Errors:
 
     relative: float
     largest: float
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What a contender's results are held to.
-
-    Attributes
-    ----------
-    integers : {"exact", "rounded", ""}
-        How results on whole numbers must agree; empty if they are not asked for.
-    error_factor : float or None
-        Largest error on normal values, in `kernels.error_unit` ...
-    rel_error : float or None
-        ... or, if that is None, as a relative L2 error itself.
-    """
-
-    integers: str = ""
-    error_factor: float | None = None
-    rel_error: float | None = None
-
-    @classmethod
-    def of(cls, algorithm: Algorithm) -> Tolerance:
-        """What an algorithm promises at its registration."""
-        return cls("exact" if algorithm.exact_on_integers else "rounded", algorithm.error_factor)
 
 
 class Expected:

@@ -12,8 +12,8 @@ import numpy as np
 from kernels import Conv2dProblem
 from suite.blocks.inputs import BlockInputs
 from suite.blocks.problem import Block
-from suite.check.checker import Tolerance
 from suite.check.inputs import Inputs
+from suite.check.tolerance import Tolerance
 
 __all__ = ["PEER_LIMIT", "BlockPeer", "Contender", "Library", "Own", "Peer", "Prepared"]
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from kernels import Conv2dProblem
-from suite.check.checker import Tolerance
+from suite.check.tolerance import Tolerance
 from suite.gate.findings import Benchmark
 from suite.gate.revisions import Revision
 from suite.measure.interleave import Participant, Schedule, check_last, measure_in_turns, prepare_and_check

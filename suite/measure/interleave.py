@@ -17,14 +17,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from suite.check.checker import Check, Tolerance
+from suite.check.checker import Check
+from suite.check.tolerance import Tolerance
 from suite.measure.load_guard import LoadGuard
 from suite.measure.pool import WorkerLike
 from suite.measure.result import ProcessResult
 from suite.measure.sampling import Sample
 from suite.measure.screen import NO_SCREEN, Screen
 from suite.measure.worker import WorkerError
-from suite.workload import AnyOracle, Workload
+from suite.oracles import AnyOracle
+from suite.workload import Workload
 
 __all__ = [
     "LONGEST_REASON",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from suite.workload import AnyOracle, Workload, oracle_of
+from suite.oracles import AnyOracle, oracle_of
+from suite.workload import Workload
 
 __all__ = ["OracleCache"]
 

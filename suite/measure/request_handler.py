@@ -38,8 +38,8 @@ from numba.core import event
 
 from kernels import Conv2dProblem, algorithms
 from suite.blocks.inputs import BlockInputs
-from suite.check.checker import Tolerance
 from suite.check.inputs import Inputs
+from suite.check.tolerance import Tolerance
 from suite.contenders import Prepared, contender_of
 from suite.measure.sampling import Evictor, Sample, calls_per_sample, slowed, take_sample
 from suite.workload import fill_workload, parse_workload

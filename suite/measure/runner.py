@@ -27,8 +27,9 @@ from suite.measure.pool import Start, WorkerPool
 from suite.measure.result import ProcessResult
 from suite.measure.screen import NO_SCREEN
 from suite.measure.worker import Worker, WorkerError
+from suite.oracles import AnyOracle
 from suite.selection import Case
-from suite.workload import AnyOracle, Workload
+from suite.workload import Workload
 
 __all__ = ["run_cases"]
 

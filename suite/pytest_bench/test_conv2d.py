@@ -10,7 +10,8 @@ import pytest
 from kernels import Algorithm, plan
 from suite.bench_params import bench_algorithms, bench_layers, label_of
 from suite.catalogue import Layer
-from suite.check.checker import Oracle, Tolerance
+from suite.check.checker import Oracle
+from suite.check.tolerance import Tolerance
 
 #: Says of a benchmark in a file that it is one of ours; raised when what is measured changes.
 MARK = "convmark-1"
