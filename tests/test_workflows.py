@@ -11,6 +11,7 @@ import yaml
 from typer.main import get_command
 
 from suite.commands.app import app
+from suite.gate.findings import Findings
 
 _WORKFLOWS = sorted((Path(__file__).parent.parent / ".github" / "workflows").glob("*.yml"))
 
@@ -43,12 +44,25 @@ def test_the_gate_sees_base_and_keeps_what_it_found_when_it_fails() -> None:
     # YAML 1.1 takes the word "on" for true.
     assert list(_workflow("gate")[True]) == ["pull_request"]
     assert _workflow("gate")["concurrency"]["cancel-in-progress"] is True
-    checkout, *_, gate, upload = _steps("gate")
+    checkout, *_, gate, upload = _workflow("gate")["jobs"]["gate"]["steps"]
     assert checkout["with"]["fetch-depth"] == 0
     assert gate["env"]["BASE"] == "origin/${{ github.base_ref }}" and '--base "$BASE"' in gate["run"]
     assert upload["if"] == "${{ !cancelled() }}"
     # Outside the checkout, which is what is measured.
     assert upload["with"]["path"] == "${{ runner.temp }}/gate" and '--output "$RUNNER_TEMP/gate"' in gate["run"]
+
+
+def test_one_comment_is_kept_up_to_date_by_a_job_that_runs_no_code_of_the_repository() -> None:
+    job = _workflow("gate")["jobs"]["comment"]
+    assert job["needs"] == "gate" and job["permissions"] == {"pull-requests": "write"}
+    assert "head.repo.full_name == github.repository" in job["if"] and "!cancelled()" in job["if"]
+    download, comment = job["steps"]
+    assert download["with"]["name"] == _workflow("gate")["jobs"]["gate"]["steps"][-1]["with"]["name"]
+    script = comment["with"]["script"]
+    # What it reads is what the gate writes.
+    findings = Findings("a", "b", (), (), 0.05, 0.01, 1.0).as_dict()
+    assert set(re.findall(r"found\.(\w+)", script)) <= findings.keys()
+    assert "updateComment" in script and "else if (changed)" in script and "${{" not in script
 
 
 @pytest.mark.parametrize(("name", "command"), [("nightly", "run"), ("nightly", "report"), ("gate", "gate")])
