@@ -15,7 +15,7 @@ from report_rows import OTHER, TEXT, frame_of, peer, row
 
 from suite.report.comparisons import bests
 from suite.report.gate import gate_html
-from suite.report.load import together
+from suite.report.load import load, together
 from suite.report.page import Extra, page
 from suite.report.plots import speedup_figure, strip_figure
 from suite.report.svg import Scale
@@ -207,3 +207,16 @@ def test_layers_that_have_no_room_are_said_to_be_elsewhere(monkeypatch: pytest.M
     text = page(frame_of(_ROWS))
     assert "2 further layers have no room here: they are in report.md and report.csv." in text
     assert "further layers" not in whole and whole.count("<details class=layer") == 2
+
+
+def test_the_winner_of_every_recorded_layer_is_the_one_with_the_least_time() -> None:
+    frame = load(Path(__file__).parent.parent / "results" / "layers" / "batch")
+    ok = frame[frame["status"] == "ok"]
+    least = ok.loc[ok.groupby("layer")["time_s"].idxmin()].set_index("layer")["contender"]
+    board = _sections(page(frame))["map"]
+    heads = re.findall(r'data-who="(\w+)"', board)
+    found = {}
+    for line in re.findall(r"<tr data-n=.*", board):
+        [framed] = [i for i, cell in enumerate(re.findall(r"<td[^>]*>", line)) if re.search(r'm\d w"', cell)]
+        found[re.findall(r"</i>([^<]+)</a>", line)[0]] = heads[framed]
+    assert found == least.to_dict() and len(found) > 2

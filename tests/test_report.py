@@ -237,8 +237,6 @@ def test_the_terminal_prints_one_table_and_what_went_wrong_unless_details_are_as
 
 
 def test_a_terminal_without_unicode_gets_plain_ascii() -> None:
-    import io
-
     raw = io.BytesIO()
     with io.TextIOWrapper(raw, encoding="ascii") as file:
         print_report(Console(width=80, file=file, legacy_windows=False), frame_of(_AGAINST), details=True)

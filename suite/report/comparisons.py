@@ -1,4 +1,4 @@
-"""Pivots of the tidy frame: who is the fastest, by how much, against whom, over which layers."""
+"""Pivots of the tidy frame: the fastest of each layer, by how much, and compared with which libraries."""
 
 from __future__ import annotations
 

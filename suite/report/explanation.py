@@ -33,7 +33,7 @@ def judgement(result: TuningResult) -> str:
     """A sentence on whether the cost model's choice is the fastest of those that were timed."""
     behind = result.picked_behind
     if not result.seconds:
-        return "Nobody has a time that can be trusted."
+        return "No algorithm has a time that can be trusted."
     fastest, least = next(iter(result.seconds.items()))
     if behind is None:
         return f"The cost model's choice, {result.picked}, has no time that can be trusted; the fastest is {fastest}."

@@ -243,7 +243,7 @@
         // A plot that compares circumstances belongs to none.
         const place = mark.closest("[data-c]")?.dataset.c;
         const layer = place === undefined ? places.has(name) : keys.has(`${place} ${name}`);
-        // The bars of the answer are of whoever is the fastest: a contender does not filter them.
+        // The bars of the answer are of the fastest contender: choosing another does not filter them.
         const who = !state.contender || own[at.contender] === state.contender || mark.matches("rect");
         mark.style.display = !active || (layer && who) ? "" : "none";
       }

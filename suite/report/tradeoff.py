@@ -13,7 +13,7 @@ from suite.report.table import Column, Table
 
 __all__ = ["Tradeoff", "tradeoff_tables", "tradeoffs"]
 
-#: Whom speeds are relative to if no peer is right.
+#: What speeds are relative to if no peer is right.
 _DIRECT = "direct_tiled"
 
 #: An error that is drawn for none: half a rounding of float32; nothing has no logarithm.
@@ -28,7 +28,7 @@ class Tradeoff:
     ----------
     circumstances : str
     reference : str
-        Whom speeds are relative to.
+        What speeds are relative to.
     layers : int
         On how many the reference is right, each shape once.
     points : DataFrame
@@ -71,7 +71,7 @@ def tradeoffs(frame: pd.DataFrame) -> list[Tradeoff]:
 
 
 def _reference(ok: pd.DataFrame) -> tuple[str, pd.Series]:
-    """Whom speeds are relative to, and the seconds of each problem that it is right on."""
+    """What speeds are relative to, and the seconds of each problem that it is right on."""
     for name, rows in (
         ("the best peer of each layer", ok[ok["peer"]]),
         (_DIRECT, ok[ok["algorithm"] == _DIRECT]),
