@@ -16,7 +16,7 @@ from kernels.machine.cpu import vector_bytes
 from kernels.machine.finish import finished, store_finished
 from kernels.machine.ir import first_lanes, masked_store, store_vector
 
-__all__ = ["store_rows"]
+__all__ = ["store_first", "store_rows"]
 
 
 def store_rows(
@@ -66,7 +66,7 @@ def store_rows(
                         if vector_bytes() == 64:
                             masked_store(builder, value, data, places[-1], mask)
                         else:
-                            _store_first(builder, value, data, places[-1], count)
+                            store_first(builder, value, data, places[-1], count)
         offset = builder.add(offset, width)
 
 
@@ -74,7 +74,7 @@ def _least(builder: ir.IRBuilder, value: ir.Value, most: int) -> ir.Value:
     return builder.select(builder.icmp_signed("<", value, value.type(most)), value, value.type(most))
 
 
-def _store_first(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, offset: ir.Value, count: ir.Value) -> None:
+def store_first(builder: ir.IRBuilder, value: ir.Value, data: ir.Value, offset: ir.Value, count: ir.Value) -> None:
     """The first ``count`` elements, less than a vector: in parts whose sizes are powers of two."""
     place = builder.gep(data, [offset])
     lanes = value.type.count // 2
