@@ -61,9 +61,9 @@ def _perform(program, count, local, far, weights):  # type: ignore[no-untyped-de
 
 @macrokernel((
     "ITEMS", "INNER", "BLOCKS", "TILES_W", "SHARED", "ITEM", "LANES", "POINTS", "ROW", "NUMBER", "WEIGHTS", "IH", "IW",
-    "OH", "OW", "LIVE_H", "LIVE_W", "OUTPUTS_H", "OUTPUTS_W", "BEFORE_H", "BEFORE_W", "N_W", "PITCH", "SRC_IMAGE",
-    "DST_IMAGE", "LOCAL", "SPECTRUM", "gather", "scatter", "clear", "row", "rows", "column", "columns", "back", "backs",
-    "planes", "places", "sources", "results", "W", "bias", "slope", "local", "spectrum",
+    "OH", "OW", "ROWS", "LIVE_H", "LIVE_W", "OUTPUTS_H", "OUTPUTS_W", "BEFORE_H", "BEFORE_W", "N_W", "PITCH",
+    "SRC_IMAGE", "DST_IMAGE", "LOCAL", "SPECTRUM", "gather", "scatter", "clear", "row", "rows", "column", "columns", "back",
+    "backs", "planes", "places", "sources", "results", "W", "bias", "slope", "local", "spectrum",
 ))  # fmt: skip
 def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
     """Items, numbered over (image, block of planes, tile), or (image, plane, vector of tiles) if these are SHARED.
@@ -84,7 +84,7 @@ def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
         source = z.src + image * z.SRC_IMAGE + word(z.sources, block) + (top * z.PITCH + left) * z.ITEM
         planes, places = z.planes + vector * z.LANES * 8, z.places + vector * (3 * z.LANES + 1) * 8
         call(z.clear, (local, z.N_W * z.LANES))
-        for row in range(z.LIVE_H):
+        for row in range(z.ROWS):
             far = spectrum + row * z.ROW
             if row < first_row or row >= last_row or first >= last:
                 call(z.clear, (far, z.ROW // z.ITEM))
@@ -226,9 +226,8 @@ def _padded(p: Conv2dProblem, z: Sizes) -> tuple[int, int]:
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     z, lanes = _sizes(p), lanes_of(p.dtype)
-    rows = max(z.down.live, z.down.outputs)
     shapes: dict[str, tuple[int, ...]] = {
-        "local": (threads, local_elements(z, lanes)), "spectrum": (threads, rows * z.row * 2 * lanes)
+        "local": (threads, local_elements(z, lanes)), "spectrum": (threads, z.down.rows * z.row * 2 * lanes)
     }  # fmt: skip
     return {**shapes, "padded": (p.mb, p.ic, *_padded(p, z))} if z.shared else shapes
 
@@ -295,7 +294,8 @@ def fft_planes(setup: Setup) -> Run:
     record = loops.record(
         **numbers, ITEMS=p.mb * blocks * inner_items, INNER=inner_items, BLOCKS=blocks, TILES_W=across.tiles,
         SHARED=int(z.shared), WEIGHTS=down.N * 2 * (1 if z.shared else lanes) * p.itemsize, IH=height, IW=pitch,
-        OH=p.oh, OW=p.ow, LIVE_H=down.live, LIVE_W=across.live, OUTPUTS_H=down.outputs, OUTPUTS_W=across.outputs,
+        OH=p.oh, OW=p.ow, ROWS=down.rows, LIVE_H=down.live, LIVE_W=across.live,
+        OUTPUTS_H=down.outputs, OUTPUTS_W=across.outputs,
         BEFORE_H=0 if z.shared else down.before, BEFORE_W=0 if z.shared else across.before, PITCH=pitch,
         SRC_IMAGE=p.ic * height * pitch * p.itemsize, DST_IMAGE=p.oc * p.oh * p.ow * p.itemsize,
         SPECTRUM=setup.scratch["spectrum"][0].nbytes, gather=gather.address(spec), clear=clear.address(spec),
@@ -314,6 +314,8 @@ def fft_planes(setup: Setup) -> Run:
     return functools.partial(_run, source_padding(with_zeros, threads), launch, padded)
 
 
-def _run(padding: Launch, launch: Launch, padded: np.ndarray, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+def _run(
+    padding: Launch, launch: Launch, padded: np.ndarray, src: np.ndarray, dst: np.ndarray, residual: np.ndarray
+) -> None:
     padding(src, padded, padded)
     launch(padded, dst, residual)

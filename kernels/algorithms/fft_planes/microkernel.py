@@ -289,7 +289,9 @@ def gather_square(typingctx: Any, spec: Any, partial: Any, a: Any, planes: Any, 
 
 
 @microkernel
-def spread(spec, wei: Elements, planes: Offsets, count: int, shift: int, step: int, N: int, scale: Elements, c: Elements):  # type: ignore[no-untyped-def]
+def spread(
+    spec, wei: Elements, planes: Offsets, count: int, shift: int, step: int, N: int, scale: Elements, c: Elements
+):  # type: ignore[no-untyped-def]
     """Taps of a kernel row: of plane l the i-th, times ``scale``, to ``c[(shift - i * step) % N * lanes + l]``."""
     LANES = number(spec.lanes)
     factor = scale[0]
@@ -334,7 +336,9 @@ def scatter_square(
             data_pointer(context, builder, typ, arguments[n])
             for n, typ in ((1, a), (5, places), (6, bia), (7, dst), (8, residual), (9, slope))
         )
-        begin, line, most = (index_value(context, builder, typ, arguments[n]) for n, typ in ((2, i), (3, row), (4, live)))
+        begin, line, most = (
+            index_value(context, builder, typ, arguments[n]) for n, typ in ((2, i), (3, row), (4, live))
+        )
         word = begin.type
         bias = load_vector(builder, added, word(0), vector)
         columns = [
@@ -352,9 +356,7 @@ def scatter_square(
             start, rows, width = (read(3 * lane + n) for n in range(3))
             width = builder.select(builder.icmp_signed("<", width, most), width, most)
             count = builder.sub(width, begin)
-            there = builder.and_(
-                builder.icmp_signed("<", line, rows), builder.icmp_signed(">", count, word(0))
-            )
+            there = builder.and_(builder.icmp_signed("<", line, rows), builder.icmp_signed(">", count, word(0)))
             place = builder.add(builder.add(start, pitch), begin)
             with builder.if_then(there, likely=True):
                 whole = builder.icmp_signed(">=", count, word(s.lanes))

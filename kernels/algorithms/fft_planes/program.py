@@ -14,8 +14,8 @@ from kernels.machine.cpu import lanes_of
 __all__ = ["CALL", "Programs", "local_elements", "programs_of"]
 
 #: What a call of a program is. It reads from byte ``a``, plus ``a_local`` times the address of a thread's scratch, plus
-#: ``a_far`` times that of a row or a column of the spectrum, and writes to byte ``c`` likewise, plus ``c_weights`` times
-#: the address of the weights of a column; its table is at byte ``table``, plus ``t_weights`` times that.
+#: ``a_far`` times that of a row or a column of the spectrum, and writes to byte ``c`` likewise, plus ``c_weights``
+#: times the address of the weights of a column; its table is at byte ``table``, plus ``t_weights`` times that.
 CALL = (
     "kernel", "a", "a_local", "a_far", "a_next", "a_step", "c", "c_local", "c_far", "c_next", "c_step", "c_weights",
     "table", "t_weights", "t_next", "count",
@@ -62,12 +62,9 @@ def _factors(first: int, second: int, lines: Sequence[int], dtype: str) -> np.nd
     return np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(dtype)
 
 
-def _runs(side: Side, count: int) -> Iterator[tuple[int, int, int]]:
-    """Of numbers ``second`` apart, runs of the same count below ``count``: first, how many, and the count."""
-    most, left = -(-count // side.second), count % side.second
-    for begin, end, live in ((0, left or side.second, most), (left or side.second, side.second, most - 1)):
-        if begin < end and live:
-            yield begin, end - begin, live
+def _of(side: Side, count: int) -> int:
+    """How many of numbers ``second`` apart are as many as the first ``count``, or more."""
+    return -(-count // side.second)
 
 
 def programs_of(z: Sizes, dtype: str) -> Programs:
@@ -93,25 +90,24 @@ def programs_of(z: Sizes, dtype: str) -> Programs:
 
     def rows(pixels: int) -> list[list[int]]:
         second = across.second
-        found = [
-            call("split real", across.first, live, count, (begin * vector, 1, 0, lanes, second * lanes),
-                 (middle + 2 * begin * vector, 1, 0, 2 * lanes, 2 * second * lanes),
-                 turn_row.ctypes.data + begin * turn_row[0].nbytes, 0, turn_row[0].size)
-            for begin, count, live in _runs(across, pixels)
-        ]  # fmt: skip
+        found = [call(
+            "split real", across.first, _of(across, pixels), second, (0, 1, 0, lanes, second * lanes),
+            (middle, 1, 0, 2 * lanes, 2 * second * lanes), turn_row.ctypes.data, 0, turn_row[0].size,
+        )]  # fmt: skip
         # Of lines of which not all is kept, the next one overwrites the rest.
         for n, (at, kept) in enumerate(places()):
             if n == 0 or kept < second or n == len(across.lines) - len(_whole(across)):
                 count = len(_whole(across)) if kept == second and n else 1
                 found.append(call(
-                    "join", second, second, count, (middle + 2 * n * second * vector, 1, 0, 2 * second * lanes, 2 * lanes),
+                    "join", second, second, count,
+                    (middle + 2 * n * second * vector, 1, 0, 2 * second * lanes, 2 * lanes),
                     (2 * at * vector, 0, 1, 2 * second * lanes, 2 * lanes),
                 ))  # fmt: skip
         return found
 
     def back() -> list[list[int]]:
         second, found = across.second, []
-        for n, (at, kept) in enumerate(places()):
+        for n, (at, _) in enumerate(places()):
             kind = "part first" if n == 0 else "part half" if 2 * across.lines[n] == across.first else "part"
             if kind != "part" or n == len(across.lines) - len(_whole(across)):
                 found.append(call(
@@ -119,44 +115,34 @@ def programs_of(z: Sizes, dtype: str) -> Programs:
                     (2 * at * vector, 0, 1, 2 * second * lanes, 2 * lanes),
                     (middle + 2 * n * second * vector, 1, 0, 2 * second * lanes, 2 * lanes),
                 ))  # fmt: skip
-        for begin, count, live in _runs(across, across.outputs):
-            found.append(call(
-                "merge real", across.first, live, count,
-                (middle + 2 * begin * vector, 1, 0, 2 * lanes, 2 * second * lanes),
-                (begin * vector, 1, 0, lanes, second * lanes),
-                turn_row.ctypes.data + begin * turn_row[0].nbytes, 0, turn_row[0].size,
-            ))  # fmt: skip
+        found.append(call(
+            "merge real", across.first, _of(across, across.outputs), second,
+            (middle, 1, 0, 2 * lanes, 2 * second * lanes), (0, 1, 0, lanes, second * lanes), turn_row.ctypes.data, 0,
+            turn_row[0].size,
+        ))  # fmt: skip
         return found
 
-    def split(live: int) -> list[list[int]]:
-        second = down.second
-        return [
-            call("split", down.first, each, count, (begin * pitch * item, 0, 1, pitch, second * pitch),
-                 (2 * begin * vector, 1, 0, 2 * lanes, 2 * second * lanes),
-                 turn_column.ctypes.data + begin * turn_column[0].nbytes, 0, turn_column[0].size)
-            for begin, count, each in _runs(down, live)
-        ]  # fmt: skip
+    second = down.second
+    line, lines = (2 * lanes, 2 * second * lanes), (pitch, second * pitch)
+    factors = turn_column.ctypes.data, 0, turn_column[0].size
 
-    def column() -> list[list[int]]:
-        second = down.second
-        line = (0, 1, 0, 2 * second * lanes, 2 * lanes)
-        weights = 2 * second * (1 if z.shared else lanes)
-        merged = [
-            call("merge", down.first, live, count, (2 * begin * vector, 1, 0, 2 * lanes, 2 * second * lanes),
-                 (begin * pitch * item, 0, 1, pitch, second * pitch),
-                 turn_column.ctypes.data + begin * turn_column[0].nbytes, 0, turn_column[0].size)
-            for begin, count, live in _runs(down, down.outputs)
-        ]  # fmt: skip
-        middles = call("middle", second, second, down.first, line, line, 0, 1, weights, z.shared)
-        return [*split(down.live), middles, *merged]
+    def split(live: int) -> list[int]:
+        return call("split", down.first, _of(down, live), second, (0, 0, 1, *lines), (0, 1, 0, *line), *factors)
 
-    def spectrum() -> list[list[int]]:
-        second = down.second
-        return [*split(down.N), call("join", second, second, down.first, (0, 1, 0, 2 * second * lanes, 2 * lanes),
-                                     (0, 0, 0, 2 * second * lanes, 2 * lanes), c_weights=1)]  # fmt: skip
-
-    written = [rows(across.live), column(), back(), rows(across.N), spectrum()]
-    return Programs(*(np.array(each, np.intp) for each in written), (turn_row, turn_column))
+    neighbours = 0, 1, 0, 2 * second * lanes, 2 * lanes
+    weights = 2 * second * (1 if z.shared else lanes)
+    column = [
+        split(down.live),
+        call("middle", second, second, down.first, neighbours, neighbours, 0, 1, weights, z.shared),
+        call("merge", down.first, _of(down, down.outputs), second, (0, 1, 0, *line), (0, 0, 1, *lines), *factors),
+    ]
+    spectrum = [
+        split(down.N),
+        call("join", second, second, down.first, neighbours, (0, 0, 0, *neighbours[3:]), c_weights=1),
+    ]
+    written = rows(across.live), column, back(), rows(across.N), spectrum
+    row, middle_of, last, taps, transformed = (np.array(each, np.intp) for each in written)
+    return Programs(row, middle_of, last, taps, transformed, (turn_row, turn_column))
 
 
 def _whole(side: Side) -> list[int]:

@@ -16,8 +16,8 @@ from kernels.problem import Conv2dProblem
 
 __all__ = ["Side", "Sizes", "sizes_of"]
 
-#: Points of the transforms that straight-line code is made for.
-_FACTORS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 16)
+#: Factors: few, since for each code is compiled.
+_FIRST, _SECOND = (4, 6, 8, 10, 12, 16), (4, 5, 6, 7, 8, 9, 10, 12, 15, 16)
 #: Most points of a side.
 _MOST = 256
 #: What is not an operation: loads and stores of a number of a pass, of a pixel that is gathered or scattered.
@@ -64,6 +64,11 @@ class Side(NamedTuple):
         """Remainders of points by ``first`` that a spectrum of real numbers has, those without conjugates first."""
         rest = list(range(1, (self.first + 1) // 2))
         return [0, self.first // 2, *rest] if self.first % 2 == 0 else [0, *rest]
+
+    @property
+    def rows(self) -> int:
+        """Rows that the passes down read or write, whole passes."""
+        return -(-max(self.live, self.outputs) // self.second) * self.second
 
     def kept(self, line: int) -> int:
         """Points of a line of `lines` that are kept."""
@@ -124,14 +129,14 @@ def _line_cycles(first: int, second: int, real: bool) -> float:
 def _sides(extent: int, out: int, kernel: int, before: int, after: int, real: bool) -> list[Side]:
     """Sides that serve rows or columns of such a problem, of each number of tiles the cheapest."""
     found: dict[tuple[int, int], Side] = {}
-    for first in _FACTORS:
-        for second in _FACTORS:
+    for first in _FIRST:
+        for second in _SECOND:
             N = first * second
             if N > _MOST:
                 continue
             if extent + max(before, after) <= N:
                 side = Side(first, second, extent, out, 1, 0, before)
-            elif N >= kernel:
+            elif kernel <= N:
                 outputs = min(out, N - kernel + 1)
                 side = Side(first, second, N, outputs, -(-out // outputs), before, 0)
             else:
@@ -139,7 +144,6 @@ def _sides(extent: int, out: int, kernel: int, before: int, after: int, real: bo
             known = found.get((N, side.tiles))
             if known is None or _line_cycles(first, second, real) < _line_cycles(known.first, known.second, real):
                 found[N, side.tiles] = side
-    # Of as many tiles the fewest points but for some.
     return sorted(found.values(), key=lambda side: side.N)
 
 

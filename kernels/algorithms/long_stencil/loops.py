@@ -26,7 +26,6 @@ from kernels.algorithms.long_stencil.microkernel import EXTENTS, planes_of_tiles
 from kernels.algorithms.long_stencil.tile import LongTile, chunks_of, rows_of
 from kernels.algorithms.stencil.microkernel import EXTENTS as COPIED
 from kernels.algorithms.stencil.microkernel import Copy, clear_rows, copy_rows
-from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.microkernel import call, macrokernel
 from kernels.machine.packing import Biases, Panels
@@ -39,13 +38,14 @@ _ITEMS = 4
 #: Widest stride between columns that is picked out of vectors.
 _MOST_STRIDE = 4
 
+
 @macrokernel((
     "ITEMS", "STRIPS", "PARTS", "DOWN", "T", "OH", "GROUPS", "G", "ICG", "OCG", "ITEM", "SRC_GROUP", "DST_GROUP",
-    "DST_LINE", "WEI_GROUP", "SH", "PH", "IH", "LINES", "LINE", "SCRATCH", "R", "REST", "whole", "rest", "copy", "clear", "wei", "bia",
-    "slope", "copied", "extents", "scratch",
+    "DST_LINE", "WEI_GROUP", "SH", "PH", "IH", "LINES", "LINE", "SCRATCH", "R", "REST", "whole", "rest",
+    "copy", "clear", "wei", "bia", "slope", "copied", "extents", "scratch",
 ))  # fmt: skip
 def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
-    """Strips, numbered over (image, group, remainder of rows, strip). LINE and SCRATCH are elements, distances bytes."""
+    """Strips, numbered over (image, group, remainder of rows, strip); LINE and SCRATCH are elements, the rest bytes."""
     item, end_item = share_of(z.ITEMS, part, parts)
     scratch, strips = z.scratch + part * z.SCRATCH * z.ITEM, z.PARTS * z.STRIPS
     if item < end_item:
@@ -200,7 +200,8 @@ def long_stencil(setup: Setup) -> Run:
         ITEMS=p.mb * p.g * c.PARTS * c.STRIPS, STRIPS=c.STRIPS, PARTS=c.PARTS, DOWN=c.DOWN, T=c.T, OH=p.oh,
         GROUPS=c.GROUPS, G=p.g, ICG=ICG, OCG=OCG, ITEM=p.itemsize, SRC_GROUP=ICG * p.ih * p.iw * p.itemsize,
         DST_GROUP=OCG * result * p.itemsize, DST_LINE=p.ow * p.itemsize, WEI_GROUP=OCG * ICG * p.kh * p.kw * p.itemsize,
-        SH=p.sh, PH=p.ph, IH=p.ih, LINES=c.LINES, LINE=line, SCRATCH=lines[0].size, R=R, REST=REST, whole=planes_of_tiles.address(spec),
+        SH=p.sh, PH=p.ph, IH=p.ih, LINES=c.LINES, LINE=line, SCRATCH=lines[0].size,
+        R=R, REST=REST, whole=planes_of_tiles.address(spec),
         rest=planes_of_tiles.address(spec._replace(R=REST)) if REST else 0,
         copy=copy_rows.address(copies), clear=clear_rows.address(copies), wei=address_of(wei), bia=address_of(bia),
         slope=address_of(slope), copied=address_of(copied), extents=address_of(extents), scratch=address_of(lines),

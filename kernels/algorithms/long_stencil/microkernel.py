@@ -183,7 +183,8 @@ def store_tile(
             data_pointer(context, builder, typ, arguments[i]) for i, typ in ((2, c), (7, r), (8, slope))
         )
         start, step, columns, owned = (
-            index_value(context, builder, typ, arguments[i]) for i, typ in ((3, ci), (4, row_step), (5, width), (6, left))
+            index_value(context, builder, typ, arguments[i])
+            for i, typ in ((3, ci), (4, row_step), (5, width), (6, left))
         )
         one = step.type(1)
         for m in range(s.R):
