@@ -44,7 +44,11 @@ def test_everybody_is_there_once() -> None:
         "ncnn",
         "mnn",
         "opencv",
+        "opencv_filter",
+        "opencv_separate",
         "scipy",
+        "scipy_fft",
+        "scipy_oa",
     } <= {each.name for each in _PEERS}
 
 

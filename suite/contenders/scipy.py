@@ -1,7 +1,11 @@
 """SciPy: what people use on a single image with a single kernel.
 
-It correlates planes: one channel in, one out, every pixel, neighbouring taps. Which of its
-two methods it takes is its own estimate. The direct one knows no threads.
+It correlates planes: one channel in, one out, every pixel, neighbouring taps. The direct method knows no threads.
+
+versions:
+  scipy       direct or by one transform of the whole, by SciPy's own estimate
+  scipy_fft   ``fftconvolve``, one transform of the whole
+  scipy_oa    ``oaconvolve``, transforms of parts that overlap
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ _BOTH = ("float32", "float64")
 
 @dataclass(frozen=True)
 class _Scipy(Peer):
+    method: str = ""
+
     def refuses(self, problem: Conv2dProblem, threads: int) -> str | None:
         p = problem
         if (p.ic, p.oc) != (1, 1):
@@ -45,18 +51,27 @@ class _Scipy(Peer):
         bias = inputs.wei.dtype.type(0 if inputs.bia is None else inputs.bia[0])
         padded = np.zeros((p.mb, *p.padded_shape), p.dtype)
         inside = padded[:, p.ph : p.ph + p.ih, p.pw : p.pw + p.iw]
-        method = signal.choose_conv_method(padded[0], kernel, "valid")
+        method = self.method or signal.choose_conv_method(padded[0], kernel, "valid")
+        flipped = np.ascontiguousarray(kernel[::-1, ::-1])
+
+        def correlated(plane: np.ndarray) -> np.ndarray:
+            if method == "direct":
+                return signal.correlate2d(plane, kernel, "valid")
+            by_transform = signal.oaconvolve if method == "oa" else signal.fftconvolve
+            return by_transform(plane, flipped, "valid")
 
         def call() -> np.ndarray:
             # Padding is part of a convolution: the border is there already, the image is copied in.
             inside[...] = inputs.src[:, 0]
-            if method == "fft":
-                planes = [signal.correlate(plane, kernel, "valid", "fft") for plane in padded]
-            else:
-                planes = [signal.correlate2d(plane, kernel, "valid") for plane in padded]
-            return np.stack(planes)[:, None] + bias
+            return np.stack([correlated(plane) for plane in padded])[:, None] + bias
 
         return Prepared(call, lambda result: result)
 
 
-CONTENDERS = (_Scipy("scipy", "SciPy", ("scipy",), _BOTH),)
+_WHO = ("SciPy", ("scipy",), _BOTH)
+
+CONTENDERS = (
+    _Scipy("scipy", *_WHO),
+    _Scipy("scipy_fft", *_WHO, method="fft"),
+    _Scipy("scipy_oa", *_WHO, method="oa"),
+)

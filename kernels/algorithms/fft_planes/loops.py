@@ -62,8 +62,8 @@ def _perform(program, count, local, far, weights):  # type: ignore[no-untyped-de
 @macrokernel((
     "ITEMS", "INNER", "BLOCKS", "TILES_W", "SHARED", "ITEM", "LANES", "POINTS", "ROW", "NUMBER", "WEIGHTS", "IH", "IW",
     "OH", "OW", "ROWS", "LIVE_H", "LIVE_W", "OUTPUTS_H", "OUTPUTS_W", "BEFORE_H", "BEFORE_W", "N_W", "PITCH",
-    "SRC_IMAGE", "DST_IMAGE", "LOCAL", "SPECTRUM", "gather", "scatter", "clear", "row", "rows", "column", "columns", "back",
-    "backs", "planes", "places", "sources", "results", "W", "bias", "slope", "local", "spectrum",
+    "SRC_IMAGE", "DST_IMAGE", "LOCAL", "SPECTRUM", "gather", "scatter", "clear", "row", "rows", "column", "columns",
+    "back", "backs", "planes", "places", "sources", "results", "W", "bias", "slope", "local", "spectrum",
 ))  # fmt: skip
 def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
     """Items, numbered over (image, block of planes, tile), or (image, plane, vector of tiles) if these are SHARED.
