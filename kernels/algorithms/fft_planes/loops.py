@@ -261,7 +261,7 @@ def _tables(p: Conv2dProblem, z: Sizes) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def _amounts(p: Conv2dProblem, threads: int) -> Amounts | None:
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
     return plane_amounts(p, _sizes(p), threads)
 
 

@@ -14,7 +14,7 @@ from kernels.algorithms.fft_planes.dft import Counter, dft, inverse_dft
 from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.problem import Conv2dProblem
 
-__all__ = ["Side", "Sizes", "sizes_of"]
+__all__ = ["Side", "Sizes", "line_operations", "sizes_of"]
 
 #: Factors: few, since for each code is compiled.
 _FIRST, _SECOND = (4, 6, 8, 10, 12, 16), (4, 5, 6, 7, 8, 9, 10, 12, 15, 16)
@@ -118,12 +118,21 @@ def _operations(n: int, real: bool) -> float:
     return count.count / 2
 
 
+def line_operations(side: Side, real: bool) -> float:
+    """Operations on vectors of the transform of a line, or of its inverse."""
+    return _of_line(side.first, side.second, real)
+
+
+def _of_line(first: int, second: int, real: bool) -> float:
+    lines = first // 2 + 1 if real else first
+    return second * _operations(first, real) + lines * _operations(second, False) + 4 * (lines - 1) * second
+
+
 @functools.cache
 def _line_cycles(first: int, second: int, real: bool) -> float:
     """Of the transform of a line, or of its inverse."""
     lines = first // 2 + 1 if real else first
-    operations = second * _operations(first, real) + lines * _operations(second, False) + 4 * (lines - 1) * second
-    return operations / 2 + _MOVED * lines * second + 20
+    return _of_line(first, second, real) / 2 + _MOVED * lines * second + 20
 
 
 def _sides(extent: int, out: int, kernel: int, before: int, after: int, real: bool) -> list[Side]:

@@ -17,15 +17,22 @@ multiply-adds.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kernels.algorithms.long_stencil.costs import long_amounts
 from kernels.algorithms.long_stencil.microkernel import EXTENTS, planes_of_tiles
-from kernels.algorithms.long_stencil.tile import LongTile, chunks_of, rows_of
+from kernels.algorithms.long_stencil.tile import (
+    LongTile,
+    chunks_of,
+    is_along,
+    kernel_columns,
+    rows_of,
+)
 from kernels.algorithms.stencil.microkernel import EXTENTS as COPIED
 from kernels.algorithms.stencil.microkernel import Copy, clear_rows, copy_rows
+from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.microkernel import call, macrokernel
 from kernels.machine.packing import Biases, Panels
@@ -94,11 +101,11 @@ class _Strips(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def _strips(p: Conv2dProblem, threads: int) -> _Strips:
-    (R, _), _, _ = rows_of(p)
+    R = 1 if is_along(p) else rows_of(p)[0].R
     lanes, DOWN = lanes_of(p.dtype), p.dh if p.sh == 1 else 1
     PARTS, ICG = min(DOWN, p.oh), p.ic // p.g
     # An odd number of vectors: lines are then not all in the same banks of the cache.
-    WS = (-(-(max(p.ow, lanes) + (p.kw - 1) * p.dw // p.sw) // lanes) | 1) * lanes
+    WS = (-(-(max(p.ow, lanes) + (kernel_columns(p) - 1) * p.dw // p.sw) // lanes) | 1) * lanes
     most, least = -(-p.oh // DOWN), max(1, p.oh // DOWN)
 
     def lines(rows: int) -> int:
@@ -132,13 +139,31 @@ def _unsupported(p: Conv2dProblem) -> str | None:
     return None
 
 
+class _WholeRows:
+    """Packs kernels of one row with zeros to whole vectors: ``rows(wei)``."""
+
+    def __init__(self, p: Conv2dProblem) -> None:
+        rows = np.zeros((*p.weight_shape[:2], kernel_columns(p)), p.dtype)
+        self.packed, self._live = rows.reshape(-1), rows[:, :, : p.kw]
+
+    def __call__(self, wei: np.ndarray) -> None:
+        self._live[...] = wei[:, :, 0]
+
+
 def _packing(p: Conv2dProblem, threads: int) -> Packing:
-    panels, biases = Panels(p.weight_shape, p.dtype, p.g, 1, threads), Biases(p.oc, p.dtype, p.g, 1)
+    biases = Biases(p.oc, p.dtype, p.g, 1)
+    panels: Any = _WholeRows(p) if is_along(p) else Panels(p.weight_shape, p.dtype, p.g, 1, threads)
     return Packing((panels.packed, biases.packed), panels, biases)
 
 
 def _chunks(p: Conv2dProblem, taps: int, line: int) -> list[int]:
     """Of each chunk what the microkernel reads of it."""
+    if is_along(p):
+        found, at = [], 0
+        for size in chunks_of(p, taps)[0]:
+            found += [0, at, at, size]
+            at += size * lanes_of(p.dtype)
+        return found
     # From a phase to the next, and from a kernel row of a phase to the next.
     apart, step = (p.dh, 0) if p.sh > 1 and p.dh > 1 else (1, p.sh)
     found = []
@@ -154,13 +179,23 @@ def _chunks(p: Conv2dProblem, taps: int, line: int) -> list[int]:
 
 def _columns(p: Conv2dProblem) -> list[int]:
     """Of each column of tiles what the microkernel reads of it; the last one reaches back, so that it is whole."""
-    lanes, found = lanes_of(p.dtype), []
+    lanes, found = lanes_of(p.dtype), list[int]()
+    if is_along(p):
+        width = rows_of(p)[0].R * lanes
+        return [word for column in range(0, p.ow, width) for word in (min(column, p.ow - width), 0, lanes)]
     for column in range(0, p.ow, lanes):
         ow = max(0, min(column, p.ow - lanes))
         low = -(-max(0, p.pw - (ow + lanes - 1) * p.sw) // p.dw)
         high = min(p.kw, -(-max(0, p.iw + p.pw - ow * p.sw) // p.dw))
         found += [ow, low, max(low, high)]
     return found
+
+
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts | None:
+    rows, taps, _ = rows_of(p)
+    places, c = _columns(p), _strips(p, threads)
+    columns = [high - low for low, high in zip(places[1::3], places[2::3], strict=True)]
+    return long_amounts(p, rows, taps, columns, c.STRIPS * c.PARTS, threads)
 
 
 @algorithm(
@@ -171,37 +206,47 @@ def _columns(p: Conv2dProblem) -> list[int]:
     unsupported=_unsupported,
     packing=_packing,
     scratch=_scratch,
-    amounts=long_amounts,
+    amounts=_amounts,
 )
 def long_stencil(setup: Setup) -> Run:
     """Few channels a group, kernels of any number of taps: stencils on planes, taps in loops."""
     p, threads, (wei, bia) = setup.problem, setup.threads, setup.packed
     c, ((R, REST), taps, _) = _strips(p, threads), rows_of(p)
     ICG, OCG, lanes, line = p.ic // p.g, p.oc // p.g, lanes_of(p.dtype), p.sw * c.WS
-    step, result = p.sh, p.oh * p.ow
+    step, result, along, plane = p.sh, p.oh * p.ow, is_along(p), p.kh * kernel_columns(p)
     chunks, columns = _chunks(p, taps, line), _columns(p)
     values = {
         "OW": p.ow, "ICG": ICG, "OCG": OCG,
-        "SRC_ROW": step * line, "SRC_PLANE": c.LINES * line, "DST_ROW": c.DOWN * p.ow, "DST_PLANE": result,
-        "WEI_ROW": step * p.kw, "WEI_PLANE": p.kh * p.kw, "STEP": step, "ALONE": c.DOWN - 1, "CHUNKS": len(chunks) // 4,
+        "SRC_ROW": lanes if along else step * line, "SRC_TOP": step * line,
+        "TILE_ROW": lanes if along else c.DOWN * p.ow, "SRC_PLANE": c.LINES * line, "DST_ROW": c.DOWN * p.ow,
+        "DST_PLANE": result, "WEI_ROW": lanes if along else step * p.kw, "WEI_PLANE": plane,
+        "STEP": step, "ALONE": c.DOWN - 1, "CHUNKS": len(chunks) // 4,
         "COLUMNS": len(columns) // 3,
     }  # fmt: skip
-    places = [kw * p.dw % p.sw * c.WS + kw * p.dw // p.sw for kw in range(p.kw)]
+    places = [kw * p.dw % p.sw * c.WS + kw * p.dw // p.sw for kw in range(kernel_columns(p))]
     extents = np.array([*(values[name] for name in EXTENTS), *chunks, *columns, *places], np.intp)
     copy = {"IH": p.ih, "IW": p.iw, "PW": p.pw, "WS": c.WS, "LINES": c.LINES, "LINE_STEP": c.DOWN}
     copied = np.array([copy.get(name, 0) for name in COPIED], np.intp)
     slope = np.array([setup.epilogue.slope], p.dtype)
     spec = LongTile(
-        p.dtype, lanes, R, taps, set(chunks[3::4]) == {taps}, int(p.dw == p.sw == 1), p.ow < lanes, setup.epilogue.kind
+        p.dtype,
+        lanes,
+        R,
+        taps,
+        set(chunks[3::4]) == {taps},
+        int(p.dw == p.sw == 1),
+        p.ow < lanes,
+        along,
+        setup.epilogue.kind,
     )
     lines = setup.scratch["lines"]
     copies = Copy(p.dtype, lanes, p.sw)
     record = loops.record(
         ITEMS=p.mb * p.g * c.PARTS * c.STRIPS, STRIPS=c.STRIPS, PARTS=c.PARTS, DOWN=c.DOWN, T=c.T, OH=p.oh,
         GROUPS=c.GROUPS, G=p.g, ICG=ICG, OCG=OCG, ITEM=p.itemsize, SRC_GROUP=ICG * p.ih * p.iw * p.itemsize,
-        DST_GROUP=OCG * result * p.itemsize, DST_LINE=p.ow * p.itemsize, WEI_GROUP=OCG * ICG * p.kh * p.kw * p.itemsize,
+        DST_GROUP=OCG * result * p.itemsize, DST_LINE=p.ow * p.itemsize, WEI_GROUP=OCG * ICG * plane * p.itemsize,
         SH=p.sh, PH=p.ph, IH=p.ih, LINES=c.LINES, LINE=line, SCRATCH=lines[0].size,
-        R=R, REST=REST, whole=planes_of_tiles.address(spec),
+        R=spec.height, REST=REST, whole=planes_of_tiles.address(spec),
         rest=planes_of_tiles.address(spec._replace(R=REST)) if REST else 0,
         copy=copy_rows.address(copies), clear=clear_rows.address(copies), wei=address_of(wei), bia=address_of(bia),
         slope=address_of(slope), copied=address_of(copied), extents=address_of(extents), scratch=address_of(lines),

@@ -27,9 +27,11 @@ __all__ = ["EXTENTS", "planes_of_tiles"]
 #: column begin.
 EXTENTS = (
     "OW", "ICG", "OCG",
-    "SRC_ROW",  # from a line that a kernel row of a chunk meets, or an output row, to that of the next
+    "SRC_ROW",  # from what a kernel row of a chunk, or a row of a tile, begins at to that of the next
+    "SRC_TOP",  # from what an output row of the map begins at to that of the next
+    "TILE_ROW",  # likewise from a row of a tile, in the map
     "SRC_PLANE", "DST_ROW", "DST_PLANE", "WEI_ROW", "WEI_PLANE",
-    "STEP",  # in lines, the same as SRC_ROW
+    "STEP",  # lines from what an output row begins at to that of the next
     "ALONE",  # whether rows of the map that follow one another are not of one strip
     "CHUNKS",
     "COLUMNS",  # of tiles
@@ -46,10 +48,10 @@ def planes_of_tiles(
     Lines ``above`` to ``below`` of a plane lie in the source, others are zeros. Of the map the caller writes ``after``
     more rows that follow, and later.
     """
-    R, TAPS, OW, ICG, OCG = number(spec.R), number(spec.taps), z[0], z[1], z[2]
-    SRC_ROW, SRC_PLANE, DST_ROW, DST_PLANE, WEI_ROW, WEI_PLANE = z[3], z[4], z[5], z[6], z[7], z[8]
-    STEP, ALONE, CHUNKS, COLUMNS = z[9], z[10], z[11], z[12]
-    columns = 13 + 4 * CHUNKS
+    R, TAPS, OW, ICG, OCG = number(spec.height), number(spec.taps), z[0], z[1], z[2]
+    SRC_ROW, SRC_TOP, TILE_ROW, SRC_PLANE, DST_ROW, DST_PLANE = z[3], z[4], z[5], z[6], z[7], z[8]
+    WEI_ROW, WEI_PLANE, STEP, ALONE, CHUNKS, COLUMNS = z[9], z[10], z[11], z[12], z[13], z[14]
+    columns = 15 + 4 * CHUNKS
     places = columns + 3 * COLUMNS
     plane, weights, result, group = 0, 0, 0, 0
     for channel in range(channels):
@@ -58,11 +60,12 @@ def planes_of_tiles(
             for column in range(columns, places, 3):
                 ow, low, high = z[column], z[column + 1], z[column + 2]
                 tile = tile_of_bias(spec, bia, channel)
-                source, w = plane + top * SRC_ROW + ow, weights
+                source, w = plane + top * SRC_TOP + ow, weights
                 for _ in range(ICG):
-                    for chunk in range(13, columns, 4):
+                    for chunk in range(15, columns, 4):
                         line = z[chunk] + top * STEP
-                        if line < below and line + (R + z[chunk + 3] - 2) * STEP >= above:
+                        last = line if number(spec.along) else line + (R + z[chunk + 3] - 2) * STEP
+                        if line < below and last >= above:
                             at, wi = source + z[chunk + 1], w + z[chunk + 2]
                             if z[chunk + 3] == TAPS:
                                 tile = tile_of_taps(
@@ -74,7 +77,7 @@ def planes_of_tiles(
                                 )
                     source += SRC_PLANE
                     w += WEI_PLANE
-                store_tile(spec, tile, dst, result + top * DST_ROW + ow, DST_ROW, OW, left, residual, slope)
+                store_tile(spec, tile, dst, result + top * DST_ROW + ow, TILE_ROW, OW, left, residual, slope)
         weights += ICG * WEI_PLANE
         result += DST_PLANE
         group += 1
