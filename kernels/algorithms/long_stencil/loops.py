@@ -116,7 +116,7 @@ def _strips(p: Conv2dProblem, threads: int) -> _Strips:
 
     # In L1, unless more lines would be copied for two strips than for one.
     near = cache_bytes(1) * 3 // 4
-    budget = near if size(most) <= near or size(p.kh * p.dh // DOWN) <= near // 2 else cache_bytes(2) // 4
+    budget = near if size(most) <= near or size(p.kh * p.dh // DOWN) <= near // 2 else cache_bytes(2) * 5 // 8
     # Even shares of threads, in whole tiles.
     even = most * p.mb * p.g * PARTS // (_ITEMS * threads)
     T = next((T for T in range(R * max(1, even // R), R, -R) if size(T) <= budget), R)
