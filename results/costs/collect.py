@@ -2,6 +2,7 @@
 
 ``python results/costs/collect.py layers`` and ``... drawn 120`` append to layers.csv and drawn.csv of this kind of CPU
 (``avx2``, ``avx512``); what is in them is not measured again. The machine's limits go to limits.json beside them.
+``... large 60`` appends to large.csv: kernels of many taps over few channels a group, by the algorithms made for them.
 
 One thread, processor time. The algorithms of a problem take turns, each turn between two calls of a known layer. A turn
 counts if both were about as fast as that layer ever was: so turns in which another tenant shares the core do not.
@@ -17,12 +18,12 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kernels import Conv2dProblem, ProblemError, algorithms, conv2d_reference, plan
+from kernels import Algorithm, Conv2dProblem, ProblemError, algorithms, conv2d_reference, get_algorithm, plan
 from kernels.machine.cpu import cpu_class, cpu_model, lanes_of
 from suite import catalogue
 from suite.machine.probes import measure_bandwidth, measure_fma
@@ -91,6 +92,39 @@ def layers() -> Iterator[Conv2dProblem]:
                 yield p
 
 
+#: Algorithms for kernels of many taps over few channels a group.
+_LARGE = ("depthwise_stencil", "grouped_stencil", "long_stencil", "small_planes", "fft_planes")
+
+
+def large_problems() -> Iterator[Conv2dProblem]:
+    """Problems of few channels a group, without end: large kernels, strides, dilations, lines, images, small groups."""
+    draw = random.Random(2)
+    for i in itertools.count():
+        kh = kw = draw.choice((5, 7, 7, 9, 11, 13, 15, 17, 21, 31, 51))
+        step = gap = mb = each = 1
+        g, ih = draw.choice((16, 24, 32, 64, 96, 124, 160, 256, 384)), draw.choice((7, 10, 14, 20, 28, 40, 56, 80, 112))
+        kind = i % 10
+        if kind == 0:
+            step, kh = 2, draw.choice((5, 7, 9, 11))
+            kw = kh
+        elif kind == 1:
+            gap, kh = draw.choice((2, 3)), draw.choice((5, 7))
+            kw = kh
+        elif kind == 2:
+            kh, kw = draw.choice(((1, 9), (9, 1), (1, 31), (31, 1), (5, 51), (51, 5), (3, 21)))
+        elif kind == 3:
+            g, mb, ih = draw.choice((1, 1, 2, 3)), draw.choice((1, 1, 4)), draw.choice((128, 200, 256, 400, 512))
+        elif kind == 4:
+            each, g = draw.choice((2, 4, 8)), draw.choice((4, 8, 16, 32))
+            kh = kw = draw.choice((5, 7, 9, 11))
+        p = Conv2dProblem(
+            mb=mb, g=g, ic=g * each, oc=g * each, ih=ih, iw=ih, kh=kh, kw=kw, sh=step, sw=step, ph=kh // 2 * gap,
+            pw=kw // 2 * gap, dh=gap, dw=gap,
+        )  # fmt: skip
+        if _LEAST <= p.macs_nominal <= _MOST:
+            yield p
+
+
 class Meter:
     """Least times of calls, in turns in which a known layer is as fast as ever."""
 
@@ -127,14 +161,14 @@ class Meter:
         return {name: min(calm[name], every[name]) if counted < 2 else calm[name] for name in calls}
 
 
-def rows(p: Conv2dProblem, meter: Meter) -> list[tuple[str, str, str, str]]:
+def rows(p: Conv2dProblem, meter: Meter, among: Sequence[Algorithm]) -> list[tuple[str, str, str, str]]:
     """A row of each algorithm that takes the problem."""
     src, wei = _data(p)
     exact = conv2d_reference(p, src, wei, None) if p.macs_nominal <= _MOST_CHECKED else None
     calls: dict[str, Callable[[], object]] = {}
     errors: dict[str, str] = {}
     dst = np.empty(p.output_shape, p.dtype)
-    for each in algorithms():
+    for each in among:
         if each.unsupported(p) or (each.name == "direct_naive" and p.macs_nominal > _MOST_NAIVE):
             continue
         bound = plan(p, wei, algorithm=each.name, threads=1)
@@ -177,16 +211,18 @@ def main(kind: str, wanted: int, most_s: float) -> None:
     if times.exists():
         with times.open() as file:
             known = {row["problem"] for row in csv.DictReader(file)}
+    drawn = {"layers": layers, "drawn": problems, "large": large_problems}[kind]()
+    among = tuple(map(get_algorithm, _LARGE)) if kind == "large" else algorithms()
     end, meter = time.monotonic() + most_s, Meter()
     with times.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if not known:
             writer.writerow(_COLUMNS)
-        for p in itertools.islice(layers() if kind == "layers" else problems(), wanted):
+        for p in itertools.islice(drawn, wanted):
             if str(p) not in known:
                 if time.monotonic() > end:
                     return
-                writer.writerows(rows(p, meter))
+                writer.writerows(rows(p, meter, among))
                 file.flush()
     print("complete")
 

@@ -1,7 +1,7 @@
 """Fits the cost model: how many cycles each kind of work takes, from measured times of many problems.
 
 ``python results/costs/fit.py`` reads what ``collect.py`` measured on one thread of this kind of CPU (the folder
-``avx2`` or ``avx512``): the layers of all networks and problems that were drawn. It writes the table of that kind in
+``avx2`` or ``avx512``): the layers of all networks and problems that were drawn, large kernels among them. It writes the table of that kind in
 kernels/costs and prints how well the model then chooses. What is in ``avx512`` was measured at commit bf53b0f, its
 layers by ``bash results/layers/run.sh``.
 
@@ -30,6 +30,7 @@ _HERE = Path(__file__).resolve().parent / cpu_class()
 _TABLE = _HERE.parent.parent.parent / "kernels" / "costs" / f"{cpu_class()}.json"
 _LAYERS = _HERE / "layers.csv"
 _TIMES = _HERE / "drawn.csv"
+_LARGE = _HERE / "large.csv"
 #: Relative error from which on a time counts as an outlier; how much less an algorithm weighs that is slow.
 _OUTLIER, _SLOWER = 0.07, 0.7
 #: In times of the fastest: what competes with it.
@@ -42,7 +43,10 @@ _FEWEST = 6
 
 def measured() -> pd.DataFrame:
     """Seconds by set of problems, problem and algorithm."""
-    found = pd.concat([pd.read_csv(path).assign(of=path.stem) for path in (_LAYERS, _TIMES)], ignore_index=True)
+    found = pd.concat(
+        [pd.read_csv(path).assign(of=path.stem) for path in (_LAYERS, _TIMES, _LARGE) if path.exists()],
+        ignore_index=True,
+    )
     is_counted = [
         get_algorithm(name).amounts(Conv2dProblem.parse(text), 1) is not None
         for text, name in zip(found["problem"], found["algorithm"], strict=True)

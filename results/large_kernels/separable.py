@@ -40,9 +40,7 @@ def main() -> None:
             plans.append(plan(p, taps.reshape(1, 1, kh, kw), threads=1))
         between, result = np.empty((2, 1, 1, _SIDE, _SIDE), np.float32)
 
-        def ours(
-            plans: list = plans, between: np.ndarray = between, result: np.ndarray = result
-        ) -> np.ndarray:
+        def ours(plans: list = plans, between: np.ndarray = between, result: np.ndarray = result) -> np.ndarray:
             plans[0](image[None, None], out=between)
             return plans[1](between, out=result)
 

@@ -182,7 +182,8 @@ def small_planes(setup: Setup) -> Run:
     record = loops.record(
         ITEMS=p.mb * blocks, BLOCKS=blocks, LANES=lanes, ITEM=p.itemsize, PIXELS=p.ih * p.iw, RESULTS=p.oh * p.ow,
         SRC_IMAGE=p.ic * p.ih * p.iw * p.itemsize, DST_IMAGE=p.oc * p.oh * p.ow * p.itemsize,
-        WEI_BLOCK=p.kw * taps * lanes * p.itemsize, LOCAL=local[0].nbytes, gather=gather.address(PlaneSpec(p.dtype, lanes)),
+        WEI_BLOCK=p.kw * taps * lanes * p.itemsize, LOCAL=local[0].nbytes,
+        gather=gather.address(PlaneSpec(p.dtype, lanes)),
         planes=planes.address(spec), scatter=scatter.address(RowsSpec(p.dtype, lanes, setup.epilogue.kind)),
         sources=address_of(sources), places=address_of(places), wei=address_of(wei), bia=address_of(bia),
         slope=address_of(slope), extents=address_of(extents), local=address_of(local),

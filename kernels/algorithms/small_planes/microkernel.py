@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-
 from kernels.machine.ir import data_pointer, fma, index_value, load_vector
 from kernels.machine.microkernel import Elements, Offsets, microkernel
 from kernels.machine.register_tile import tile_zeros
