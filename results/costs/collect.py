@@ -229,7 +229,7 @@ def main(kind: str, wanted: int, most_s: float) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("layers", "drawn"))
+    parser.add_argument("kind", choices=("layers", "drawn", "large"))
     parser.add_argument("count", nargs="?", type=int, default=10**6, help="problems at most")
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after so many; another run goes on")
     asked = parser.parse_args()

@@ -1,9 +1,9 @@
 """Fits the cost model: how many cycles each kind of work takes, from measured times of many problems.
 
 ``python results/costs/fit.py`` reads what ``collect.py`` measured on one thread of this kind of CPU (the folder
-``avx2`` or ``avx512``): the layers of all networks and problems that were drawn, large kernels among them. It writes the table of that kind in
-kernels/costs and prints how well the model then chooses. What is in ``avx512`` was measured at commit bf53b0f, its
-layers by ``bash results/layers/run.sh``.
+``avx2`` or ``avx512``): the layers of all networks and problems that were drawn, of large kernels more. It writes the
+table of that kind in kernels/costs and prints how well the model then chooses. What is in ``avx512`` was measured at
+commit bf53b0f, its layers by ``bash results/layers/run.sh``.
 
 Non-negative least squares on relative errors; outliers weigh less, and so does an algorithm where it is
 far from the fastest. A machine that is shared is slower for minutes: if all that competes for a problem took

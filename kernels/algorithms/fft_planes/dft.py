@@ -23,10 +23,18 @@ Complex = tuple[Part, Part]
 class Operations(Protocol):
     """Arithmetic of parts that are not zero."""
 
-    def add(self, a: Part, b: Part) -> Part: ...
-    def subtract(self, a: Part, b: Part) -> Part: ...
-    def negate(self, a: Part) -> Part: ...
-    def scale(self, a: Part, x: float) -> Part: ...
+    def add(self, a: Part, b: Part) -> Part:
+        """``a + b``."""
+
+    def subtract(self, a: Part, b: Part) -> Part:
+        """``a - b``."""
+
+    def negate(self, a: Part) -> Part:
+        """``-a``."""
+
+    def scale(self, a: Part, x: float) -> Part:
+        """``a * x``."""
+
     def add_scaled(self, total: Part, a: Part, x: float) -> Part:
         """``total + a * x``."""
 

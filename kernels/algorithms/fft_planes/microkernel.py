@@ -43,10 +43,12 @@ class PlaneSpec(NamedTuple):
 
     @property
     def yes(self) -> bool:
+        """For squares of which a part may lie beside the row."""
         return True
 
     @property
     def no(self) -> bool:
+        """For squares of which none does."""
         return False
 
 

@@ -20,6 +20,8 @@ __all__ = ["Side", "Sizes", "line_operations", "sizes_of"]
 _FIRST, _SECOND = (4, 6, 8, 10, 12, 16), (4, 5, 6, 7, 8, 9, 10, 12, 15, 16)
 #: Most points of a side.
 _MOST = 256
+#: Sides, of those that serve a problem, that are compared with sides of the other direction.
+_SIDES = 8
 #: What is not an operation: loads and stores of a number of a pass, of a pixel that is gathered or scattered.
 _MOVED, _PIXEL, _FAR = 1.3, 4.0, 2.0
 
@@ -153,7 +155,8 @@ def _sides(extent: int, out: int, kernel: int, before: int, after: int, real: bo
             known = found.get((N, side.tiles))
             if known is None or _line_cycles(first, second, real) < _line_cycles(known.first, known.second, real):
                 found[N, side.tiles] = side
-    return sorted(found.values(), key=lambda side: side.N)
+    best = sorted(found.values(), key=lambda side: side.tiles * _line_cycles(side.first, side.second, real))
+    return best[:_SIDES]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from kernels.algorithms.long_stencil.tile import Rows, chunks_of, idle_slots, is_along
 from kernels.costs.amounts import LINE_BYTES, Amounts, lines_of_layer, longest_share
 from kernels.machine.cpu import lanes_of
@@ -23,14 +25,12 @@ def long_amounts(
         return None
     lanes = lanes_of(p.dtype)
     planes, channels = p.mb * p.oc, p.mb * p.oc * (p.ic // p.g)
-    tiles = chunks = work = 0
-    idle = 0.0
-    for R, first in _tops(p, rows):
-        tiles += 1
-        for taps_here in _live_chunks(p, taps, R, first):
-            chunks += 1
-            work += R * taps_here
-            idle += idle_slots(R, taps_here, lanes)
+    heights, firsts = _tiles(p, rows)
+    sizes, live = _live_chunks(p, taps, heights, firsts)
+    tiles, chunks = len(heights), int(live.sum())
+    work = float((live * heights[:, None] * sizes).sum())
+    waits = np.array([[idle_slots(int(R), int(size), lanes) for size in sizes] for R in (rows.R, rows.rest or rows.R)])
+    idle = float((live * waits[(heights != rows.R).astype(int)]).sum())
     across = sum(columns)
     copied = p.mb * p.ic * (p.oh * p.sh + p.kh * strips) * p.iw
     counts = {
@@ -47,33 +47,34 @@ def long_amounts(
     return Amounts("long stencil", counts, longest_share(p.mb * p.g * strips, threads))
 
 
-def _tops(p: Conv2dProblem, rows: Rows) -> list[tuple[int, int]]:
+def _tiles(p: Conv2dProblem, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Rows of each tile of a column, and the first one of them in the map."""
     if is_along(p):
-        return [(rows.R, top) for top in range(p.oh)]
+        return np.full(p.oh, rows.R), np.arange(p.oh)
     D = p.dh if p.sh == 1 else 1
-    found = []
+    heights, firsts = [], []
     for part in range(min(D, p.oh)):
         height = (p.oh - part + D - 1) // D
-        tops = [(rows.R, top) for top in range(0, height - height % rows.R, rows.R)]
+        tops = np.arange(0, height - height % rows.R, rows.R)
         if height % rows.R:
-            tops.append((rows.rest, height - rows.rest))
-        found += [(R, part + top * D) for R, top in tops]
-    return found
+            tops = np.append(tops, height - rows.rest)
+        found = np.full(len(tops), rows.R)
+        found[height // rows.R :] = rows.rest
+        heights.append(found)
+        firsts.append(part + tops * D)
+    return np.concatenate(heights), np.concatenate(firsts)
 
 
-def _live_chunks(p: Conv2dProblem, taps: int, R: int, first: int) -> list[int]:
-    """Kernel rows of each chunk that has a line in the source for some row of a tile."""
+def _live_chunks(p: Conv2dProblem, taps: int, heights: np.ndarray, firsts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel rows of each chunk, and which chunks have a line in the source for some row of each tile."""
+    sizes = np.array([size for phase in chunks_of(p, taps) for size in phase])
     if is_along(p):
-        return chunks_of(p, taps)[0] if 0 <= first - p.ph < p.ih else []
-    D, found = p.dh if p.sh == 1 else 1, []
-    for phase, sizes in enumerate(chunks_of(p, taps)):
-        row = 0
-        for size in sizes:
-            kh = phase + row * p.sh
-            top = first * p.sh + kh * p.dh - p.ph
-            last = top + ((R - 1) * p.sh * D if p.sh == 1 else (R - 1) * p.sh) + (size - 1) * p.sh * p.dh
-            if top < p.ih and last >= 0:
-                found.append(size)
-            row += size
-    return found
+        there = (firsts >= p.ph) & (firsts < p.ih + p.ph)
+        return sizes, np.repeat(there[:, None], len(sizes), axis=1)
+    begins = []
+    for phase, found in enumerate(chunks_of(p, taps)):
+        begins += [phase + row * p.sh for row in np.cumsum([0, *found[:-1]])]
+    top = (firsts * p.sh - p.ph)[:, None] + np.array(begins) * p.dh
+    step = p.sh * (p.dh if p.sh == 1 else 1)
+    last = top + (heights[:, None] - 1) * step + (sizes - 1) * p.sh * p.dh
+    return sizes, (top < p.ih) & (last >= 0)

@@ -44,6 +44,8 @@ from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 _ITEMS = 4
 #: Widest stride between columns that is picked out of vectors.
 _MOST_STRIDE = 4
+#: Kernel rows or columns, and rows or columns of a map, of which tables are made.
+_MOST_TAPS, _MOST_SIDE = 1024, 2**14
 
 
 @macrokernel((
@@ -119,7 +121,7 @@ def _strips(p: Conv2dProblem, threads: int) -> _Strips:
     budget = near if size(most) <= near or size(p.kh * p.dh // DOWN) <= near // 2 else cache_bytes(2) * 5 // 8
     # Even shares of threads, in whole tiles.
     even = most * p.mb * p.g * PARTS // (_ITEMS * threads)
-    T = next((T for T in range(R * max(1, even // R), R, -R) if size(T) <= budget), R)
+    T = next((T for T in range(R * max(1, min(even, most) // R), R, -R) if size(T) <= budget), R)
     STRIPS = max(1, -(-(least - R + 1) // T))
     if STRIPS == 1:
         T = most
@@ -136,6 +138,11 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
 def _unsupported(p: Conv2dProblem) -> str | None:
     if p.sw > _MOST_STRIDE:
         return f"the stride between columns is {p.sw}, expected at most {_MOST_STRIDE}"
+    if max(p.kh, p.kw) > _MOST_TAPS:
+        return f"the kernel is {p.kh}x{p.kw}, expected at most {_MOST_TAPS}x{_MOST_TAPS}"
+    if max(p.oh, p.ow, (p.kh - 1) * p.dh, (p.kw - 1) * p.dw) > _MOST_SIDE:
+        extent = "x".join(map(str, p.kernel_extent))
+        return f"the result is {p.oh}x{p.ow} of a kernel extent {extent}, expected sides of at most {_MOST_SIDE}"
     return None
 
 

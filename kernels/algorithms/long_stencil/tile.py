@@ -58,6 +58,7 @@ class LongTile(NamedTuple):
 
     @property
     def tile(self) -> TileShape:
+        """Rows of one vector."""
         return TileShape(self.R, 1, self.lanes)
 
     @property

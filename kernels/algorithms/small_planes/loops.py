@@ -27,6 +27,8 @@ from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Widest stride between output rows, which is a constant of the code.
 _MOST_STRIDE = 2
+#: Rows that a kernel may extend over: zeros between taps are stored.
+_MOST_EXTENT = 1024
 #: Rows and columns of a plane that is not cut off by its own extents.
 _ALL = 2**40
 #: What a kernel column of a tile takes beside its multiply-adds, in these.
@@ -99,6 +101,8 @@ def _unsupported(p: Conv2dProblem) -> str | None:
         return f"a group has {p.ic // p.g} input channels, expected 1"
     if p.sh > _MOST_STRIDE:
         return f"the stride between rows is {p.sh}, expected at most {_MOST_STRIDE}"
+    if _extent(p) > _MOST_EXTENT:
+        return f"the kernel extends over {_extent(p)} rows, expected at most {_MOST_EXTENT}"
     size = _local(p) * p.itemsize
     if size > cache_bytes(2):
         return f"a vector of planes takes {size} bytes, expected at most {cache_bytes(2)}"

@@ -33,6 +33,7 @@ class PlanesSpec(NamedTuple):
 
     @property
     def tile(self) -> TileShape:
+        """Output rows of a vector of planes."""
         return TileShape(self.R, 1, self.lanes)
 
     @property
