@@ -15,7 +15,7 @@ from kernels.tuning.measured import remember
 #: Each in a place where the algorithm that is chosen won by a third and more over those of other kinds.
 CLEAR = (
     ("ic256ih14oc1024kh1", ("direct_tiled", "im2col_gemm")),
-    ("g128ic128ih56oc128kh3ph1", ("depthwise_stencil", "grouped_stencil")),
+    ("g128ic128ih56oc128kh3ph1", ("depthwise_stencil", "grouped_stencil", "long_stencil")),
     ("ic64ih56oc64kh3ph1", ("winograd_f4x3", "winograd_f6x3")),
     ("ic192ih17oc192kh1kw7ph0pw3", ("winograd_f4x7", "winograd_f6x7")),
     ("ic64ih64oc64kh31ph15", ("fft_tile64",)),

@@ -10,7 +10,7 @@ from typing import Any
 
 from kernels.machine.cpu import cpu_class
 
-__all__ = ["cycles", "rates", "read_table", "roundings"]
+__all__ = ["cycles", "forget_tables", "rates", "read_table", "roundings"]
 
 
 def rates() -> Sequence[float]:
@@ -22,16 +22,20 @@ def rates() -> Sequence[float]:
 def cycles() -> Mapping[str, Mapping[str, float]]:
     """Cycles by loops and kind of work, on the machine of `rates`.
 
-    Work that was found to take no time of its own is left out.
+    Work that was found to take no time of its own is left out. For loops that were not measured on this kind of CPU,
+    cycles of AVX2 stand in.
     """
-    found: Mapping[str, Mapping[str, float]] = _table()["cycles"]
-    return found
+    return _merged(cpu_class(), "cycles")
 
 
 def roundings() -> Mapping[str, Mapping[str, Sequence[float]]]:
     """Errors in units of the last place by algorithm and kind of kernel: at least, and a root of products."""
-    found: Mapping[str, Mapping[str, Sequence[float]]] = _table()["roundings"]
-    return found
+    return _merged(cpu_class(), "roundings")
+
+
+@functools.cache
+def _merged(kind: str, part: str) -> Mapping[str, Mapping[str, Any]]:
+    return {**read_table("avx2")[part], **read_table(kind)[part]}
 
 
 def _table() -> dict[str, Any]:
@@ -43,3 +47,9 @@ def read_table(kind: str) -> dict[str, Any]:
     """The constants of a kind of CPU; see `kernels.machine.cpu.cpu_class`."""
     found: dict[str, Any] = json.loads(Path(__file__).with_name(f"{kind}.json").read_text())
     return found
+
+
+def forget_tables() -> None:
+    """Read tables anew, that were written meanwhile."""
+    read_table.cache_clear()
+    _merged.cache_clear()

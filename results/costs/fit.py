@@ -22,7 +22,7 @@ from scipy.optimize import linprog, nnls
 from kernels import Conv2dProblem, get_algorithm
 from kernels.costs.errors import error_terms
 from kernels.costs.model import seconds_by_term
-from kernels.costs.table import read_table
+from kernels.costs.table import forget_tables
 from kernels.machine.cpu import cpu_class
 from kernels.tuning.limits import Limits
 
@@ -145,7 +145,7 @@ def main() -> None:
     limits = Limits.measured(rates["fma_per_s"], rates["memory_bytes_per_s"])
     table = {"limits": limits, "cycles": fitted(found, limits), "roundings": fitted_errors(every_error())}
     _TABLE.write_text(json.dumps(table, indent=1) + "\n")
-    read_table.cache_clear()
+    forget_tables()
     judge(found)
 
 
