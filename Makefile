@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 TORCH ?= torch==2.13.0
 
-.PHONY: test test-memory test-peers lint types bench bench-peers bench-all aa clean
+.PHONY: fuzz test test-memory test-peers lint types bench bench-peers bench-all aa clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +40,11 @@ bench-all: $(STAMP)
 # What the regression gate is worth on this machine.
 aa: $(STAMP)
 	$(BIN)/convmark aa $(ARGS)
+
+# Drawn problems on every algorithm that takes them; counts are added to results/reliability.md.
+MINUTES ?= 30
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
 
 lint: $(STAMP)
 	$(BIN)/ruff check kernels suite tests examples results

@@ -102,7 +102,8 @@ def error_unit(problem: Conv2dProblem) -> float:
 
     Roundings add up as a random walk: the error of a sum of n products grows as the square root of n. Measured are
     0.41 roundings times that root at most (a sum in order, n from 1 to 20,000), and 0.3 on average; it is at least one.
-    Promises of algorithms are multiples of this.
+    Promises of algorithms are multiples of this, relative to what a result of independent values is expected to be
+    without padding: of few outputs all may be small by chance, and errors are not smaller for that.
     """
     rounding = float(np.finfo(problem.dtype).eps) / 2
     return rounding * max(1.0, _WALK * _products(problem) ** 0.5)
