@@ -32,6 +32,8 @@ def run(minutes: float, first: int) -> tuple[Counter[str], int]:
 
     def one(case: Case) -> None:
         nonlocal drawn
+        if time.monotonic() > end:
+            return
         drawn += 1
         for each in takers(case.problem):
             reason = fault(case, each)
@@ -78,7 +80,7 @@ def main() -> None:
     tried, drawn = run(minutes, before)
     # Seeds are not drawn from twice.
     total = Counter({each.name: 0 for each in algorithms()}) + Counter(known["tried"]) + tried
-    found = {"problems": known["problems"] + drawn, "seeds": before + -(-drawn // _AT_ONCE), "tried": dict(total)}
+    found = {"problems": known["problems"] + drawn, "seeds": before + drawn // _AT_ONCE + 1, "tried": dict(total)}
     _COUNTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     _PAGE.write_text(page(found["tried"], found["problems"]))
     print(f"{drawn} problems, {sum(tried.values())} convolutions, none wrong; {sum(total.values())} in all")

@@ -1,4 +1,4 @@
-"""What stays in memory after convolutions of many shapes: ``python tests/growth.py 10000``."""
+"""What stays in memory after convolutions of many shapes: ``python tests/growth.py 10000 conv2d layer``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kernels import Conv2d, conv2d
 
 #: Most that may stay, and shapes that compile what there is to compile before anything is counted.
 MOST_BYTES, WARM = 64 * 2**20, 200
+_WAYS = ("conv2d", "layer")
 
 
 def resident() -> int:
@@ -47,7 +48,7 @@ def growth(shapes: int, way: str) -> int:
 def main() -> None:
     """Print the growth of both ways; exit code 1 if one is too much."""
     shapes = int(sys.argv[1])
-    found = {way: growth(shapes, way) for way in ("conv2d", "layer")}
+    found = {way: growth(shapes, way) for way in sys.argv[2:] or _WAYS}
     for way, nbytes in found.items():
         print(f"{shapes} shapes through {way}: {nbytes / 2**20:+.1f} MiB, expected at most {MOST_BYTES / 2**20:.0f}")
     raise SystemExit(int(max(found.values()) > MOST_BYTES))

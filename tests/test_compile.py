@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -218,3 +219,21 @@ def test_a_run_puts_the_thread_mask_back() -> None:
     before = numba.get_num_threads()
     kernels.plan(p, np.ones(p.weight_shape, "f4"), threads=1)(np.ones(p.input_shape, "f4"))
     assert numba.get_num_threads() == before
+
+
+def test_without_sources_each_version_runs_its_own_code(copy: Path, tmp_path: Path) -> None:
+    for factor, expected in ((1, "18.0"), (2, "36.0")):
+        folder = tmp_path / str(factor)
+        shutil.copytree(copy / "kernels", folder / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+        _edited(folder / "kernels" / "algorithms" / "naive.py", "w = wei[", f"w = {factor} * wei[")
+        assert compileall.compile_dir(folder, quiet=2, legacy=True)
+        for source in folder.rglob("*.py"):
+            source.unlink()
+        assert _finished(_start(folder, tmp_path / "cache"))[0].startswith(f"{expected} naive 3 ")
+
+
+def test_out_of_an_archive_it_is_the_same(copy: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "kernels"), "zip", copy, "kernels")
+    (tmp_path / "empty").mkdir()
+    run = _start(tmp_path / "empty", tmp_path / "cache", PYTHONPATH=archive)
+    assert _finished(run)[0] == "18.0 naive 3 pool 2"

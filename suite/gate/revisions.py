@@ -67,7 +67,12 @@ class Revision:
 def revision_builder(repository: Path) -> Iterator[RevisionBuilder]:
     """A builder whose folder is removed afterwards; what killed runs left behind is removed first."""
     root = _cache() / "revisions"
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RevisionError(
+            f"{root} cannot be made: {error.strerror}, expected CONVMARK_CACHE_DIR to name a folder"
+        ) from error
     # Folders without an owner are looked for by one at a time: none is seen between its making and its locking.
     with locked(root / "lock"):
         _sweep(root)
@@ -91,7 +96,10 @@ def _sweep(root: Path) -> None:
 
 def _cache() -> Path:
     root = os.environ.get("CONVMARK_CACHE_DIR")
-    return Path(root).expanduser() if root else user_cache_path("convmark")
+    try:
+        return Path(root).expanduser() if root else user_cache_path("convmark")
+    except RuntimeError as error:
+        raise RevisionError("the user has no home, expected CONVMARK_CACHE_DIR to name a folder") from error
 
 
 class RevisionBuilder:
