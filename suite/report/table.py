@@ -49,8 +49,6 @@ class Table:
         How to read it.
     after : tuple of str
         Sentences below it.
-    topic : str
-        Under which heading a report has it.
     """
 
     title: str
@@ -58,7 +56,6 @@ class Table:
     frame: pd.DataFrame
     note: str = ""
     after: tuple[str, ...] = ()
-    topic: str = ""
 
     @property
     def headings(self) -> tuple[str, ...]:
