@@ -27,16 +27,18 @@ _AT_ONCE = 200
 def run(minutes: float, first: int) -> tuple[Counter[str], int]:
     """How often each algorithm was tried, and problems drawn."""
     tried: Counter[str] = Counter()
-    drawn = 0
+    drawn, is_wrong = 0, False
     end = time.monotonic() + 60 * minutes
 
     def one(case: Case) -> None:
-        nonlocal drawn
-        if time.monotonic() > end:
+        nonlocal drawn, is_wrong
+        # What is wrong is shrunk to its end.
+        if time.monotonic() > end and not is_wrong:
             return
         drawn += 1
         for each in takers(case.problem):
             reason = fault(case, each)
+            is_wrong = is_wrong or bool(reason)
             assert not reason, f"{each.name}: {reason}\n{case!r}\n{command(case, each.name)}"
             tried[each.name] += 1
 

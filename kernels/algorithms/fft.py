@@ -86,7 +86,8 @@ def _register(T: int) -> None:
     algorithm(
         f"fft_tile{T}",
         family="fft",
-        error_factor=8.0,
+        # In float64, where tables of roots are as exact as the numbers, 12 was drawn; in float32 less than 3.
+        error_factor=20.0,
         unsupported=functools.partial(_unsupported, T),
         packing=functools.partial(_packing, T),
         scratch=functools.partial(_scratch, T),

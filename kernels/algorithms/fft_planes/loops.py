@@ -272,7 +272,7 @@ def _packing_elements(p: Conv2dProblem) -> float:
 @algorithm(
     "fft_planes",
     family="fft",
-    error_factor=8.0,
+    error_factor=20.0,
     unsupported=_unsupported,
     packing=_packing,
     scratch=_scratch,

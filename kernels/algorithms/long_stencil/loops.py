@@ -210,6 +210,7 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts | None:
     family="grouped",
     error_factor=8.0,
     exact_on_integers=True,
+    window_only=True,
     unsupported=_unsupported,
     packing=_packing,
     scratch=_scratch,
