@@ -37,6 +37,11 @@ from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 _ITEMS = 16
 #: Bytes of an offset in a table, and of all tables at most.
 _WORD, _MOST_TABLE_BYTES = 8, 2**30
+#: Bytes ahead that weights are asked for: a page, which is where the hardware's own streams end.
+_FURTHER = 4096
+#: In a strip of so many tiles, the weights of the next block of channels are asked for by the last tile: a page ahead,
+#: and a stream that begins anew, come late for a sixteenth of its tiles.
+_FEW_TILES = 16
 
 
 class _Sizes(NamedTuple):
@@ -74,6 +79,8 @@ class _Sizes(NamedTuple):
 _ELSE = (
     "ITEMS", "ITEM", "WAITING", "tile", "tile_less", "last", "last_less", "taps", "clips", "wei", "bias", "sums",
     "slope",
+    "FURTHER",  # elements ahead that weights are asked for, and from a strip's last tiles on
+    "NEXT",
 )  # fmt: skip
 
 
@@ -122,6 +129,10 @@ def _strips(z, step, part, parts):
                         tile = z.last if at_edge else z.tile
                         if less:
                             tile = z.last_less if at_edge else z.tile_less
+                        further = z.FURTHER
+                        if (oh + 1) * z.ACROSS >= last and block + 1 < block1:
+                            # The weights of the next block of channels.
+                            further = z.NEXT
                         ahead = z.AHEAD
                         if ahead and tile1 == z.ACROSS:
                             # The next tile is in the next row.
@@ -134,7 +145,7 @@ def _strips(z, step, part, parts):
                                 z.clips + tile0 * z.KW * _WORD, z.KW, z.DW, z.wei + (panel + low * C) * z.NR * z.ITEM,
                                 z.KH * C * z.NR, tile1 - tile0, 1 if ends else 0, to, to_step, OHW,
                                 z.OCG - block * z.NR, z.residual + (out + oh * z.OW + ow) * z.ITEM, z.slope,
-                                z.AHEAD, ahead,
+                                z.AHEAD, ahead, z.FURTHER, further,
                             ),
                         )  # fmt: skip
 
@@ -244,12 +255,14 @@ def direct_tiled(setup: Setup) -> Run:
     z, _ = _sizes(p, threads)
     slope = np.array([setup.epilogue.slope], p.dtype)
     padded, sums = setup.scratch["padded"], setup.scratch["sums"]
+    further = _FURTHER // p.itemsize
     arrays = {"taps": taps, "clips": clips, "wei": wei, "bias": bias, "sums": sums, "slope": slope}
     record = _strips.record(
         **z._asdict(),
         **{name: tile_row.address(spec) for name, spec in row_specs(setup).items()},
         **{name: address_of(array) for name, array in arrays.items()},
         ITEMS=p.mb * z.G * z.STRIPS * z.SHARES, ITEM=p.itemsize, WAITING=_waiting(z),
+        FURTHER=further, NEXT=z.ICG * z.KH * z.KW * z.NR if z.TILES <= _FEW_TILES else further,
     )  # fmt: skip
     launch = Launch(_strips, record, threads, keep=tuple(arrays.values()))
     if not padded.size:

@@ -30,8 +30,6 @@ __all__ = ["REACHES", "RowSpec", "tile_row"]
 
 #: How many pixels may be cut off a tile: by a kernel without padding, of 3, of up to 7 pixels.
 REACHES = (0, 1, 3)
-#: Bytes ahead that weights are asked for: a page, which is where the hardware's own streams end.
-_FURTHER = 4096
 
 
 class RowSpec(NamedTuple):
@@ -68,7 +66,7 @@ def tile_row(
     spec, start: Elements, start_step: int, row_step: int, src: Elements, src_step: int, pitch: int,
     taps: Offsets, count: int, clips: Offsets, KW: int, kw_step: int, wei: Elements, wei_step: int, tiles: int,
     ends: int, dst: Elements, dst_step: int, plane: int, live: int, residual: Elements, slope: Elements,
-    ahead: int, ahead_last: int,
+    ahead: int, ahead_last: int, further: int, further_last: int,
 ):  # fmt: skip
     """Add ``count`` taps of each of KW columns of the kernel to a row of ``tiles`` tiles.
 
@@ -79,11 +77,13 @@ def tile_row(
     """
     for t in range(tiles):
         tile = tile_load(spec.shape, start, t * start_step, row_step)
-        distance = ahead if t < tiles - 1 else ahead_last
+        distance, beyond = ahead, further
+        if t == tiles - 1:
+            distance, beyond = ahead_last, further_last
         for kw in range(KW):
             tile = tile_sum(
                 spec, clips[t * KW + kw], tile, src, t * src_step + kw * kw_step, pitch, taps, count,
-                wei, kw * wei_step, distance,
+                wei, kw * wei_step, distance, beyond,
             )  # fmt: skip
         if ends:
             room = (tiles - t) * number(spec.shape.MR)
@@ -97,14 +97,14 @@ def tile_row(
 @intrinsic
 def tile_sum(
     typingctx: Any, spec: Any, clip: Any, tile: Any, a: Any, ai: Any, pitch: Any, taps: Any, stop: Any, b: Any,
-    bi: Any, ahead: Any,
+    bi: Any, ahead: Any, further: Any,
 ) -> Any:  # fmt: skip
-    """``tile_sum(spec, clip, tile, a, ai, pitch, taps, stop, b, bi, ahead)``: a sum over taps.
+    """``tile_sum(spec, clip, tile, a, ai, pitch, taps, stop, b, bi, ahead, further)``: a sum over taps.
 
     Each tap k below ``stop`` adds ``outer(a[ai + taps[k]::pitch][:MR], b[bi + k * NR:][:NV vectors])``. Clip 0 takes
     part with all pixels; clip n up to the reach without the first n, clip reach + n without the last n, which are not
     read; any other adds nothing. For every tap the cache line ``ahead`` of it in ``a`` is asked for, and with a
-    constant pitch those of MR pixels up to it; ``b`` is asked for a page ahead.
+    constant pitch those of MR pixels up to it; ``b`` is asked for ``further`` elements ahead.
     """
     if not isinstance(spec, StaticType):
         return None
@@ -115,11 +115,11 @@ def tile_sum(
             data_pointer(context, builder, typ, value)
             for typ, value in ((a, arguments[3]), (taps, arguments[6]), (b, arguments[8]))
         )
-        chosen, origin, stride, last, at, distance = (
+        chosen, origin, stride, last, at, distance, beyond = (
             index_value(context, builder, typ, value)
             for typ, value in (
                 (clip, arguments[1]), (ai, arguments[4]), (pitch, arguments[5]), (stop, arguments[7]),
-                (bi, arguments[9]), (ahead, arguments[10]),
+                (bi, arguments[9]), (ahead, arguments[10]), (further, arguments[11]),
             )
         )  # fmt: skip
         word = stride.type
@@ -149,7 +149,7 @@ def tile_sum(
                 for back in asked:
                     prefetch(builder, builder.gep(place, [builder.sub(distance, word(back))]))
                 for first in range(0, size.NR, line):
-                    prefetch(builder, builder.gep(panel, [word(_FURTHER // LINE_BYTES * line + first)]))
+                    prefetch(builder, builder.gep(panel, [builder.add(beyond, word(first))]))
                 _products(builder, size, slots, (begin, end), place, stride, panel)
             builder.branch(done)
         builder.position_at_end(done)
@@ -158,7 +158,7 @@ def tile_sum(
             result = builder.insert_value(result, builder.load(place), slot)
         return result
 
-    return tile(spec, clip, tile, a, ai, pitch, taps, stop, b, bi, ahead), codegen
+    return tile(spec, clip, tile, a, ai, pitch, taps, stop, b, bi, ahead, further), codegen
 
 
 def _products(
