@@ -20,6 +20,7 @@ channels passes over them; the sums of a panel wait in scratch (L2) between bloc
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from kernels.algorithms.im2col.blocking import channel_tile, column_blocks
 from kernels.algorithms.im2col.costs import gemm_amounts
 from kernels.algorithms.im2col.microkernel import ColumnsSpec, PanelSpec, columns_panel, pack_columns
 from kernels.costs.amounts import Amounts
-from kernels.machine.cpu import lanes_of, vector_bytes
+from kernels.machine.cpu import LINE_BYTES, cache_bytes, lanes_of, vector_bytes
 from kernels.machine.microkernel import call, macrokernel
 from kernels.machine.packing import Biases, Panels, in_channel_blocks
 from kernels.machine.parallel import Launch, address_of, share_of
@@ -152,10 +153,13 @@ def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
 
 def _is_far_apart(p: Conv2dProblem) -> bool:
     """Whether rows of a panel that is read from the source would drive each other from L1 or the TLB."""
-    plane = p.oh * p.ow * p.itemsize
+    plane, rows = p.oh * p.ow * p.itemsize, p.ic // p.g
+    # Of L1's sets those that rows fall into, and how many lines they hold.
+    sets = _PAGE // max(LINE_BYTES, math.gcd(plane, _PAGE))
+    crowded = rows > sets * (cache_bytes(1) // _PAGE)
     # Measured with vectors of 32 bytes: 1.09 times as fast over eleven 1x1 layers, and slower with few pages.
-    many_pages = vector_bytes() < 64 and p.ic // p.g * min(plane, _PAGE) > _PAGES * _PAGE
-    return plane % _PAGE == 0 or many_pages
+    many_pages = vector_bytes() < 64 and rows * min(plane, _PAGE) > _PAGES * _PAGE
+    return crowded or many_pages
 
 
 def _waiting(z: _Sizes) -> int:
