@@ -23,6 +23,7 @@ from kernels.machine.ir import (
     load_vector,
     masked_load,
     pieces,
+    prefetch,
     store_vector,
     transpose,
 )
@@ -31,6 +32,7 @@ from kernels.machine.static import StaticType, intrinsic
 from kernels.machine.tile_shape import TileShape
 
 __all__ = [
+    "ask_for",
     "tile_load",
     "tile_load_partial",
     "tile_load_strided",
@@ -148,6 +150,18 @@ def _one_by_one(
         lane = builder.trunc(index, ir.IntType(32))
         builder.store(builder.insert_element(builder.load(result), element, lane), result)
     return builder.load(result)
+
+
+@intrinsic
+def ask_for(typingctx: Any, a: Any, ai: Any) -> Any:
+    """``ask_for(a, ai)``: have the cache line of ``a[ai]`` brought to L1; it need not be memory that may be read."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = data_pointer(context, builder, a, arguments[0])
+        prefetch(builder, builder.gep(data, [index_value(context, builder, ai, arguments[1])]))
+        return context.get_dummy_value()
+
+    return types.void(a, ai), codegen
 
 
 @intrinsic

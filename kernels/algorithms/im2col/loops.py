@@ -108,7 +108,7 @@ def _panels(z, step, part, parts):
                     z.pack,
                     (
                         source, C, pixel, count, rows, row, z.IH, z.IW, z.OW, z.KH, z.KW, z.SH, z.SW, z.DH, z.DW,
-                        z.PH, z.PW,
+                        z.PH, z.PW, z.NR * z.SW,
                     ),
                 )  # fmt: skip
             # All blocks but the last of the group, and that one.

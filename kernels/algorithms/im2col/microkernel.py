@@ -16,6 +16,7 @@ from kernels.machine.microkernel import Elements, microkernel
 from kernels.machine.register_tile import tile_rank1, tile_splat
 from kernels.machine.static import number
 from kernels.machine.tile_memory import (
+    ask_for,
     tile_load,
     tile_load_strided,
     tile_store,
@@ -85,12 +86,13 @@ class ColumnsSpec(NamedTuple):
 def pack_columns(
     spec, src: Elements, C: int, first: int, count: int, columns: Elements, WIDE: int,
     IH: int, IW: int, OW: int, KH: int, KW: int, SH: int, SW: int, DH: int, DW: int, PH: int, PW: int,
+    ahead: int,
 ):  # fmt: skip
     """Columns ``[kh][kw][C][WIDE]`` of pixels ``first`` to ``first + count``, of C planes from ``src`` on.
 
     A run of pixels of one output row at a time, a vector of it at a time, and its place in all planes in one loop: what
     of the vector lies on padding is the same for all. A vector that ends past its run is overwritten by the next run,
-    or ends between rows.
+    or ends between rows. What stands ``ahead`` elements behind, the next panel's, is asked for.
     """
     LANES = number(spec.vector.lanes)
     if number(spec.pitch):
@@ -111,6 +113,7 @@ def pack_columns(
                     at = ih * IW + iw
                     out = (kh * KW + kw) * C * WIDE + done + v
                     for _ in range(C):
+                        ask_for(src, at + ahead)
                         tile_store(tile_load_strided(spec.vector, spec.pitch, src, at, SW, begin, end), columns, out, 0)
                         at += IH * IW
                         out += WIDE
