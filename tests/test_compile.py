@@ -167,6 +167,7 @@ def test_without_a_compiler_there_is_one_sentence(copy: Path) -> None:
 def test_the_folder_is_the_variables_or_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = compiling.cache_folder.__wrapped__
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("CONVMARK_CACHE_DIR", "~/here")
     assert folder() == tmp_path / "here" / "pieces"
     monkeypatch.setenv("CONVMARK_CACHE_DIR", "")
