@@ -406,10 +406,10 @@ def _compile(name: str, function: Callable[..., Any], arguments: tuple[types.Typ
     return code
 
 
-def assembly(function: Callable[..., Any], arguments: tuple[types.Type, ...]) -> str:
-    """The assembly of a piece, compiled here and now."""
+def assembly(function: Callable[..., Any], arguments: tuple[types.Type, ...], unroll: bool = True) -> str:
+    """The assembly of a piece, compiled here and now as `compiled` does."""
     with global_compiler_lock:
-        module = _optimised("piece", function, arguments, True)
+        module = _optimised("piece", function, arguments, unroll)
         text: str = PIECES.target_context.codegen()._tm.emit_assembly(module)
     return text
 

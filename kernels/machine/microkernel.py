@@ -73,7 +73,7 @@ class Microkernel:
 
     def assembly(self, spec: Hashable) -> str:
         """The assembly of the code for ``spec``."""
-        return assembly(self.function, self._arguments(spec))
+        return assembly(self.function, self._arguments(spec), self._unroll)
 
 
 def microkernel(function: Callable[..., None]) -> Microkernel:

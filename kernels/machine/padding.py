@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+import numpy as np
 
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
@@ -15,7 +18,7 @@ from kernels.machine.tile_memory import tile_load, tile_store
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
-__all__ = ["source_padding"]
+__all__ = ["behind_padding", "source_padding"]
 
 
 class RowSpec(NamedTuple):
@@ -72,6 +75,27 @@ def pad_rows(
         hp += 1
         if hp == HP:
             plane, hp = plane + 1, 0
+
+
+def behind_padding(p: Conv2dProblem, threads: int, padded: np.ndarray, launch: Launch) -> Callable[..., None]:
+    """``run(src, dst, residual)``: copies the source with zeros around it to ``padded``, from which ``launch`` reads.
+
+    Parameters
+    ----------
+    p : Conv2dProblem
+        Whose padding it is; see `source_padding`.
+    threads : int
+    padded : ndarray
+        Scratch.
+    launch : Launch
+    """
+    pad = source_padding(p, threads)
+
+    def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        pad(src, padded, padded)
+        launch(padded, dst, residual)
+
+    return run
 
 
 def source_padding(p: Conv2dProblem, threads: int) -> Launch:

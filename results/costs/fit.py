@@ -42,16 +42,17 @@ _FEWEST = 6
 
 
 def measured() -> pd.DataFrame:
-    """Seconds by set of problems, problem and algorithm."""
+    """Seconds and amounts of work by set of problems, problem and algorithm; without what is not counted."""
     found = pd.concat(
         [pd.read_csv(path).assign(of=path.stem) for path in (_LAYERS, _TIMES, _LARGE) if path.exists()],
         ignore_index=True,
     )
-    is_counted = [
-        get_algorithm(name).amounts(Conv2dProblem.parse(text), 1) is not None
+    found["amounts"] = [
+        get_algorithm(name).amounts(Conv2dProblem.parse(text), 1)
         for text, name in zip(found["problem"], found["algorithm"], strict=True)
     ]
-    found = found[is_counted].copy()
+    found = found[found["amounts"].notna()].copy()
+    found["loops"] = [each.loops for each in found["amounts"]]
     found["slower"] = found["seconds"] / found.groupby(["of", "problem"])["seconds"].transform("min")
     return found
 
@@ -63,16 +64,11 @@ def every_error() -> pd.DataFrame:
 
 def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
     """Cycles by loops and kind of work."""
-    counted = [
-        get_algorithm(name).amounts(Conv2dProblem.parse(text), 1)
-        for text, name in zip(found["problem"], found["algorithm"], strict=True)
-    ]
-    found = found.assign(loops=[each.loops for each in counted], counts=[each.counts for each in counted])
     found = found.assign(speed=1.0)
     for _ in range(_ROUNDS):
         table, predicted = {}, pd.Series(0.0, found.index)
         for loops, rows in found.groupby("loops"):
-            counts = pd.DataFrame(list(rows["counts"]))
+            counts = pd.DataFrame([each.counts for each in rows["amounts"]])
             seconds = (rows["seconds"] / rows["speed"]).to_numpy()
             # A column is seconds at one cycle each, relative to what was measured: the model gives 1 where it is right.
             ratios = counts.to_numpy() / limits.cycles_per_s / seconds[:, None]
@@ -126,10 +122,7 @@ def fitted_errors(found: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
 
 def judge(found: pd.DataFrame) -> None:
     """Print how often the model's choice is within a tenth of the fastest, and where it is not."""
-    predicted = []
-    for text, name in zip(found["problem"], found["algorithm"], strict=True):
-        amounts = get_algorithm(name).amounts(Conv2dProblem.parse(text), 1)
-        predicted.append(sum(seconds_by_term(amounts).values()))
+    predicted = [sum(seconds_by_term(amounts).values()) for amounts in found["amounts"]]
     found = found.assign(predicted=predicted)
     for of, rows in found.groupby("of"):
         chosen = rows.loc[rows.reset_index().groupby("problem")["predicted"].idxmin().map(dict(enumerate(rows.index)))]

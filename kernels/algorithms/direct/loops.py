@@ -27,7 +27,7 @@ from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes
 from kernels.machine.microkernel import call, macrokernel
 from kernels.machine.packing import Biases, Panels, in_channel_blocks
-from kernels.machine.padding import source_padding
+from kernels.machine.padding import behind_padding
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -267,11 +267,4 @@ def direct_tiled(setup: Setup) -> Run:
     launch = Launch(_strips, record, threads, keep=tuple(arrays.values()))
     if not padded.size:
         return launch
-
-    pad = source_padding(p, threads)
-
-    def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
-        pad(src, padded, padded)
-        launch(padded, dst, residual)
-
-    return run
+    return behind_padding(p, threads, padded, launch)

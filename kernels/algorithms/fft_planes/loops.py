@@ -22,7 +22,6 @@ Schafer, "Discrete-Time Signal Processing", section 8.7 (circular convolution an
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import call, macrokernel, word
 from kernels.machine.packing import Biases
-from kernels.machine.padding import source_padding
+from kernels.machine.padding import behind_padding
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.target import inner
 from kernels.problem import Conv2dProblem
@@ -306,16 +305,8 @@ def fft_planes(setup: Setup) -> Run:
     launch = Launch(loops, record, threads, keep=(setup, arrays, programs))
     if not z.shared:
         return launch
-    padded = setup.scratch["padded"]
     with_zeros = p.replace(
         kh=1, kw=1, dh=1, dw=1, ph=down.before, pw=across.before, pb=height - p.ih - down.before,
         pr=pitch - p.iw - across.before,
     )  # fmt: skip
-    return functools.partial(_run, source_padding(with_zeros, threads), launch, padded)
-
-
-def _run(
-    padding: Launch, launch: Launch, padded: np.ndarray, src: np.ndarray, dst: np.ndarray, residual: np.ndarray
-) -> None:
-    padding(src, padded, padded)
-    launch(padded, dst, residual)
+    return behind_padding(with_zeros, threads, setup.scratch["padded"], launch)
