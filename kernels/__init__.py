@@ -8,8 +8,8 @@ from kernels.functional import clear_caches, conv2d
 from kernels.layers import Conv2d, LazyConv2d
 from kernels.machine.compile import CompileCounts, cache_folder, compile_counts, prune_cache
 from kernels.memory import Memory, memory_of
-from kernels.plan import Plan, plan
-from kernels.problem import Conv2dProblem, ProblemError, UnsupportedProblem
+from kernels.plan import BackwardWeightsPlan, Plan, plan, plan_backward_weights
+from kernels.problem import DIRECTIONS, Conv2dProblem, ProblemError, UnsupportedProblem
 from kernels.reference import conv2d_exact, conv2d_reference, error_unit
 from kernels.registry import Algorithm, Setup, UnknownAlgorithm, algorithm, algorithms, get_algorithm
 from kernels.select import Candidate, Choice, choose
@@ -17,8 +17,10 @@ from kernels.tuning import measured as tuned
 from kernels.tuning.limits import measured_limits, remember_limits
 
 __all__ = [
+    "DIRECTIONS",
     "Algorithm",
     "ArgumentError",
+    "BackwardWeightsPlan",
     "Candidate",
     "Choice",
     "CompileCounts",
@@ -56,6 +58,7 @@ __all__ = [
     "measured_limits",
     "memory_of",
     "plan",
+    "plan_backward_weights",
     "prune_cache",
     "remember_limits",
     "tuned",

@@ -21,7 +21,7 @@ class Memory(NamedTuple):
     input_bytes, output_bytes : int
         The arrays that are read and written.
     weight_bytes : int
-        Weights as their user has them, and the bias.
+        Weights as their user has them, and the bias. Backward weights: the gradient of the output.
     packed_bytes : int
         Weights as a plan holds them, as long as it lives; 0 where it uses the user's.
     workspace_bytes : int
@@ -66,14 +66,14 @@ def memory_of(problem: Conv2dProblem, algorithm: str, threads: int | None = None
     """
     chosen = get_algorithm(algorithm)
     chosen.require(problem)
-    source, result, weights = (
-        problem.itemsize * math.prod(shape)
-        for shape in (problem.input_shape, problem.output_shape, problem.weight_shape)
+    source, weights, result = (
+        problem.itemsize * math.prod(shape) for shape in (*problem.operand_shapes, problem.result_shape)
     )
+    added = math.prod(problem.bias_shape) if problem.bias and problem.direction != "bwd_w" else 0
     return Memory(
         source,
         result,
-        weights + (problem.itemsize * problem.oc if problem.bias else 0),
+        weights + problem.itemsize * added,
         _packed_bytes(problem, algorithm),
         chosen.workspace_bytes(problem, threading.resolve(threads)),
     )

@@ -17,7 +17,7 @@ from kernels.problem import Conv2dProblem
 from kernels.registry import Packing, Setup
 from kernels.select import Choice, choice_of
 
-__all__ = ["Plan", "aligned_empty", "plan"]
+__all__ = ["BackwardWeightsPlan", "Plan", "aligned_empty", "plan", "plan_backward_weights"]
 
 _ALIGNMENT = 64
 #: What weights are packed by.
@@ -31,7 +31,42 @@ def aligned_empty(nbytes: int) -> np.ndarray:
     return raw[start : start + nbytes]
 
 
-class Plan:
+class _Bound:
+    """What all plans have in common: an algorithm, bound to scratch of its own."""
+
+    def _bind(
+        self, problem: Conv2dProblem, choice: Choice, packing: Packing, threads: int, epilogue: Epilogue = NO_EPILOGUE
+    ) -> None:
+        algorithm = choice.algorithm
+        self.problem, self.choice, self.algorithm = problem, choice, algorithm
+        self.epilogue, self.threads = epilogue, threads
+        # Found once: small convolutions take no longer than finding them.
+        self._input_shape, self._output_shape = problem.operand_shapes[0], problem.result_shape
+        self._dtype = np.dtype(problem.dtype)
+        shapes = algorithm.scratch(problem, threads)
+        self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
+        self.nbytes = self.workspace_bytes + packing.nbytes
+        self._workspace = aligned_empty(self.workspace_bytes)
+        scratch = carve(self._workspace, shapes, problem.dtype)
+        self.setup = Setup(problem, packing.packed, epilogue, scratch, threads)
+        self._run = algorithm.bind(self.setup)
+        self._turn = new_lock()
+
+    def run(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+        """Compute of arrays that are known to be the problem's, C-contiguous and apart; see `Algorithm.bind`."""
+        if dst.size:
+            with self._turn:
+                self._run(src, dst, residual)
+
+    def poison(self) -> None:
+        """Fill the workspace with NaN bytes, so that a read of stale scratch shows."""
+        self._workspace.fill(0xFF)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.problem}, {self.algorithm.name}, threads={self.threads})"
+
+
+class Plan(_Bound):
     """A convolution bound to its weights; call it with an input.
 
     A plan owns its workspace, so it serves one call at a time: calls from several Python
@@ -67,8 +102,8 @@ class Plan:
         repackable: bool = False,
     ) -> None:
         wei = _checked("weight", weight, problem.weight_shape, problem.dtype)
-        zeros = np.zeros(problem.oc, problem.dtype)
-        bia = zeros if bias is None else _checked("bias", bias, (problem.oc,), problem.dtype)
+        zeros = np.zeros(problem.bias_shape, problem.dtype)
+        bia = zeros if bias is None else _checked("bias", bias, problem.bias_shape, problem.dtype)
         start = time.perf_counter()
         packing = choice.algorithm.packing(problem, threads)
         packing(wei, bia)
@@ -77,22 +112,6 @@ class Plan:
         # It holds scratch of its own, and weights are packed once, but for single calls.
         self._packing = packing if repackable else None
         self._bind(problem, choice, packing, threads, epilogue)
-
-    def _bind(self, problem: Conv2dProblem, choice: Choice, packing: Packing, threads: int, epilogue: Epilogue) -> None:
-        algorithm = choice.algorithm
-        self.problem, self.choice, self.algorithm = problem, choice, algorithm
-        self.epilogue, self.threads = epilogue, threads
-        # Found once: small convolutions take no longer than finding them.
-        self._input_shape, self._output_shape = problem.input_shape, problem.output_shape
-        self._dtype = np.dtype(problem.dtype)
-        shapes = algorithm.scratch(problem, threads)
-        self.workspace_bytes = algorithm.workspace_bytes(problem, threads)
-        self.nbytes = self.workspace_bytes + packing.nbytes
-        self._workspace = aligned_empty(self.workspace_bytes)
-        scratch = carve(self._workspace, shapes, problem.dtype)
-        self.setup = Setup(problem, packing.packed, epilogue, scratch, threads)
-        self._run = algorithm.bind(self.setup)
-        self._turn = new_lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -113,7 +132,7 @@ class Plan:
             # Tables are the same, shared and never written to.
             if not np.array_equal(own, given):
                 np.copyto(own, given)
-        self.prepare_s, self._zeros = state["prepare_s"], np.zeros(problem.oc, problem.dtype)
+        self.prepare_s, self._zeros = state["prepare_s"], np.zeros(problem.bias_shape, problem.dtype)
         self._packing = packing if repackable else None
         self._bind(problem, choice, packing, threads, epilogue)
 
@@ -125,9 +144,10 @@ class Plan:
         Parameters
         ----------
         input : ndarray, shape (mb, ic, ih, iw)
+            Backward data: the gradient of the output, (mb, oc, oh, ow).
         out : ndarray, shape (mb, oc, oh, ow), optional
             C-contiguous, of the problem's dtype, and not overlapping ``input``;
-            every element is overwritten.
+            every element is overwritten. Backward data: (mb, ic, ih, iw).
         residual : ndarray, shape (mb, oc, oh, ow)
             What the plan's epilogue adds; not given where it adds nothing. It may be
             neither ``out`` nor overlap it.
@@ -155,12 +175,6 @@ class Plan:
         self.run(src, out, added)
         return out
 
-    def run(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
-        """Convolve arrays that are known to be the problem's, C-contiguous and apart; see `Algorithm.bind`."""
-        if dst.size:
-            with self._turn:
-                self._run(src, dst, residual)
-
     def repack(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
         """Take other weights and biases, of the same shapes; the plan is ``repackable``, and in no other use."""
         assert self._packing is not None
@@ -177,12 +191,62 @@ class Plan:
             raise ValueError("out overlaps residual, expected separate memory")
         return added
 
-    def poison(self) -> None:
-        """Fill the workspace with NaN bytes, so that a read of stale scratch shows."""
-        self._workspace.fill(0xFF)
 
-    def __repr__(self) -> str:
-        return f"Plan({self.problem}, {self.algorithm.name}, threads={self.threads})"
+class BackwardWeightsPlan(_Bound):
+    """Backward weights bound to its scratch; call it with an input and the gradient of the output.
+
+    It serves one call at a time, as a `Plan`.
+
+    Attributes
+    ----------
+    problem : Conv2dProblem
+    algorithm : Algorithm
+    choice : Choice
+    threads : int
+    workspace_bytes : int
+        Scratch memory that the plan holds.
+    prepare_s : float
+        0: nothing is packed before a call.
+    """
+
+    prepare_s = 0.0
+
+    def __init__(self, problem: Conv2dProblem, choice: Choice, threads: int) -> None:
+        self._bind(problem, choice, choice.algorithm.packing(problem, threads), threads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BackwardWeightsPlan, (self.problem, self.choice, self.threads)
+
+    def __call__(self, input: np.ndarray, grad_output: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The gradient of the weights.
+
+        Parameters
+        ----------
+        input : ndarray, shape (mb, ic, ih, iw)
+        grad_output : ndarray, shape (mb, oc, oh, ow)
+        out : ndarray, shape ``problem.result_shape``, optional
+            C-contiguous, of the problem's dtype, and overlapping neither; every element is overwritten.
+
+        Returns
+        -------
+        ndarray, shape ``problem.result_shape``
+            ``out``, or a new array: the gradient of the weights; with a bias one row, which ends with its gradient.
+
+        Raises
+        ------
+        ValueError
+            A shape, dtype or layout differs from the problem's.
+        ArgumentError
+            It is no array, or has masked elements.
+        """
+        src = _checked("input", input, self._input_shape, self._dtype)
+        grad = _checked("grad_output", grad_output, self.problem.output_shape, self._dtype)
+        if out is None:
+            out = np.empty(self._output_shape, self._dtype)
+        else:
+            check_out(out, self._output_shape, self._dtype, {"input": src, "grad_output": grad})
+        self.run(src, out, grad)
+        return out
 
 
 def plan(
@@ -202,11 +266,12 @@ def plan(
     Parameters
     ----------
     problem : Conv2dProblem
+        Forward, or backward data; backward weights has no weights to prepare: see `plan_backward_weights`.
     weight : ndarray, shape (oc, ic // g, kh, kw)
     bias : ndarray, shape (oc,), optional
-        Expected if the problem has one; if it has none, the plan's problem has.
+        Expected if the problem has one; if it has none, the plan's problem has. Backward data: (ic,).
     epilogue : Epilogue
-        What is added to the convolution and done to the sum before it is stored.
+        What is added to the convolution and done to the sum before it is stored; forward only.
     algorithm : str
         A name from `algorithms`, or ``"auto"``.
     threads : int, optional
@@ -237,13 +302,51 @@ def plan(
     """
     if not isinstance(epilogue, Epilogue):
         raise ArgumentError(f"epilogue is {epilogue!r}, expected an Epilogue")
+    if problem.direction == "bwd_w":
+        raise ArgumentError(f"direction of {problem} is bwd_w, expected fwd or bwd_d: use plan_backward_weights")
+    if problem.direction != "fwd" and epilogue != NO_EPILOGUE:
+        raise ArgumentError(f"epilogue is {epilogue}, expected none: {problem} is no forward convolution")
     if problem.bias and bias is None:
-        raise ShapeError(f"bias is None, expected an array of shape {(problem.oc,)}: the problem has a bias")
+        raise ShapeError(f"bias is None, expected an array of shape {problem.bias_shape}: the problem has a bias")
     if bias is not None and not problem.bias:
         problem = problem.replace(bias=True)
     budgets = read_budgets(max_error, max_workspace, window_only)
     choice, count = choice_of(algorithm, problem, resolve(threads), budgets)
     return Plan(problem, choice, weight, bias, count, epilogue)
+
+
+def plan_backward_weights(
+    problem: Conv2dProblem,
+    *,
+    algorithm: str = "auto",
+    threads: int | None = None,
+    max_error: float | None = None,
+    max_workspace: float | None = None,
+    window_only: bool = False,
+) -> BackwardWeightsPlan:
+    """Prepare backward weights once, to be called many times.
+
+    Parameters
+    ----------
+    problem : Conv2dProblem
+        Of direction ``"bwd_w"``.
+    algorithm, threads, max_error, max_workspace, window_only
+        As for `plan`.
+
+    Returns
+    -------
+    BackwardWeightsPlan
+
+    Raises
+    ------
+    UnknownAlgorithm, UnsupportedProblem, ValueError, ArgumentError
+        As for `plan`; ArgumentError as well if the problem is of another direction.
+    """
+    if problem.direction != "bwd_w":
+        raise ArgumentError(f"direction of {problem} is {problem.direction}, expected bwd_w: use plan")
+    budgets = read_budgets(max_error, max_workspace, window_only)
+    choice, count = choice_of(algorithm, problem, resolve(threads), budgets)
+    return BackwardWeightsPlan(problem, choice, count)
 
 
 def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: np.dtype | str) -> np.ndarray:

@@ -13,7 +13,10 @@ import numpy as np
 
 from kernels.errors import ProblemError, UnsupportedProblem
 
-__all__ = ["Conv2dProblem", "ProblemError", "UnsupportedProblem"]
+__all__ = ["DIRECTIONS", "Conv2dProblem", "ProblemError", "UnsupportedProblem"]
+
+#: Forward, backward data (the gradient of the input), backward weights (the gradients of weights and bias).
+DIRECTIONS = ("fwd", "bwd_d", "bwd_w")
 
 _DTYPES = {"float32": 4, "float64": 8}
 #: Bytes of an array that 64 bits can index, and digits of a number that may be one of its extents.
@@ -22,9 +25,10 @@ _MOST_BYTES, _MOST_DIGITS = 2**63 - 1, 19
 
 @dataclass(frozen=True, slots=True)
 class Conv2dProblem:
-    """A two-dimensional convolution with every extent fixed.
+    """A two-dimensional convolution, or one of its gradients, with every extent fixed.
 
-    Letters are oneDNN's. All extents are in elements; dilation 1 is dense.
+    Letters are oneDNN's. All extents are in elements; dilation 1 is dense. They are those of the forward
+    convolution in every direction.
 
     Parameters
     ----------
@@ -46,9 +50,14 @@ class Conv2dProblem:
     dh, dw : int
         Dilation.
     bias : bool
-        Whether a vector of ``oc`` numbers is added.
+        Whether a vector of a number per channel is added to the result (forward: ``oc``; backward data, which is
+        a transposed convolution: ``ic``), or, backward weights, the gradient of such a vector is computed as well.
     dtype : {"float32", "float64"}
         Element type of every array.
+    direction : {"fwd", "bwd_d", "bwd_w"}
+        What is computed: the convolution; backward data, the gradient of its input, from the gradient of its
+        output and the weights; backward weights, the gradient of its weights, from its input and the gradient of
+        its output.
 
     Raises
     ------
@@ -75,6 +84,7 @@ class Conv2dProblem:
     dw: int = 1
     bias: bool = False
     dtype: str = "float32"
+    direction: str = "fwd"
 
     def __post_init__(self) -> None:
         if self.pb is None:
@@ -87,6 +97,8 @@ class Conv2dProblem:
             object.__setattr__(self, "bias", _truth("bias", self.bias))
         if not isinstance(self.dtype, str) or self.dtype not in _DTYPES:
             raise ProblemError(f"dtype is {self.dtype!r}, expected one of {', '.join(_DTYPES)}")
+        if not isinstance(self.direction, str) or self.direction not in DIRECTIONS:
+            raise ProblemError(f"direction is {self.direction!r}, expected one of {', '.join(DIRECTIONS)}")
         for key in ("ic", "oc"):
             if getattr(self, key) % self.g:
                 raise ProblemError(f"{key} is {getattr(self, key)}, expected a multiple of g={self.g}")
@@ -144,6 +156,32 @@ class Conv2dProblem:
         return self.mb, self.oc, self.oh, self.ow
 
     @property
+    def operand_shapes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """Shapes of the two arrays that are read.
+
+        Forward: input and weights. Backward data: gradient of the output and weights. Backward weights: input and
+        gradient of the output.
+        """
+        if self.direction == "bwd_w":
+            return self.input_shape, self.output_shape
+        return (self.input_shape if self.direction == "fwd" else self.output_shape), self.weight_shape
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """Shape of the array that is written.
+
+        Backward weights with a bias it is one row: the gradient of the weights, then that of the bias.
+        """
+        if self.direction == "bwd_w":
+            return (math.prod(self.weight_shape) + self.oc,) if self.bias else self.weight_shape
+        return self.output_shape if self.direction == "fwd" else self.input_shape
+
+    @property
+    def bias_shape(self) -> tuple[int]:
+        """Shape of the bias: a number per channel of the result; backward weights, of its gradient."""
+        return (self.ic if self.direction == "bwd_d" else self.oc,)
+
+    @property
     def itemsize(self) -> int:
         """Bytes an element."""
         return _DTYPES[self.dtype]
@@ -177,8 +215,9 @@ class Conv2dProblem:
         """Read a problem from its text form; the inverse of ``str``.
 
         Keys are the parameter names, each followed by its number and joined without a
-        separator. ``iw kw sw pw dw`` copy ``ih kh sh ph dh`` where they are missing,
-        ``pb pr`` copy ``ph pw``; ``b1`` adds a bias and ``f64`` selects float64.
+        separator. ``iw kw sw pw dw`` copy ``ih kh sh ph dh`` if they are missing,
+        ``pb pr`` copy ``ph pw``; ``b1`` adds a bias and ``f64`` selects float64. ``bwd_d:`` and ``bwd_w:``
+        in front give the direction.
 
         Parameters
         ----------
@@ -199,6 +238,8 @@ class Conv2dProblem:
         --------
         >>> str(Conv2dProblem.parse("ic64ih56iw56oc64kh3kw3ph1"))
         'ic64ih56oc64kh3ph1'
+        >>> Conv2dProblem.parse("bwd_w:ic64ih56oc64kh3ph1").result_shape
+        (64, 64, 3, 3)
         """
         return cls(**_read_problem_text(text))
 
@@ -279,7 +320,8 @@ def _problem_text(values: Mapping[str, Any]) -> str:
         return values[_COPIES[key]] if key in _COPIES else _DEFAULTS.get(key)
 
     parts = [f"{key}{values[key]}" for key in _KEYS if values[key] != default(key)]
-    return "".join(parts + ["b1"] * bool(values["bias"]) + ["f64"] * (values["dtype"] == "float64"))
+    parts += ["b1"] * bool(values["bias"]) + ["f64"] * (values["dtype"] == "float64")
+    return f"{values['direction']}:" * (values["direction"] != "fwd") + "".join(parts)
 
 
 def _read_problem_text(text: str) -> dict[str, Any]:
@@ -290,7 +332,8 @@ def _read_problem_text(text: str) -> dict[str, Any]:
     ProblemError
         The text does not parse, or names an unknown or repeated key.
     """
-    found = _numbers(text)
+    direction, rest = _split_direction(text)
+    found = _numbers(rest)
     bias, bits = found.pop("b", 0), found.pop("f", 32)
     if bias not in (0, 1):
         raise ProblemError(f"b is {bias} in problem text {text!r}, expected 0 or 1")
@@ -302,7 +345,19 @@ def _read_problem_text(text: str) -> dict[str, Any]:
     for key, source in _COPIES.items():
         if source in found:
             found.setdefault(key, found[source])
-    return {**found, "bias": bool(bias), "dtype": f"float{bits}"}
+    return {**found, "bias": bool(bias), "dtype": f"float{bits}", "direction": direction}
+
+
+def _split_direction(text: str) -> tuple[str, str]:
+    """The direction that a problem text begins with, and what follows it."""
+    if not isinstance(text, str) or ":" not in text:
+        return "fwd", text
+    direction, rest = text.strip().split(":", 1)
+    if direction not in DIRECTIONS:
+        raise ProblemError(
+            f"direction is {direction!r} in problem text {text!r}, expected one of {', '.join(DIRECTIONS)}"
+        )
+    return direction, rest
 
 
 def _numbers(text: str) -> dict[str, int]:

@@ -44,8 +44,8 @@ def bench_algorithms() -> list[Algorithm]:
     if asked:
         return [get_algorithm(name) for name in asked]
     if _names("CONVMARK_BENCH_NETWORKS"):
-        return list(algorithms())
-    return spread_over_families(algorithms(), MOST_COMBINATIONS // len(bench_layers()))
+        return list(algorithms("fwd"))
+    return spread_over_families(algorithms("fwd"), MOST_COMBINATIONS // len(bench_layers()))
 
 
 def spread_over_families(known: Sequence[Algorithm], most: int) -> list[Algorithm]:

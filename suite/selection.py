@@ -118,6 +118,12 @@ def select_blocks(names: Iterable[str]) -> list[Layer]:
     return [*found.values()]
 
 
+def _computing(layer: Layer, chosen: tuple[Contender, ...]) -> tuple[Contender, ...]:
+    """The contenders that compute what a layer is about; all if none does, who then say why."""
+    direction = getattr(layer.problem, "direction", "fwd")
+    return tuple(each for each in chosen if direction in each.directions) or chosen
+
+
 @dataclass(frozen=True)
 class Request:
     """Everything that a run was asked for; stored with it, so that it can be resumed.
@@ -156,7 +162,7 @@ class Request:
     slower: float = 0.0
 
     def cases(self) -> dict[Case, tuple[Contender, ...]]:
-        """Every case with its contenders.
+        """Every case with its contenders: those that compute its direction, or, to say so, those that do not.
 
         Raises
         ------
@@ -169,7 +175,12 @@ class Request:
         else:
             chosen = select_contenders(self.contenders)
             wanted = select_layers(self.networks, self.problems, mb=self.mb)
-        return {Case(layer, n, cache): chosen for layer in wanted for n in counts for cache in self.caches}
+        return {
+            Case(layer, n, cache): _computing(layer, chosen)
+            for layer in wanted
+            for n in counts
+            for cache in self.caches
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Every attribute, in types that JSON knows."""

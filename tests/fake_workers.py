@@ -95,7 +95,7 @@ def _right(text: str, fill: str) -> np.ndarray:
     if isinstance(work, Block):
         return work.graph.joined(block_reference(work.graph, make_block_inputs(work))).astype(work.dtype)
     inputs = make_inputs(work, fill)
-    return conv2d_reference(work, inputs.src, inputs.wei, inputs.bia).astype(work.dtype)
+    return conv2d_reference(work, inputs.first, inputs.second, inputs.bia).astype(work.dtype)
 
 
 def quiet_guard(threads: int = 1) -> LoadGuard:

@@ -81,7 +81,7 @@ def main() -> None:
     before = known["seeds"]
     tried, drawn = run(minutes, before)
     # Seeds are not drawn from twice.
-    total = Counter({each.name: 0 for each in algorithms()}) + Counter(known["tried"]) + tried
+    total = Counter({each.name: 0 for each in algorithms("fwd")}) + Counter(known["tried"]) + tried
     found = {"problems": known["problems"] + drawn, "seeds": before + drawn // _AT_ONCE + 1, "tried": dict(total)}
     _COUNTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     _PAGE.write_text(page(found["tried"], found["problems"]))

@@ -53,7 +53,7 @@ def test_errors_are_those_of_the_definition() -> None:
             bound = accuracy.Oracle(problem).compute(fill, get_algorithm(name))[0]
             exact = accuracy.Oracle(problem).filled(fill)[1].exact
             results[name] = np.linalg.norm(bound - exact) / np.linalg.norm(exact), np.abs(bound - exact).max()
-        assert inputs.src.dtype == np.float32
+        assert inputs.first.dtype == np.float32
         relative, largest = results["winograd_f4x3"]
         assert each.rel_error == pytest.approx(relative) and each.max_error == pytest.approx(largest)
         assert each.rel_vs_direct == pytest.approx(relative / results[DIRECT][0])
@@ -112,10 +112,10 @@ def test_what_goes_wrong_is_told_and_others_go_on(
 def test_unfriendly_data_is_what_it_is_called() -> None:
     problem = Conv2dProblem.parse("mb2ic8ih40iw30oc4kh3b1")
     fills = {fill: make_inputs(problem, fill) for fill in REAL_FILLS}
-    assert 99 < fills["mean"].src.mean() < 101 and 0.9 < fills["mean"].src.std() < 1.1
-    magnitudes = np.abs(fills["wide"].src)
+    assert 99 < fills["mean"].first.mean() < 101 and 0.9 < fills["mean"].first.std() < 1.1
+    magnitudes = np.abs(fills["wide"].first)
     assert np.quantile(magnitudes, 0.99) > 1e5 * np.quantile(magnitudes, 0.01)
-    picture = fills["picture"].src
+    picture = fills["picture"].first
     np.testing.assert_array_equal((picture.min((2, 3)), picture.max((2, 3))), (np.zeros((2, 8)), np.full((2, 8), 255)))
     # Neighbours are alike but at the edge of the disc, and planes are not.
     steps = np.abs(np.diff(picture, axis=3))
@@ -123,13 +123,13 @@ def test_unfriendly_data_is_what_it_is_called() -> None:
     assert len(np.unique(picture.reshape(16, -1), axis=0)) == 16
     for fill, inputs in fills.items():
         again = make_inputs(problem, fill)
-        np.testing.assert_array_equal(inputs.src, again.src)
-        assert inputs.src.dtype == inputs.wei.dtype == np.float32 and inputs.bia is not None
+        np.testing.assert_array_equal(inputs.first, again.first)
+        assert inputs.first.dtype == inputs.second.dtype == np.float32 and inputs.bia is not None
 
 
 def test_an_empty_batch_and_one_pixel_have_pictures() -> None:
-    assert make_inputs(Conv2dProblem.parse("mb0ic3ih5oc4kh3"), "picture").src.size == 0
-    assert np.isfinite(make_inputs(Conv2dProblem.parse("ic1ih1oc1kh1"), "picture").src).all()
+    assert make_inputs(Conv2dProblem.parse("mb0ic3ih5oc4kh3"), "picture").first.size == 0
+    assert np.isfinite(make_inputs(Conv2dProblem.parse("ic1ih1oc1kh1"), "picture").first).all()
 
 
 # -- what is shown ----------------------------------------------------------------------
@@ -137,13 +137,13 @@ def test_an_empty_batch_and_one_pixel_have_pictures() -> None:
 
 def test_the_ladder_has_every_algorithm_on_several_numbers_of_channels() -> None:
     problems = [Conv2dProblem.parse(text) for text in LADDER]
-    for each in algorithms():
+    for each in algorithms("fwd"):
         assert len({p.ic for p in problems if each.unsupported(p) is None}) >= 2, each.name
 
 
 def test_the_table_has_everyone_who_does_not_refuse() -> None:
-    entries = _measured(*(each.name for each in algorithms()))
-    able = [each.name for each in algorithms() if each.unsupported(Conv2dProblem.parse(_TEXT)) is None]
+    entries = _measured(*(each.name for each in algorithms("fwd")))
+    able = [each.name for each in algorithms("fwd") if each.unsupported(Conv2dProblem.parse(_TEXT)) is None]
     tables = error_tables(entries)
     assert [table.title for table in tables] == [
         "3x3, maps below 14: relative L2 error", "3x3, maps below 14: largest error of one element",

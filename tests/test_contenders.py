@@ -115,8 +115,8 @@ def test_half_precision_is_wrong_and_float32_is_not(bits: int) -> None:
         mantissa, exponent = np.frexp(array)
         return np.ldexp(np.rint(mantissa * 2.0 ** (bits + 1)) / 2.0 ** (bits + 1), exponent)
 
-    exact = conv2d_reference(problem, inputs.src, inputs.wei)
-    half = conv2d_reference(problem, rounded(inputs.src), rounded(inputs.wei))
+    exact = conv2d_reference(problem, inputs.first, inputs.second)
+    half = conv2d_reference(problem, rounded(inputs.first), rounded(inputs.second))
     assert oracle.compare(tolerance, "normal", exact.astype(np.float32)).status == "ok"
     assert oracle.compare(tolerance, "normal", half).status == "wrong"
 
@@ -124,7 +124,7 @@ def test_half_precision_is_wrong_and_float32_is_not(bits: int) -> None:
 def test_a_float64_peer_is_held_to_float64() -> None:
     problem = Conv2dProblem.parse("ic4ih6oc4kh3f64")
     inputs = make_inputs(problem)
-    single = conv2d_reference(problem, inputs.src, inputs.wei, dtype="float32")
+    single = conv2d_reference(problem, inputs.first, inputs.second, dtype="float32")
     tolerance = get_contender("torch_nchw").tolerance(problem, "")
     assert tolerance.rel_error == PEER_LIMIT["float64"]
     assert Oracle(problem).compare(tolerance, "normal", single).status == "wrong"
@@ -140,6 +140,6 @@ def test_the_model_is_what_onnx_itself_calls_valid(text: str) -> None:
     inputs = make_inputs(problem)
     model = onnx.load_from_string(onnx_model(problem, inputs))
     onnx.checker.check_model(model, full_check=True)
-    assert np.array_equal(numpy_helper.to_array(model.graph.initializer[0]), inputs.wei)
+    assert np.array_equal(numpy_helper.to_array(model.graph.initializer[0]), inputs.second)
     [output] = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.output
     assert tuple(each.dim_value for each in output.type.tensor_type.shape.dim) == problem.output_shape

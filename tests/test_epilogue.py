@@ -21,7 +21,7 @@ _CASES = [
         marks=pytest.mark.xdist_group(each.name),
         id="-".join(map(str, (each.name, *epilogue, threads))),
     )
-    for each in algorithms()
+    for each in algorithms("fwd")
     for epilogue, threads in (
         (Epilogue(True, True), 1),
         (Epilogue(relu=True), 2),
@@ -66,7 +66,7 @@ def test_an_epilogue_is_what_it_would_be_behind_the_convolution(
 
 def test_nan_passes_through_the_relu() -> None:
     p = Conv2dProblem.parse("ic4ih6oc17kh1")
-    for algorithm in algorithms():
+    for algorithm in algorithms("fwd"):
         if algorithm.unsupported(p) is None:
             src = np.ones(p.input_shape, p.dtype)
             src[0, 0, 2, 3] = np.nan

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 #: One worker an algorithm, as in test_algorithms: each kernel is then compiled once.
 each_algorithm = pytest.mark.parametrize(
-    "name", [pytest.param(each.name, marks=pytest.mark.xdist_group(each.name)) for each in algorithms()]
+    "name", [pytest.param(each.name, marks=pytest.mark.xdist_group(each.name)) for each in algorithms("fwd")]
 )
 
 

@@ -288,7 +288,7 @@ def test_what_a_referee_is_said_to_hold_is_what_it_holds() -> None:
     arrays = [
         array
         for inputs, expected in (oracle.integer, oracle.normal)
-        for array in (inputs.src, inputs.wei, inputs.bia, expected.exact)
+        for array in (inputs.first, inputs.second, inputs.bia, expected.exact)
     ]
     holds = sum(array.nbytes for array in arrays if array is not None)
     made: list[Conv2dProblem] = []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from kernels import Conv2d, Conv2dProblem, UnsupportedProblem, algorithms, conv2d, get_algorithm, plan
+from kernels import DIRECTIONS, Conv2d, Conv2dProblem, UnsupportedProblem, algorithms, conv2d, get_algorithm, plan
 from kernels.costs.model import seconds_by_term
 from kernels.costs.table import cycles, roundings
 from kernels.select import Candidate, choose
@@ -38,8 +40,9 @@ def test_where_one_kind_is_far_ahead_it_is_chosen(text: str, names: tuple[str, .
 
 @pytest.mark.parametrize("each", algorithms(), ids=lambda each: each.name)
 def test_every_algorithm_is_predicted_where_it_takes_the_problem(each: object) -> None:
-    for text in ("ic16ih20oc16kh3ph1", "ic16ih20oc16kh1kw7ph0pw3", "ic16ih20oc16kh5ph2", "g16ic16ih20oc16kh3ph1"):
-        candidate = _by_name(Conv2dProblem.parse(text))[each.name]  # type: ignore[attr-defined]
+    texts = ("ic16ih20oc16kh3ph1", "ic16ih20oc16kh1kw7ph0pw3", "ic16ih20oc16kh5ph2", "g16ic16ih20oc16kh3ph1")
+    for text, direction in itertools.product(texts, DIRECTIONS):
+        candidate = _by_name(Conv2dProblem.parse(text).replace(direction=direction))[each.name]  # type: ignore[attr-defined]
         if candidate.refused:
             assert candidate.seconds is None
         else:

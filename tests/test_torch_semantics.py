@@ -48,7 +48,9 @@ def test_every_combination_gives_torchs_numbers_or_torchs_sentence() -> None:
     assert not wrong, f"{len(wrong)} of {len(_CASES)} differ:\n" + "\n".join(wrong[:20])
     # That nothing of this was for nothing.
     assert counts["numbers"] > 1000 and counts["sentence"] > 500 and counts["kind"] > 100, counts
-    assert {name for name, count in called.items() if count >= 3} == {each.name for each in algorithms()} | {"auto"}
+    assert {name for name, count in called.items() if count >= 3} == {each.name for each in algorithms("fwd")} | {
+        "auto"
+    }
 
 
 def _difference(case: Case, counts: Counter[str], called: Counter[str]) -> str | None:
@@ -90,7 +92,7 @@ def _next_algorithm(problem: Conv2dProblem | None, called: Counter[str]) -> str:
     """Whoever takes the problem and was called least, within his quota."""
     if problem is None:
         return "auto"
-    able = [each.name for each in algorithms() if each.unsupported(problem) is None]
+    able = [each.name for each in algorithms("fwd") if each.unsupported(problem) is None]
     within = [name for name in ("auto", *able) if called[name] < _QUOTA or name == _COMPILED_ONCE]
     name = min(within, key=lambda each: called[each])
     called[name] += 1
@@ -105,7 +107,7 @@ def _too_far(case: Case, problem: Conv2dProblem, padded: np.ndarray, result: np.
     sizes = ask(case, torch.float64, [None if each is None else np.abs(each) for each in case.arrays()]).numpy()
     rounding = float(np.finfo(problem.dtype).eps) / 2 * float(np.linalg.norm(sizes))
     yardstick = max(float(np.linalg.norm(numpys.reshape(exact.shape) - exact)), rounding)
-    factor = max(each.error_factor for each in algorithms() if name in (each.name, "auto"))
+    factor = max(each.error_factor for each in algorithms("fwd") if name in (each.name, "auto"))
     error = float(np.linalg.norm(result - exact))
     return None if error <= factor * yardstick else f"{name} errs by {error:.3g}, expected {factor * yardstick:.3g}"
 

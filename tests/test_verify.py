@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from kernels import Conv2dProblem, algorithms, conv2d_exact, conv2d_reference, get_algorithm
-from suite.check import checker
+from kernels import DIRECTIONS, Conv2dProblem, algorithms, conv2d_exact, conv2d_reference, get_algorithm
+from suite.check import bound, checker
 from suite.check.checker import ExpectedConvolution, Oracle, verify
 from suite.check.inputs import make_inputs
 
@@ -44,7 +44,7 @@ _WRONG: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def _result(fill: str) -> tuple[ExpectedConvolution, np.ndarray]:
     inputs = make_inputs(_PROBLEM, fill)
-    exact = conv2d_reference(_PROBLEM, inputs.src, inputs.wei, inputs.bia)
+    exact = conv2d_reference(_PROBLEM, inputs.first, inputs.second, inputs.bia)
     return ExpectedConvolution(_PROBLEM, inputs), exact.astype(np.float32)
 
 
@@ -74,7 +74,12 @@ def test_rounding_is_only_for_those_who_need_it() -> None:
 def test_every_algorithm_is_ok_or_says_why_not(algorithm) -> None:  # type: ignore[no-untyped-def]
     # Some are made for one kind of problem only: depthwise, strided, 5x5, one-dimensional.
     others = ("g16ic16ih9oc16kh3ph1", "ic4ih9oc4kh2sh2", "ic16ih12oc18kh5ph2", "ic16ih9iw12oc18kh1kw7ph0pw3")
-    checks = [verify(problem, algorithm) for problem in (_PROBLEM, *map(Conv2dProblem.parse, others))]
+    problems = [
+        problem.replace(direction=direction)
+        for problem in (_PROBLEM, *map(Conv2dProblem.parse, others))
+        for direction in DIRECTIONS
+    ]
+    checks = [verify(problem, algorithm) for problem in problems]
     for check in checks:
         assert check.status == "ok" or (check.status == "skipped" and check.reason)
     # Refusing all of them is no algorithm.
@@ -107,26 +112,26 @@ def test_one_oracle_serves_every_algorithm_of_a_problem(monkeypatch: pytest.Monk
 def test_a_contender_that_writes_to_its_inputs_is_wrong_and_spoils_nothing(
     monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    honest = checker.plan
+    honest = bound.plan
 
     def vandal(problem, wei, bia, **rest):  # type: ignore[no-untyped-def]
-        bound = honest(problem, wei, bia, **rest)
+        planned = honest(problem, wei, bia, **rest)
 
         class Plan:
-            poison = staticmethod(bound.poison)
+            poison = staticmethod(planned.poison)
 
             def __call__(self, src: np.ndarray, out: np.ndarray) -> np.ndarray:
-                result = bound(src, out)
+                result = planned(src, out)
                 {"input": src, "weight": wei, "bias": bia}[victim].reshape(-1)[-1] += 1
                 return result
 
         return Plan()
 
     oracle = Oracle(_PROBLEM)
-    monkeypatch.setattr(checker, "plan", vandal)
+    monkeypatch.setattr(bound, "plan", vandal)
     check = oracle.check(get_algorithm("direct_naive"))
     assert (check.status, check.reason) == ("wrong", f"{victim} was written to, expected to be only read")
-    monkeypatch.setattr(checker, "plan", honest)
+    monkeypatch.setattr(bound, "plan", honest)
     assert oracle.check(get_algorithm("direct_naive")).status == "ok"
 
 

@@ -31,7 +31,9 @@ _TEXTS = (
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -9999.0, 1e30])
-@pytest.mark.parametrize("algorithm", [each for each in algorithms() if each.window_only], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "algorithm", [each for each in algorithms("fwd") if each.window_only], ids=lambda each: each.name
+)
 def test_what_lies_beside_a_window_changes_no_bit(algorithm: Algorithm, value: float) -> None:
     tried = 0
     for p in map(Conv2dProblem.parse, _TEXTS):
@@ -80,8 +82,8 @@ def test_others_are_refused_and_never_chosen() -> None:
     p = Conv2dProblem.parse("ic64ih56oc64kh3ph1")
     assert choose(p, 1, window_only=True, tuned=False).algorithm.window_only
     # Planes side by side leave out what is beside them by factors of zero, which infinity is not.
-    sums = {each.name for each in algorithms() if each.exact_on_integers} - {"small_planes"}
-    assert {each.name for each in algorithms() if each.window_only} == sums
+    sums = {each.name for each in algorithms("fwd") if each.exact_on_integers} - {"small_planes"}
+    assert {each.name for each in algorithms("fwd") if each.window_only} == sums
     wei = np.ones(p.weight_shape, "f4")
     with pytest.raises(UnsupportedProblem, match=r"winograd_f4x3 does not suit .*: its outputs depend on more than"):
         plan(p, wei, algorithm="winograd_f4x3", window_only=True)

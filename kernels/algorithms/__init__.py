@@ -1,6 +1,7 @@
 """One file per family; importing a family registers its variants."""
 
 from kernels.algorithms import (  # noqa: F401
+    backward_weights,
     direct,
     fft,
     fft_planes,

@@ -13,7 +13,7 @@ import math
 
 from kernels.costs.table import roundings
 from kernels.problem import Conv2dProblem
-from kernels.reference import error_unit
+from kernels.reference import error_unit, products_of
 from kernels.registry import Algorithm
 
 __all__ = ["error_terms", "expected_error"]
@@ -40,4 +40,4 @@ def error_terms(problem: Conv2dProblem) -> tuple[str, int]:
     """What decides over an error: the kind of kernel, and how many products an output sums."""
     p = problem
     dimensions = "line" if min(p.kh, p.kw) == 1 else "plane"
-    return dimensions + " strided" * (max(p.sh, p.sw) > 1), p.ic // p.g * p.kh * p.kw
+    return dimensions + " strided" * (max(p.sh, p.sw) > 1), products_of(p)

@@ -59,7 +59,7 @@ seconds = {}
 for text in sys.stdin.read().split():
     p = kernels.Conv2dProblem.parse(text)
     weight, bias = np.zeros(p.weight_shape, p.dtype), np.zeros(p.oc, p.dtype)
-    for each in kernels.algorithms():
+    for each in kernels.algorithms("fwd"):
         if each.unsupported(p):
             continue
         packed = each.prepare(p, weight, bias)

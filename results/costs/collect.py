@@ -212,7 +212,7 @@ def main(kind: str, wanted: int, most_s: float) -> None:
         with times.open() as file:
             known = {row["problem"] for row in csv.DictReader(file)}
     drawn = {"layers": layers, "drawn": problems, "large": large_problems}[kind]()
-    among = tuple(map(get_algorithm, _LARGE)) if kind == "large" else algorithms()
+    among = tuple(map(get_algorithm, _LARGE)) if kind == "large" else algorithms("fwd")
     end, meter = time.monotonic() + most_s, Meter()
     with times.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -82,9 +82,9 @@ class Conv2d(_Pairs):
         if self._ready != (label, algorithm):
             problem = read_label(label)[2]
             inputs = make_inputs(problem)
-            self.src = inputs.src
+            self.src = inputs.first
             self.dst = np.empty(problem.output_shape, problem.dtype)
-            self.plan = plan(problem, inputs.wei, inputs.bia, algorithm=algorithm, threads=1)
+            self.plan = plan(problem, inputs.second, inputs.bia, algorithm=algorithm, threads=1)
             self._ready = (label, algorithm)
         self.plan(self.src, out=self.dst)
 

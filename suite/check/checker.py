@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from kernels import Algorithm, Conv2dProblem, conv2d_exact, conv2d_reference, error_unit, plan
+from kernels import Algorithm, Conv2dProblem, conv2d_exact, conv2d_reference, error_unit
+from suite.check.bound import bind
 from suite.check.inputs import Inputs, make_inputs
 from suite.check.tolerance import Tolerance
 
@@ -116,7 +118,7 @@ class ExpectedConvolution(Expected):
     """
 
     def __init__(self, problem: Conv2dProblem, inputs: Inputs) -> None:
-        given = problem, inputs.src, inputs.wei, inputs.bia
+        given = problem, inputs.first, inputs.second, inputs.bia
         # Float64 errs as much as what it would judge.
         super().__init__(*(conv2d_exact(*given) if problem.dtype == "float64" else (conv2d_reference(*given),)))
         self.problem = problem
@@ -127,7 +129,7 @@ class ExpectedConvolution(Expected):
         """Errors of NumPy's own arithmetic of the problem's precision, one rounding at least."""
         inputs = self._inputs
         found = self.errors(
-            conv2d_reference(self.problem, inputs.src, inputs.wei, inputs.bia, dtype=self.problem.dtype)
+            conv2d_reference(self.problem, inputs.first, inputs.second, inputs.bia, dtype=self.problem.dtype)
         )
         least = LEAST_ERROR[self.problem.dtype]
         return Errors(max(found.relative, least), max(found.largest, least * self._magnitude))
@@ -155,7 +157,7 @@ class ExpectedConvolution(Expected):
         if not outputs:
             return 1.0
         products = self.problem.macs_nominal / outputs
-        squares = [float(np.mean(each.astype(np.float64) ** 2)) for each in (inputs.src, inputs.wei)]
+        squares = [float(np.mean(each.astype(np.float64) ** 2)) for each in (inputs.first, inputs.second)]
         return max(1.0, float(np.sqrt(products * outputs * squares[0] * squares[1])) / (self._size or 1.0))
 
 
@@ -185,8 +187,8 @@ class Oracle:
     def most_bytes(self) -> int:
         """What it holds once it was asked for all `fills`: inputs, and results in float64."""
         p = self.problem
-        src, wei = p.mb * p.ic * p.ih * p.iw, p.oc * (p.ic // p.g) * p.kh * p.kw
-        return len(self.fills) * (p.itemsize * (src + wei + p.oc) + 8 * p.mb * p.oc * p.oh * p.ow)
+        read = sum(math.prod(shape) for shape in (*p.operand_shapes, p.bias_shape))
+        return len(self.fills) * (p.itemsize * read + 8 * math.prod(p.result_shape))
 
     @property
     def integer(self) -> tuple[Inputs, ExpectedConvolution]:
@@ -243,16 +245,10 @@ class Oracle:
             Which of its inputs it wrote to, as a reason to call it wrong; empty for none.
         """
         inputs, _ = self.filled(fill)
-        given = [None if each is None else each.copy() for each in (inputs.src, inputs.wei, inputs.bia)]
-        src, wei, bia = given
-        assert src is not None and wei is not None
-        bound = plan(self.problem, wei, bia, algorithm=algorithm.name, threads=threads)
-        bound.poison()
-        dst = bound(src, out=np.full(self.problem.output_shape, np.nan, self.problem.dtype))
-        for name, before, after in zip(
-            ("input", "weight", "bias"), (inputs.src, inputs.wei, inputs.bia), given, strict=True
-        ):
-            if before is not None and after is not None and not np.array_equal(before, after):
+        given = inputs.copy()
+        dst = bind(self.problem, given, algorithm=algorithm.name, threads=threads).call()
+        for name, before in inputs.named.items():
+            if not np.array_equal(before, given.named[name]):
                 return dst, f"{name} was written to, expected to be only read"
         return dst, ""
 

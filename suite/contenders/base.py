@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from kernels import Conv2dProblem
 from suite.blocks.inputs import BlockInputs
 from suite.blocks.problem import Block
-from suite.check.inputs import Inputs
+from suite.check.inputs import Inputs, direction_of
 from suite.check.tolerance import Tolerance
 
 __all__ = ["PEER_LIMIT", "BlockPeer", "Contender", "Library", "Own", "Peer", "Prepared"]
@@ -66,6 +66,8 @@ class Contender(Protocol[_Problem, _Arrays]):
         Whether it is another project's.
     apart : bool
         Whether a call does more than the others' calls: it then takes part only if it is named.
+    directions : tuple of str
+        What it computes, of `kernels.DIRECTIONS`; it takes no part in cases of others.
     """
 
     @property
@@ -87,6 +89,10 @@ class Contender(Protocol[_Problem, _Arrays]):
     @property
     def apart(self) -> bool:
         """Whether it takes part only if it is named."""
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What it computes, of `kernels.DIRECTIONS`."""
 
     def version(self) -> str | None:
         """The library's version, found without importing it; ``None`` if it is not installed."""
@@ -116,6 +122,7 @@ class Own:
     library = "convmark"
     is_peer = False
     apart = False
+    directions: ClassVar[tuple[str, ...]] = ("fwd",)
 
     def version(self) -> str | None:
         """The installed version; ``"source"`` if the sources are used without installing them."""
@@ -150,6 +157,7 @@ class Library:
     family = "peer"
     is_peer = True
     apart = False
+    directions: ClassVar[tuple[str, ...]] = ("fwd",)
 
     def version(self) -> str | None:
         """See `Contender`."""
@@ -178,7 +186,9 @@ class Peer(Library):
     dtypes: tuple[str, ...] = ("float32",)
 
     def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
-        """See `Contender`; what this one refuses beyond element type and empty batch is in `refuses`."""
+        """See `Contender`; what this one refuses beyond direction, element type and empty batch is in `refuses`."""
+        if direction_of(problem) not in self.directions:
+            return f"direction is {direction_of(problem)}, expected {' or '.join(self.directions)}"
         if problem.dtype not in self.dtypes:
             return f"elements are {problem.dtype}, expected {' or '.join(self.dtypes)}"
         if problem.mb == 0:

@@ -42,7 +42,7 @@ class _Mnn(Peer):
             path = str(_convert(onnx_model(problem, inputs), Path(folder)))
             module = nn.load_module_from_file(path, [INPUT], [OUTPUT], runtime_manager=manager, shape_mutable=False)
         src = expr.placeholder(list(problem.input_shape), expr.NCHW)
-        src.write(inputs.src)
+        src.write(inputs.first)
         return Prepared(lambda: module.onForward([src]), lambda results: np.array(results[0].read()))
 
 

@@ -44,10 +44,10 @@ class _Ncnn(Peer):
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "weights.bin"
             bias = b"" if inputs.bia is None else inputs.bia.tobytes()
-            weights.write_bytes(_FLOAT32 + inputs.wei.tobytes() + bias)
+            weights.write_bytes(_FLOAT32 + inputs.second.tobytes() + bias)
             if network.load_param_mem(_parameters(problem)) or network.load_model(str(weights)):
                 raise RuntimeError("ncnn did not load the layer, expected it to know all its parameters")
-        images = [ncnn.Mat(image).clone() for image in inputs.src]
+        images = [ncnn.Mat(image).clone() for image in inputs.first]
 
         def call() -> list[Any]:
             results = []

@@ -35,7 +35,7 @@ INPUT, OUTPUT = "x", "y"
 
 def onnx_model(problem: Conv2dProblem, inputs: Inputs) -> bytes:
     """The file of a model with one ``Conv`` node, its weights and bias as initializers, every shape fixed."""
-    weights: dict[str, np.ndarray] = {"w": inputs.wei} | ({} if inputs.bia is None else {"b": inputs.bia})
+    weights: dict[str, np.ndarray] = {"w": inputs.second} | ({} if inputs.bia is None else {"b": inputs.bia})
     node = node_bytes("Conv", (INPUT, *weights), OUTPUT, _conv_attributes(problem))
     shapes = (INPUT, problem.input_shape), (OUTPUT, problem.output_shape)
     return model_bytes((node,), weights, shapes[:1], shapes[1:], problem.dtype)

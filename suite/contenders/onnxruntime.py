@@ -46,7 +46,7 @@ class _OnnxRuntimeConvolution(Peer):
         session = open_session(onnx_model(problem, inputs), threads)
         dst = np.full(problem.output_shape, np.nan, problem.dtype)
         binding = session.io_binding()
-        binding.bind_input(INPUT, "cpu", 0, inputs.src.dtype, inputs.src.shape, inputs.src.ctypes.data)
+        binding.bind_input(INPUT, "cpu", 0, inputs.first.dtype, inputs.first.shape, inputs.first.ctypes.data)
         binding.bind_output(OUTPUT, "cpu", 0, dst.dtype, dst.shape, dst.ctypes.data)
 
         def call() -> np.ndarray:

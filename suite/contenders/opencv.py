@@ -31,7 +31,7 @@ class _OpenCv(Peer):
         import cv2
 
         network = cv2.dnn.readNetFromONNX(np.frombuffer(onnx_model(problem, inputs), np.uint8))
-        network.setInput(inputs.src)
+        network.setInput(inputs.first)
         return Prepared(network.forward, np.ascontiguousarray)
 
 
@@ -55,7 +55,7 @@ class _Filter(_OpenCv):
         import cv2
 
         p = problem
-        kernel, planes = np.ascontiguousarray(inputs.wei[0, 0]), inputs.src[:, 0]
+        kernel, planes = np.ascontiguousarray(inputs.second[0, 0]), inputs.first[:, 0]
         bias = 0.0 if inputs.bia is None else float(inputs.bia[0])
         anchor, border, one = (p.pw, p.ph), cv2.BORDER_CONSTANT, np.ones(1, p.dtype)
         rows, columns = (kernel[0], one) if p.kh == 1 else (one, kernel[:, 0])

@@ -32,7 +32,7 @@ class _OpenVino(Peer):
         }
         request = openvino.Core().compile_model(_model(problem, inputs), "CPU", settings).create_infer_request()
         dst = np.full(problem.output_shape, np.nan, problem.dtype)
-        request.set_input_tensor(openvino.Tensor(inputs.src, shared_memory=True))
+        request.set_input_tensor(openvino.Tensor(inputs.first, shared_memory=True))
         request.set_output_tensor(openvino.Tensor(dst, shared_memory=True))
 
         def call() -> np.ndarray:
@@ -49,9 +49,9 @@ def _model(p: Conv2dProblem, inputs: Inputs) -> Any:
     src = ops.parameter(list(p.input_shape), np.float32)
     geometry = ([p.sh, p.sw], [p.ph, p.pw], [p.pb, p.pr], [p.dh, p.dw])
     if p.g == 1:
-        dst = ops.convolution(src, ops.constant(inputs.wei), *geometry)
+        dst = ops.convolution(src, ops.constant(inputs.second), *geometry)
     else:
-        grouped = inputs.wei.reshape(p.g, p.oc // p.g, *p.weight_shape[1:])
+        grouped = inputs.second.reshape(p.g, p.oc // p.g, *p.weight_shape[1:])
         dst = ops.group_convolution(src, ops.constant(grouped), *geometry)
     if inputs.bia is not None:
         dst = ops.add(dst, ops.constant(inputs.bia.reshape(1, p.oc, 1, 1)))

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from kernels import Conv2dProblem, algorithms, get_algorithm, plan
+from kernels import Conv2dProblem, algorithms, get_algorithm
 from suite.blocks.inputs import BlockInputs
 from suite.blocks.problem import Block
+from suite.check.bound import Bound, bind
 from suite.check.inputs import Inputs
 from suite.check.tolerance import Tolerance
 from suite.contenders.base import Contender, Own, Prepared
-
-# Old commits, which the gate times, do not export it.
-if TYPE_CHECKING:
-    from kernels import Plan
 
 __all__ = [
     "BLOCK_CONTENDERS",
@@ -64,7 +61,7 @@ def block_tolerance(block: Block) -> Tolerance:
     """
     return Tolerance(
         error_factor=sum(
-            max(each.error_factor for each in algorithms() if each.unsupported(problem) is None)
+            max(each.error_factor for each in algorithms("fwd") if each.unsupported(problem) is None)
             for problem in block.graph.convolutions
         )
     )
@@ -79,14 +76,19 @@ class Ours(Own):
         """The algorithm's family."""
         return "auto" if self.name == "auto" else get_algorithm(self.name).family
 
+    @property
+    def directions(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The algorithm's; ``"auto"`` has one for each."""
+        return WindowOnly.directions if self.name == "auto" else get_algorithm(self.name).directions
+
     def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
         """The algorithm's own reason."""
         return None if self.name == "auto" else get_algorithm(self.name).unsupported(problem)
 
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
         """Pack the weights; result and scratch are poisoned, so that what is not written shows."""
-        bound = plan(problem, inputs.wei, inputs.bia, algorithm=self.name, threads=threads)
-        return _prepared(bound, inputs, is_choice=self.name == "auto")
+        bound = bind(problem, inputs, algorithm=self.name, threads=threads)
+        return _prepared(bound, is_choice=self.name == "auto")
 
     def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """What the algorithm promises at its registration."""
@@ -99,6 +101,7 @@ class WindowOnly(Own):
 
     family = "window_only"
     apart = True
+    directions = ("fwd", "bwd_d", "bwd_w")
 
     def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
         """Nothing: direct algorithms take everything."""
@@ -106,22 +109,19 @@ class WindowOnly(Own):
 
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
         """As `Ours`."""
-        return _prepared(plan(problem, inputs.wei, inputs.bia, threads=threads, window_only=True), inputs)
+        return _prepared(bind(problem, inputs, threads=threads, window_only=True))
 
     def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """What the chosen algorithm promises at its registration."""
         return Tolerance.of(get_algorithm(chosen))
 
 
-def _prepared(bound: Plan, inputs: Inputs, *, is_choice: bool = True) -> Prepared:
-    """Calls of a plan; result and scratch are poisoned, so that what is not written shows."""
-    bound.poison()
-    dst = np.full(bound.problem.output_shape, np.nan, bound.problem.dtype)
-    chosen = bound.algorithm.name if is_choice else ""
+def _prepared(bound: Bound, *, is_choice: bool = True) -> Prepared:
+    """Calls of a plan."""
+    chosen = bound.plan.algorithm.name if is_choice else ""
     return Prepared(
-        lambda: bound(inputs.src, out=dst), lambda result: result, chosen, bound.workspace_bytes,
-        lambda: dst.fill(np.nan),
-    )  # fmt: skip
+        bound.call, lambda result: result, chosen, bound.plan.workspace_bytes, lambda: bound.dst.fill(np.nan)
+    )
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,12 @@ class OneCall(Own):
 
         def padded() -> np.ndarray:
             whole = np.zeros((p.mb, p.ic, *p.padded_shape), p.dtype)
-            whole[:, :, p.ph : p.ph + p.ih, p.pw : p.pw + p.iw] = inputs.src
+            whole[:, :, p.ph : p.ph + p.ih, p.pw : p.pw + p.iw] = inputs.first
             return whole
 
         def call() -> np.ndarray:
-            src = inputs.src if is_even else padded()
-            return conv2d(src, inputs.wei, inputs.bia, *numbers, threads=threads, out=dst)
+            src = inputs.first if is_even else padded()
+            return conv2d(src, inputs.second, inputs.bia, *numbers, threads=threads, out=dst)
 
         return Prepared(call, lambda result: result, spoil=lambda: dst.fill(np.nan))
 

@@ -47,8 +47,8 @@ class _Scipy(Peer):
         from scipy import signal
 
         p = problem
-        kernel = inputs.wei[0, 0]
-        bias = inputs.wei.dtype.type(0 if inputs.bia is None else inputs.bia[0])
+        kernel = inputs.second[0, 0]
+        bias = inputs.second.dtype.type(0 if inputs.bia is None else inputs.bia[0])
         padded = np.zeros((p.mb, *p.padded_shape), p.dtype)
         inside = padded[:, p.ph : p.ph + p.ih, p.pw : p.pw + p.iw]
         method = self.method or signal.choose_conv_method(padded[0], kernel, "valid")
@@ -62,7 +62,7 @@ class _Scipy(Peer):
 
         def call() -> np.ndarray:
             # Padding is part of a convolution: the border is there already, the image is copied in.
-            inside[...] = inputs.src[:, 0]
+            inside[...] = inputs.first[:, 0]
             return np.stack([correlated(plane) for plane in padded])[:, None] + bias
 
         return Prepared(call, lambda result: result)

@@ -87,8 +87,8 @@ class _TorchConvolution(Peer):
 
         p = problem
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        src = torch.from_numpy(inputs.src).to(memory_format=layout)
-        wei = torch.from_numpy(inputs.wei).to(memory_format=layout)
+        src = torch.from_numpy(inputs.first).to(memory_format=layout)
+        wei = torch.from_numpy(inputs.second).to(memory_format=layout)
         bia = None if inputs.bia is None else torch.from_numpy(inputs.bia)
         # torch takes one number an axis; what is more on one side is padded before.
         axes = [min(p.ph, _other(p.pb)), min(p.pw, _other(p.pr))]

@@ -135,11 +135,11 @@ def profile_phases(problem: Conv2dProblem, algorithm: str, ceilings: Ceilings) -
 
 def _profile(p: Conv2dProblem, name: str, ceilings: Ceilings) -> Profile:
     inputs = make_inputs(p)
-    bound = plan(p, inputs.wei, inputs.bia, algorithm=name, threads=1)
-    dst = bound(inputs.src)
-    [call_s] = probes.least_seconds([lambda: bound(inputs.src, out=dst)], _PATIENCE_S)
+    bound = plan(p, inputs.second, inputs.bia, algorithm=name, threads=1)
+    dst = bound(inputs.first)
+    [call_s] = probes.least_seconds([lambda: bound(inputs.first, out=dst)], _PATIENCE_S)
     into, products, out = probes.measure_phases(p, name)
-    src_bytes, dst_bytes = inputs.src.nbytes, dst.nbytes
+    src_bytes, dst_bytes = inputs.first.nbytes, dst.nbytes
     points, sums = into.nbytes - src_bytes, out.nbytes - dst_bytes
     weights = products.nbytes - points - sums
     block = bound.workspace_bytes

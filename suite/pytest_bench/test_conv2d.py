@@ -35,15 +35,15 @@ def test_conv2d(benchmark: Any, checked_layer: tuple[Layer, Oracle], algorithm: 
         pytest.fail(f"{algorithm.name} is {check.status} on {label_of(layer)}: {check.reason}", pytrace=False)
     inputs = oracle.normal[0]
     dst = np.empty(problem.output_shape, problem.dtype)
-    bound = plan(problem, inputs.wei, inputs.bia, algorithm=algorithm.name, threads=1)
-    bound(inputs.src, out=dst)
+    bound = plan(problem, inputs.second, inputs.bia, algorithm=algorithm.name, threads=1)
+    bound(inputs.first, out=dst)
     # With the whole problem in it, as in the test's name: a changed shape is compared with nothing.
     benchmark.group = label_of(layer)
     benchmark.extra_info.update(
         mark=MARK, network=layer.network, layer=layer.name, problem=str(problem), algorithm=algorithm.name, threads=1,
         rel_error=check.rel_error,
     )  # fmt: skip
-    benchmark(bound, inputs.src, out=dst)
+    benchmark(bound, inputs.first, out=dst)
     after = oracle.compare(Tolerance.of(algorithm), "normal", dst)
     if after.status != "ok":
         pytest.fail(f"{algorithm.name} is wrong on {label_of(layer)} after it was timed: {after.reason}", pytrace=False)

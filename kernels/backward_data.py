@@ -1,0 +1,298 @@
+"""Backward data by the algorithms of forward convolutions.
+
+The gradient of an input is a convolution of the gradient of the output. At stride 1 its weights are the forward ones,
+flipped, with input and output channels exchanged. At stride s each element of the input meets every s-th tap only:
+inputs whose rows have the same remainder by the stride, and whose columns have, are a dense convolution with a part of
+the taps, and no zero is inserted. The results of these parts are put together in the end. A dilation d leaves a part
+every (s / gcd(s, d))-th tap, dilated by d / gcd(s, d).
+
+Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016), section 4; Shi et al.,
+"Is the deconvolution layer the same as a convolutional layer?" (2016), for the parts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kernels.contract import Algorithm, Packing, Run, Scratch, Setup
+from kernels.costs.amounts import Amounts
+from kernels.epilogue import NO_EPILOGUE
+from kernels.machine.interleave import Residue, interleaving
+from kernels.machine.workspace import carve, workspace_bytes
+from kernels.problem import Conv2dProblem
+
+__all__ = ["Part", "parts_of", "with_directions"]
+
+#: Most parts that a convolution is cut into; each is planned by itself.
+_MOST_PARTS = 4096
+
+
+class _Axis(NamedTuple):
+    """Rows, or columns, of the input that have the same remainder.
+
+    Attributes
+    ----------
+    remainder : int
+    extent : int
+        How many there are.
+    tap, taps, step : int
+        The first tap that they meet, how many, and how far one is from the next.
+    dilation : int
+        Of those taps, over the gradient.
+    begin, end : int
+        Rows of the gradient that count.
+    before, after : int
+        Zeros around these.
+    """
+
+    remainder: int
+    extent: int
+    tap: int
+    taps: int
+    step: int
+    dilation: int
+    begin: int
+    end: int
+    before: int
+    after: int
+
+
+class Part(NamedTuple):
+    """A part of a gradient that is one dense convolution.
+
+    Attributes
+    ----------
+    problem : Conv2dProblem
+        Forward, of the rows and columns of the gradient that count.
+    rows, columns : _Axis
+    """
+
+    problem: Conv2dProblem
+    rows: _Axis
+    columns: _Axis
+
+    def source(self, grad: np.ndarray) -> np.ndarray:
+        """The rows and columns of the gradient that count."""
+        return grad[:, :, self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]
+
+    def weights(self, p: Conv2dProblem, wei: np.ndarray) -> np.ndarray:
+        """The part's weights: taps flipped, channels exchanged within their groups."""
+        down, across = (slice(each.tap, None, each.step) for each in (self.rows, self.columns))
+        grouped = wei.reshape(p.g, p.oc // p.g, p.ic // p.g, p.kh, p.kw)[..., down, across]
+        taps = grouped[..., ::-1, ::-1].transpose(0, 2, 1, 3, 4)
+        return np.ascontiguousarray(taps.reshape(self.problem.weight_shape))
+
+
+def _axes(extent: int, out: int, kernel: int, stride: int, dilation: int, before: int) -> list[_Axis]:
+    """Rows of the input by their remainder; those that no tap meets are left out.
+
+    Row i stands at i + before among the padded rows, which output o reads by tap k if that is o * stride + k *
+    dilation.
+    """
+    common = math.gcd(stride, dilation)
+    step, spread = stride // common, dilation // common
+    found = []
+    for tap in range(min(step, kernel)):
+        remainder = (tap * dilation - before) % stride
+        if remainder >= extent:
+            continue
+        count, taps = -(-(extent - remainder) // stride), -(-(kernel - tap) // step)
+        # The output that the first row meets by the first tap, and the first that it meets at all.
+        last = (remainder + before - tap * dilation) // stride
+        first = last - (taps - 1) * spread
+        begin, end = max(0, first), min(out, last + count)
+        if begin < end:
+            zeros = begin - first, last + count - end
+            found.append(_Axis(remainder, count, tap, taps, step, spread, begin, end, *zeros))
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def parts_of(p: Conv2dProblem) -> tuple[tuple[Part, ...], ...]:
+    """The dense convolutions that a gradient of the input consists of, by remainders of rows and, within, columns.
+
+    Parameters
+    ----------
+    p : Conv2dProblem
+        Backward data.
+    """
+    rows = _axes(p.ih, p.oh, p.kh, p.sh, p.dh, p.ph)
+    columns = _axes(p.iw, p.ow, p.kw, p.sw, p.dw, p.pw)
+    if not columns:
+        return ()
+    return tuple(tuple(Part(_dense(p, down, across), down, across) for across in columns) for down in rows)
+
+
+def _dense(p: Conv2dProblem, down: _Axis, across: _Axis) -> Conv2dProblem:
+    return Conv2dProblem(
+        mb=p.mb, ic=p.oc, ih=down.end - down.begin, iw=across.end - across.begin, oc=p.ic, g=p.g,
+        kh=down.taps, kw=across.taps, ph=down.before, pb=down.after, pw=across.before, pr=across.after,
+        dh=down.dilation, dw=across.dilation, bias=p.bias, dtype=p.dtype,
+    )  # fmt: skip
+
+
+def _all(p: Conv2dProblem) -> list[Part]:
+    return [part for row in parts_of(p) for part in row]
+
+
+def _is_whole(p: Conv2dProblem) -> bool:
+    """Whether the gradient is one convolution, whose result is all of it."""
+    return p.sh == p.sw == 1 and bool(_all(p))
+
+
+def _is_cropped(p: Conv2dProblem, part: Part) -> bool:
+    """Whether some of the gradient counts nowhere: a copy of the rest is convolved then."""
+    return (part.problem.ih, part.problem.iw) != (p.oh, p.ow)
+
+
+def with_directions(own: Algorithm) -> Algorithm:
+    """An algorithm that refuses other directions than its own, and computes backward data by parts if it has that.
+
+    Parameters
+    ----------
+    own : Algorithm
+        Its functions know forward convolutions, or backward weights.
+    """
+
+    def unsupported(p: Conv2dProblem) -> str | None:
+        if p.direction not in own.directions:
+            return f"direction is {p.direction}, expected {' or '.join(own.directions)}"
+        if p.direction != "bwd_d":
+            return own.unsupported(p)
+        count = min(p.kh, p.sh) * min(p.kw, p.sw)
+        if count > _MOST_PARTS:
+            return f"strides and taps make {count} parts, expected at most {_MOST_PARTS}"
+        reasons = (own.unsupported(part.problem) for part in _all(p))
+        return next((reason for reason in reasons if reason is not None), None)
+
+    backward = _BackwardData(own)
+    chosen = {
+        name: _by_direction(getattr(own, name), getattr(backward, name))
+        for name in ("packing", "scratch", "amounts", "packing_elements")
+    }
+
+    def bind(setup: Setup) -> Run:
+        return (backward.bind if setup.problem.direction == "bwd_d" else own.bind)(setup)
+
+    return dataclasses.replace(own, unsupported=unsupported, bind=bind, **chosen)
+
+
+def _by_direction(forward: Any, backward: Any) -> Any:
+    """A function of a problem: one for backward data, the other for all else."""
+
+    @functools.wraps(forward)
+    def function(problem: Conv2dProblem, *others: int) -> Any:
+        return (backward if problem.direction == "bwd_d" else forward)(problem, *others)
+
+    return function
+
+
+class _BackwardData:
+    """What `Algorithm` has, for backward data, of what a forward algorithm has."""
+
+    def __init__(self, forward: Algorithm) -> None:
+        self._forward = forward
+
+    def packing(self, p: Conv2dProblem, threads: int) -> Packing:
+        """Each part's packing after the other; the last array holds the biases of elements that no part has."""
+        parts = _all(p)
+        packings = [self._forward.packing(part.problem, threads) for part in parts]
+        fill = np.zeros(p.ic)
+
+        def weights(wei: np.ndarray) -> None:
+            for part, packing in zip(parts, packings, strict=True):
+                packing.weights(part.weights(p, wei))
+
+        def biases(bia: np.ndarray) -> None:
+            np.copyto(fill, bia)
+            for packing in packings:
+                packing.biases(bia)
+
+        packed = tuple(array for packing in packings for array in packing.packed)
+        assert len({len(packing.packed) for packing in packings}) <= 1
+        return Packing((*packed, fill), weights, biases)
+
+    def packing_elements(self, p: Conv2dProblem) -> float:
+        """Those of all parts; each weight is copied before."""
+        return math.prod(p.weight_shape) + sum(self._forward.packing_elements(part.problem) for part in _all(p))
+
+    def scratch(self, p: Conv2dProblem, threads: int) -> Scratch:
+        """Parts are computed one after the other, in the same scratch; their results stand side by side."""
+        parts = _all(p)
+        if _is_whole(p) and not _is_cropped(p, parts[0]):
+            return self._forward.scratch(parts[0].problem, threads)
+        shapes = [self._forward.scratch(part.problem, threads) for part in parts]
+        own = max((workspace_bytes(each, p.dtype) for each in shapes), default=0) // p.itemsize
+        results = 0 if _is_whole(p) else sum(math.prod(part.problem.output_shape) for part in parts)
+        cropped = max((math.prod(each.problem.input_shape) for each in parts if _is_cropped(p, each)), default=0)
+        return {"parts": (own,), "results": (results,), "cropped": (cropped,)}
+
+    def amounts(self, p: Conv2dProblem, threads: int) -> Amounts | None:
+        """The sums of those of all parts; putting them together is the same for every algorithm."""
+        each_part = [self._forward.amounts(part.problem, threads) for part in _all(p)]
+        found = [each for each in each_part if each is not None]
+        if not found or len(found) < len(each_part):
+            return None
+        counts: dict[str, float] = {}
+        for each in found:
+            for name, count in each.counts.items():
+                counts[name] = counts.get(name, 0.0) + count
+        longest = max(each.longest for each in found)
+        return Amounts(found[0].loops, counts, longest, sum(each.meetings for each in found))
+
+    def bind(self, setup: Setup) -> Run:
+        """A run of each part, and what puts their results together."""
+        p, parts = setup.problem, _all(setup.problem)
+        whole = _is_whole(p)
+        if whole and not _is_cropped(p, parts[0]):
+            packed = setup.packed[:-1]
+            return self._forward.bind(dataclasses.replace(setup, problem=parts[0].problem, packed=packed))
+        runs, places, at = [], [], 0
+        results = setup.scratch["results"]
+        # All parts are packed to the same number of arrays.
+        count = (len(setup.packed) - 1) // max(1, len(parts))
+        for i, part in enumerate(parts):
+            inner = part.problem
+            shapes = self._forward.scratch(inner, setup.threads)
+            scratch = carve(setup.scratch["parts"].view(np.uint8), shapes, p.dtype)
+            bound = Setup(inner, setup.packed[i * count : (i + 1) * count], NO_EPILOGUE, scratch, setup.threads)
+            size = math.prod(inner.output_shape)
+            dst = None if whole else results[at : at + size].reshape(inner.output_shape)
+            cropped = None
+            if _is_cropped(p, part):
+                cropped = setup.scratch["cropped"][: math.prod(inner.input_shape)].reshape(inner.input_shape)
+            runs.append((part, self._forward.bind(bound), cropped, dst))
+            places.append(Residue(at, inner.oh, inner.ow))
+            at += size
+        together = None if whole else _together(setup, places)
+
+        def run(src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
+            for part, convolve, cropped, own in runs:
+                given = src
+                if cropped is not None:
+                    np.copyto(cropped, part.source(src))
+                    given = cropped
+                to = dst if own is None else own
+                convolve(given, to, to)
+            if together is not None:
+                together(results, dst, dst)
+
+        return run
+
+
+def _together(setup: Setup, places: list[Residue]) -> Run:
+    """What puts the results of all parts together."""
+    p, by_rows = setup.problem, parts_of(setup.problem)
+    down, across = np.full(min(p.sh, p.ih), -1), np.full(min(p.sw, p.iw), -1)
+    for i, row in enumerate(by_rows):
+        down[row[0].rows.remainder] = i
+        for j, part in enumerate(row):
+            across[part.columns.remainder] = j
+    width = len(by_rows[0]) if by_rows else 0
+    residues = [places[i : i + width] for i in range(0, len(places), max(1, width))]
+    return interleaving(p.dtype, p.input_shape, (p.sh, p.sw), (down, across), residues, setup.packed[-1], setup.threads)
