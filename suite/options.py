@@ -13,6 +13,7 @@ __all__ = [
     "Cache",
     "Contenders",
     "Details",
+    "Directions",
     "Every",
     "Json",
     "MaxError",
@@ -57,6 +58,14 @@ Contenders = Annotated[
 Batch = Annotated[
     str, typer.Option("--mb", metavar="N", help="Batch of the networks' layers, or 'listed' for what the files state.")
 ]
+Directions = Annotated[
+    str,
+    typer.Option(
+        "--direction", metavar="D[,D]",
+        help="What is computed of networks' layers and of problems without a direction: fwd, bwd_d (backward data), "
+        "bwd_w (backward weights), or several.",
+    ),
+]  # fmt: skip
 Threads = Annotated[
     list[str] | None, typer.Option("--threads", "-t", metavar="N[,N]", help="Numbers of threads; may be given again.")
 ]

@@ -72,8 +72,10 @@ def select_networks(
     return tuple(dict.fromkeys(chosen)) or (() if tuple(problems) else DEFAULT_NETWORKS)
 
 
-def select_layers(names: Iterable[str], problems: Iterable[str] = (), *, mb: int | None = 1) -> list[Layer]:
-    """Layers of networks, and layers made of problem texts.
+def select_layers(
+    names: Iterable[str], problems: Iterable[str] = (), *, mb: int | None = 1, directions: Iterable[str] = ("fwd",)
+) -> list[Layer]:
+    """Layers of networks, and layers made of problem texts, in each direction.
 
     Parameters
     ----------
@@ -83,6 +85,8 @@ def select_layers(names: Iterable[str], problems: Iterable[str] = (), *, mb: int
         Problem texts; their batch is the one that they state.
     mb : int or None
         Batch of the networks' layers; ``None`` keeps what the files state.
+    directions : iterable of {"fwd", "bwd_d", "bwd_w"}
+        Of the networks' layers, and of texts that state none.
 
     Raises
     ------
@@ -91,7 +95,16 @@ def select_layers(names: Iterable[str], problems: Iterable[str] = (), *, mb: int
     found = [layer for name in names for layer in layers(name)]
     if mb is not None:
         found = [dataclasses.replace(each, problem=each.problem.replace(mb=mb)) for each in found]
-    parsed = dict.fromkeys(Conv2dProblem.parse(text) for text in problems)
+    wanted = tuple(dict.fromkeys(directions))
+    found = [
+        dataclasses.replace(each, problem=each.problem.replace(direction=direction))
+        for direction in wanted
+        for each in found
+    ]
+    texts = [Conv2dProblem.parse(text) for text in problems]
+    parsed = dict.fromkeys(
+        each if each.direction != "fwd" else each.replace(direction=direction) for direction in wanted for each in texts
+    )
     return found + [Layer(_TEXT_NETWORK, str(problem), problem, 1) for problem in parsed]
 
 
@@ -147,6 +160,8 @@ class Request:
     slower : float
         Contenders that take more than so many times the fastest in the first process are measured in
         no other; 0 for none.
+    directions : tuple of {"fwd", "bwd_d", "bwd_w"}
+        Of the networks' layers, and of problems that state none.
     """
 
     networks: tuple[str, ...]
@@ -160,6 +175,7 @@ class Request:
     reference: str = ""
     blocks: tuple[str, ...] = ()
     slower: float = 0.0
+    directions: tuple[str, ...] = ("fwd",)
 
     def cases(self) -> dict[Case, tuple[Contender, ...]]:
         """Every case with its contenders: those that compute its direction, or, to say so, those that do not.
@@ -174,7 +190,7 @@ class Request:
             chosen, wanted = select_block_contenders(self.contenders), select_blocks(self.blocks)
         else:
             chosen = select_contenders(self.contenders)
-            wanted = select_layers(self.networks, self.problems, mb=self.mb)
+            wanted = select_layers(self.networks, self.problems, mb=self.mb, directions=self.directions)
         return {
             Case(layer, n, cache): _computing(layer, chosen)
             for layer in wanted

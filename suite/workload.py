@@ -14,15 +14,20 @@ __all__ = ["Workload", "fill_workload", "parse_workload"]
 
 Workload = Conv2dProblem | Block
 
+#: What texts of convolutions begin with, if they are not forward ones.
+_DIRECTIONS = ("bwd_d", "bwd_w")
+
 
 def parse_workload(text: str) -> Workload:
-    """A block if the text names its kind before a colon, else a convolution.
+    """A convolution if the text has no colon or a direction before it, else a block of the kind before it.
 
     Raises
     ------
     ProblemError
     """
-    return Block.parse(text) if ":" in text else Conv2dProblem.parse(text)
+    before, colon, _ = text.partition(":")
+    # Of the head's, whatever the kernels that are measured know.
+    return Block.parse(text) if colon and before not in _DIRECTIONS else Conv2dProblem.parse(text)
 
 
 def fill_workload(workload: Workload, fill: str) -> Inputs | BlockInputs:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from suite.actions.arguments import threads_of
+from suite.actions.arguments import directions_of, threads_of
 from suite.actions.gate import NETWORK, RISK, UNGUARDED
 from suite.catalogue import Layer
 from suite.console import fail, print_json, stderr, stdout, warn
@@ -48,6 +48,7 @@ _MOST_ALARMS, _LEAST_DETECTION = 0.01, 0.98
 def aa(
     network: list[str] | None,
     problem: list[str] | None,
+    direction: str,
     threads: list[str] | None,
     generations: int,
     runs: int,
@@ -60,7 +61,9 @@ def aa(
         fail(f"--generations is {generations} and --runs {runs}, expected at least 3 and 1")
     require_writable(results)
     folder = resume or results / "aa" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
+    layers = select_layers(
+        network or (() if problem else (NETWORK,)), problem or (), directions=directions_of(direction)
+    )
     with adding_to(folder):
         rates = _rates(folder, layers, threads_of(threads) or (1,), generations, runs)
         stored = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from kernels import DIRECTIONS
 from suite.console import fail
 from suite.contenders import get_contender, select_contenders
 from suite.machine.probes import resolve_threads
@@ -18,6 +19,7 @@ __all__ = [
     "caches_of",
     "check_amounts",
     "counts",
+    "directions_of",
     "request_of",
     "slower_of",
     "threads_of",
@@ -37,6 +39,7 @@ def request_of(
     cache: str = "warm",
     reference: str = "",
     slower: float = 0.0,
+    direction: str = "fwd",
 ) -> Request:
     """A request, or one sentence and exit code 2."""
     batch = batch_of(mb)
@@ -55,6 +58,7 @@ def request_of(
         caches=caches_of(cache),
         reference=reference,
         slower=slower_of(slower),
+        directions=directions_of(direction),
     )
 
 
@@ -107,6 +111,15 @@ def caches_of(asked: str) -> tuple[str, ...]:
     for word in found:
         if word not in CACHES:
             fail(f"--cache is {asked!r}, expected {' or '.join(CACHES)} or both with a comma")
+    return found
+
+
+def directions_of(asked: str) -> tuple[str, ...]:
+    """Directions, of a text like ``fwd,bwd_d``."""
+    found = tuple(dict.fromkeys(word.strip() for word in asked.split(",")))
+    for word in found:
+        if word not in DIRECTIONS:
+            fail(f"--direction is {asked!r}, expected {', '.join(DIRECTIONS)} or several with a comma")
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from kernels import get_algorithm
-from suite.actions.arguments import threads_of
+from suite.actions.arguments import directions_of, threads_of
 from suite.console import fail, print_json, stderr, stdout, warn
 from suite.format import printable
 from suite.gate.findings import MARGIN, METRICS, UNMEASURED, Benchmark, Findings
@@ -51,6 +51,7 @@ def gate(
     network: list[str] | None,
     problem: list[str] | None,
     algorithm: list[str] | None,
+    direction: str,
     threads: list[str] | None,
     margin: float,
     minutes: float,
@@ -71,7 +72,9 @@ def gate(
     chosen = tuple(dict.fromkeys(word.strip() for word in metrics.split(",")))
     if not set(chosen) <= set(METRICS):
         fail(f"--metrics is {metrics!r}, expected some of {', '.join(METRICS)} with commas")
-    layers = select_layers(network or (() if problem else (NETWORK,)), problem or ())
+    layers = select_layers(
+        network or (() if problem else (NETWORK,)), problem or (), directions=directions_of(direction)
+    )
     counts = threads_of(threads) or (1,)
     folder = output or _new_folder(results)
     store = _storing(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kernels import choose, memory_of
-from suite.actions.arguments import batch_of, bytes_of, threads_of
+from suite.actions.arguments import batch_of, bytes_of, directions_of, threads_of
 from suite.console import fail, print_json, print_table
 from suite.report.memory import MEMORY_HEADINGS, LayerMemory, memory_lines, total_lines, totals_of
 from suite.selection import select_layers, select_networks
@@ -15,6 +15,7 @@ def memory(
     network: list[str] | None,
     problem: list[str] | None,
     mb: str,
+    direction: str,
     threads: str,
     max_error: float | None,
     max_workspace: str | None,
@@ -28,7 +29,8 @@ def memory(
     if len(counts) != 1:
         fail(f"--threads is {threads!r}, expected one number")
     budget = bytes_of("--max-workspace", max_workspace)
-    layers = select_layers(select_networks(network or (), problem or ()), problem or (), mb=batch_of(mb))
+    names, directions = select_networks(network or (), problem or ()), directions_of(direction)
+    layers = select_layers(names, problem or (), mb=batch_of(mb), directions=directions)
     found = []
     for layer in layers:
         chosen = choose(

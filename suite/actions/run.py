@@ -45,6 +45,7 @@ def run(
     contender: list[str] | None,
     problem: list[str] | None,
     mb: str,
+    direction: str,
     threads: list[str] | None,
     seconds: float,
     processes: int,
@@ -58,7 +59,15 @@ def run(
 ) -> None:
     """See `suite.commands.run.run`."""
     if resume is not None:
-        changed = (mb, seconds, processes, slower, cache, reference) != ("1", 0.2, 3, SCREEN, "warm", "")
+        changed = (mb, direction, seconds, processes, slower, cache, reference) != (
+            "1",
+            "fwd",
+            0.2,
+            3,
+            SCREEN,
+            "warm",
+            "",
+        )
         if network or every or contender or problem or threads or changed:
             fail("--resume goes on with what its run was asked for, expected no other selection with it")
         here = open_run(results, resume, warn)
@@ -66,7 +75,7 @@ def run(
     else:
         request = request_of(
             network, every, contender, problem, mb, threads,
-            seconds=seconds, processes=processes, cache=cache, reference=reference, slower=slower,
+            seconds=seconds, processes=processes, cache=cache, reference=reference, slower=slower, direction=direction,
         )  # fmt: skip
         here = begin(request, results)
     carry_out(here, as_json, details)

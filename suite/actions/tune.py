@@ -6,7 +6,7 @@ import numpy as np
 import typer
 
 from kernels import choose, measured_limits, remember_limits, tuned
-from suite.actions.arguments import batch_of, threads_of
+from suite.actions.arguments import batch_of, directions_of, threads_of
 from suite.catalogue import Layer
 from suite.console import fail, print_json, print_table, stderr, warn
 from suite.format import circumstances
@@ -26,6 +26,7 @@ def tune(
     every: bool,
     problem: list[str] | None,
     mb: str,
+    direction: str,
     threads: list[str] | None,
     seconds: float,
     processes: int,
@@ -47,7 +48,7 @@ def tune(
     # Made before anything is measured: a file that cannot be written costs no time.
     tuned.require_writable()
     names = select_networks(network or (), problem or (), every=every)
-    layers = distinct(select_layers(names, problem or (), mb=batch_of(mb)))
+    layers = distinct(select_layers(names, problem or (), mb=batch_of(mb), directions=directions_of(direction)))
     asked = [(layer, count) for layer in layers for count in threads_of(threads) or (1,)]
     unknown = [(layer, count) for layer, count in asked if again or not tuned.recall(layer.problem, count)]
     known = len(asked) - len(unknown)

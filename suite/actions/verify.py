@@ -27,6 +27,7 @@ def verify(
     algorithm: list[str] | None,
     problem: list[str] | None,
     mb: str,
+    direction: str,
     threads: list[str] | None,
     accuracy: bool,
     as_json: bool,
@@ -35,7 +36,7 @@ def verify(
     chosen = [get_algorithm(name).name for name in algorithm or [each.name for each in algorithms()]]
     if accuracy and not (network or every or problem):
         problem = [*LADDER]
-    cases = request_of(network, every, chosen, problem, mb, threads).cases()
+    cases = request_of(network, every, chosen, problem, mb, threads, direction=direction).cases()
     if accuracy:
         _accuracy(cases, as_json)
     with Watch(stderr(), sum(map(len, cases.values()))) as watch:

@@ -26,6 +26,7 @@ Exit codes:
 def aa(
     network: options.Networks = None,
     problem: options.Problems = None,
+    direction: options.Directions = "fwd",
     threads: options.Threads = None,
     generations: Annotated[int, typer.Option(metavar="N", help="Pairs of fresh processes.")] = 30,
     runs: Annotated[int, typer.Option(metavar="N", help="Runs of the gate that are resampled from them.")] = 1000,
@@ -41,4 +42,4 @@ def aa(
     """
     from suite.actions import aa
 
-    aa.aa(network, problem, threads, generations, runs, resume, results, as_json)
+    aa.aa(network, problem, direction, threads, generations, runs, resume, results, as_json)

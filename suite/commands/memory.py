@@ -21,6 +21,7 @@ def memory(
     network: options.Networks = None,
     problem: options.Problems = None,
     mb: options.Batch = "1",
+    direction: options.Directions = "fwd",
     threads: Annotated[str, typer.Option("--threads", "-t", metavar="N", help="Number of threads.")] = "1",
     max_error: options.MaxError = None,
     max_workspace: options.MaxWorkspace = None,
@@ -33,4 +34,4 @@ def memory(
     """
     from suite.actions import memory
 
-    memory.memory(network, problem, mb, threads, max_error, max_workspace, window_only, as_json)
+    memory.memory(network, problem, mb, direction, threads, max_error, max_workspace, window_only, as_json)

@@ -23,6 +23,7 @@ def tune(
     every: options.Every = False,
     problem: options.Problems = None,
     mb: options.Batch = "1",
+    direction: options.Directions = "fwd",
     threads: options.Threads = None,
     seconds: options.Seconds = 0.2,
     processes: options.Processes = 1,
@@ -41,4 +42,4 @@ def tune(
     """
     from suite.actions import tune
 
-    tune.tune(network, every, problem, mb, threads, seconds, processes, within, again, forget, as_json)
+    tune.tune(network, every, problem, mb, direction, threads, seconds, processes, within, again, forget, as_json)

@@ -24,6 +24,7 @@ def verify(
     algorithm: options.Ours = None,
     problem: options.Problems = None,
     mb: options.Batch = "1",
+    direction: options.Directions = "fwd",
     threads: options.Threads = None,
     accuracy: Annotated[
         bool,
@@ -38,4 +39,4 @@ def verify(
     """Check every algorithm against the float64 oracle, without timing."""
     from suite.actions import verify
 
-    verify.verify(network, every, algorithm, problem, mb, threads, accuracy, as_json)
+    verify.verify(network, every, algorithm, problem, mb, direction, threads, accuracy, as_json)

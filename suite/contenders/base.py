@@ -15,7 +15,16 @@ from suite.blocks.problem import Block
 from suite.check.inputs import Inputs, direction_of
 from suite.check.tolerance import Tolerance
 
-__all__ = ["PEER_LIMIT", "BlockPeer", "Contender", "Library", "Own", "Peer", "Prepared"]
+__all__ = [
+    "PEER_LIMIT",
+    "BlockPeer",
+    "Contender",
+    "Library",
+    "Own",
+    "Peer",
+    "Prepared",
+    "transposed_padding",
+]
 
 #: Most relative L2 error of a peer that counts as right. Float32 arithmetic stays far below it
 #: by any algorithm in use (Winograd over large tiles: 1e-6 to 1e-5); float16, bfloat16 and TF32
@@ -210,6 +219,13 @@ class Peer(Library):
     def tolerance(self, problem: Conv2dProblem, chosen: str) -> Tolerance:
         """See `Contender`."""
         return Tolerance(rel_error=PEER_LIMIT[problem.dtype])
+
+
+def transposed_padding(p: Conv2dProblem) -> tuple[int, int]:
+    """Output padding of backward data as a transposed convolution: rows and columns that no window covers."""
+    height = (p.oh - 1) * p.sh + p.kernel_extent[0] - p.ph - (p.pb or 0)
+    width = (p.ow - 1) * p.sw + p.kernel_extent[1] - p.pw - (p.pr or 0)
+    return p.ih - height, p.iw - width
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,10 @@ torch_one_call
 
 Eager mode cannot pad unequally: ``F.pad`` is then part of the call.
 
+torch_nchw and torch_channels_last compute backward data and backward weights as well, by
+``aten::convolution_backward`` with one output at a time. Backward data, which is a transposed convolution, has two
+ways more, torch_transposed and torch_transposed_channels_last: ``conv_transpose2d``.
+
 On blocks, eager, one call per layer, in inference, as blocks are written with ``torch.nn``:
 
 torch_eager_nchw
@@ -54,8 +58,8 @@ from suite.blocks.graph import (
 )
 from suite.blocks.inputs import BlockInputs
 from suite.blocks.problem import Block
-from suite.check.inputs import Inputs
-from suite.contenders.base import BlockPeer, Peer, Prepared
+from suite.check.inputs import Inputs, direction_of
+from suite.contenders.base import BlockPeer, Peer, Prepared, transposed_padding
 
 __all__ = ["BLOCK_CONTENDERS", "CHANNELS_LAST", "CONTENDERS", "NCHW"]
 
@@ -82,17 +86,21 @@ class _TorchConvolution(Peer):
     def load(self, threads: int) -> None:
         _load(threads)
 
+    @property
+    def directions(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("fwd",) if self.prepacked or self.apart else ("fwd", "bwd_d", "bwd_w")
+
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
         import torch
 
+        if direction_of(problem) != "fwd":
+            return _gradient(problem, inputs, channels_last=self.channels_last)
         p = problem
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         src = torch.from_numpy(inputs.first).to(memory_format=layout)
         wei = torch.from_numpy(inputs.second).to(memory_format=layout)
         bia = None if inputs.bia is None else torch.from_numpy(inputs.bia)
-        # torch takes one number an axis; what is more on one side is padded before.
-        axes = [min(p.ph, _other(p.pb)), min(p.pw, _other(p.pr))]
-        rest = [p.pw - axes[1], _other(p.pr) - axes[1], p.ph - axes[0], _other(p.pb) - axes[0]]
+        axes, rest = _padding(p)
         convolve = (self._packed if self.prepacked else self._eager)(p, wei, bia, axes, rest)
 
         def call() -> Any:
@@ -116,6 +124,77 @@ class _TorchConvolution(Peer):
         packed = torch.ops.mkldnn._reorder_convolution_weight(wei, padding, stride, dilation, p.g, shape)
         convolve = torch.ops.mkldnn._convolution_pointwise
         return lambda src: convolve(src, packed, bia, padding, stride, dilation, p.g, "none", [], "")
+
+
+def _padding(p: Conv2dProblem) -> tuple[list[int], list[int]]:
+    """What torch pads, which takes one number per axis, and what is more on one side, which is padded before."""
+    axes = [min(p.ph, _other(p.pb)), min(p.pw, _other(p.pr))]
+    return axes, [p.pw - axes[1], _other(p.pr) - axes[1], p.ph - axes[0], _other(p.pb) - axes[0]]
+
+
+def _gradient(p: Conv2dProblem, inputs: Inputs, *, channels_last: bool) -> Prepared:
+    """Backward data or backward weights, each by itself, and the gradient of a bias with those of weights."""
+    import torch
+
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    first, second = (torch.from_numpy(each).to(memory_format=layout) for each in (inputs.first, inputs.second))
+    bia = None if inputs.bia is None else torch.from_numpy(inputs.bia).reshape(1, -1, 1, 1)
+    axes, rest = _padding(p)
+    numbers = [p.sh, p.sw], axes, [p.dh, p.dw], False, [0, 0], p.g
+    backward = torch.ops.aten.convolution_backward
+    if direction_of(p) == "bwd_d":
+        # Of the input only the shape and the layout count.
+        shape = (p.mb, p.ic, p.ih + rest[2] + rest[3], p.iw + rest[0] + rest[1])
+        padded = torch.zeros(shape, dtype=first.dtype).to(memory_format=layout)
+        inside = (..., slice(rest[2], rest[2] + p.ih), slice(rest[0], rest[0] + p.iw))
+
+        def of_input() -> Any:
+            found = backward(first, padded, second, None, *numbers, [True, False, False])[0]
+            found = found[inside] if any(rest) else found
+            return found if bia is None else found.add_(bia)
+
+        return Prepared(of_input, _to_numpy)
+    weights = torch.zeros(p.weight_shape, dtype=first.dtype).to(memory_format=layout)
+    sizes = [p.oc] if p.bias else None
+
+    def of_weights() -> Any:
+        src = torch.nn.functional.pad(first, rest) if any(rest) else first
+        return backward(second, src, weights, sizes, *numbers, [False, True, p.bias])
+
+    return Prepared(of_weights, lambda found: _joined_gradients(found, bias=p.bias))
+
+
+def _joined_gradients(found: Any, *, bias: bool) -> np.ndarray:
+    wei = _to_numpy(found[1])
+    return np.concatenate([wei.ravel(), _to_numpy(found[2])]) if bias else wei
+
+
+@dataclass(frozen=True)
+class _TorchTransposed(Peer):
+    channels_last: bool = False
+
+    directions = ("bwd_d",)
+
+    def load(self, threads: int) -> None:
+        _load(threads)
+
+    def refuses(self, problem: Conv2dProblem, threads: int) -> str | None:
+        p, more = problem, transposed_padding(problem)
+        if (p.pb, p.pr) != (p.ph, p.pw):
+            return f"padding is {p.ph}, {p.pw} before and {p.pb}, {p.pr} after, expected the same"
+        if more[0] >= max(p.sh, p.dh) or more[1] >= max(p.sw, p.dw):
+            return f"output padding is {more}, expected less than stride or dilation"
+        return None
+
+    def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
+        import torch
+
+        p = problem
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        first, second = (torch.from_numpy(each).to(memory_format=layout) for each in (inputs.first, inputs.second))
+        bia = None if inputs.bia is None else torch.from_numpy(inputs.bia)
+        numbers = (p.sh, p.sw), (p.ph, p.pw), transposed_padding(p), p.g, (p.dh, p.dw)
+        return Prepared(lambda: torch.nn.functional.conv_transpose2d(first, second, bia, *numbers), _to_numpy)
 
 
 def _other(extent: int | None) -> int:
@@ -226,6 +305,8 @@ CONTENDERS = (
     _TorchConvolution("torch_one_call", *_LIBRARY, _BOTH, apart=True),
     _TorchConvolution("torch_channels_last", *_LIBRARY, _BOTH, channels_last=True),
     _TorchConvolution("torch_prepacked", *_LIBRARY, channels_last=True, prepacked=True),
+    _TorchTransposed("torch_transposed", *_LIBRARY, _BOTH),
+    _TorchTransposed("torch_transposed_channels_last", *_LIBRARY, _BOTH, channels_last=True),
 )
 
 BLOCK_CONTENDERS = (
