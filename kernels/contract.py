@@ -56,11 +56,14 @@ class Packing:
         What it packs to. It does not depend on the number of threads.
     weights, biases : callable
         Pack weights (oc, ic // g, kh, kw) and biases (oc,), both C-contiguous.
+    unscaled : callable, optional
+        Packs weights as a linear function of them, if ``weights`` brings them into range before.
     """
 
     packed: Packed
     weights: Callable[[np.ndarray], None]
     biases: Callable[[np.ndarray], None]
+    unscaled: Callable[[np.ndarray], None] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -70,6 +73,12 @@ class Packing:
     def __call__(self, wei: np.ndarray, bia: np.ndarray) -> Packed:
         """Pack; biases are zeros if the problem has none."""
         self.weights(wei)
+        self.biases(bia)
+        return self.packed
+
+    def linearly(self, wei: np.ndarray, bia: np.ndarray) -> Packed:
+        """Pack so that sums of weights are packed to sums of what each is packed to."""
+        (self.unscaled or self.weights)(wei)
         self.biases(bia)
         return self.packed
 

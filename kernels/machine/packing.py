@@ -5,13 +5,14 @@ and taps; in a panel those of neighbouring output channels are neighbours. So a 
 vector's length are loaded, transposed in registers and stored a vector at a time, each vector to its place. Panels stay
 in L2 while they are written, and source and panels cross memory once.
 
-Weights of a transform are gathered by elements, transformed in registers, and stored so.
+Weights of a transform are gathered by elements, transformed in registers, and stored so. Before, channels whose weights
+are tiny or huge are brought into range by powers of two, which the last step of the inverse transform takes back.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from kernels.machine.tile_shape import TileShape
 
 __all__ = [
     "Biases",
+    "InRange",
     "Panels",
     "TransformedPanels",
     "in_channel_blocks",
@@ -306,6 +308,51 @@ def matrix_points(
                 place = to + c0 * step + extents[_POINTS + POINTS + n]
                 for i in range(0, count * NR, LANES):
                     tile_store(tile_load(spec.vector, scratch, n * few * NR + i, 0), dst, place + i, 0)
+
+
+#: Sums of the squares of a channel's weights that are left as they are: with the factors of a transform and values of
+#: an input that are as small or large, nothing leaves the normal range.
+_LEFT = 2.0**-40, 2.0**40
+
+
+class InRange:
+    """Packs weights after it has brought those of each output channel into range: used as `Panels` is.
+
+    Transforms multiply weights by factors of down to 1/8100, so that denormal ones would lose what digits they have,
+    and sum them, so that huge ones would become infinite. Powers of two change no digit.
+
+    Parameters
+    ----------
+    pack : callable
+        ``pack(wei)`` packs weights.
+    factors : callable
+        ``factors(values)`` packs what results of each output channel are to be multiplied by, nearly always one, as
+        biases are packed.
+    """
+
+    def __init__(self, pack: Callable[[np.ndarray], None], factors: Callable[[np.ndarray], None]) -> None:
+        self._pack, self._factors = pack, factors
+
+    def __call__(self, wei: np.ndarray) -> None:
+        """Pack."""
+        rows = wei.reshape(len(wei), math.prod(wei.shape[1:]))
+        with np.errstate(all="ignore"):
+            squares = np.matmul(rows[:, None, :], rows[:, :, None])[:, 0, 0]
+        left = (squares >= _LEFT[0]) & (squares <= _LEFT[1])
+        factors = np.ones(len(wei), wei.dtype)
+        if not left.all():
+            limits, largest = np.finfo(wei.dtype), np.abs(rows).max(axis=1, initial=0)
+            exponents = np.where(left | ~np.isfinite(largest), 0, np.frexp(largest)[1])
+            # What takes the power back is a normal number itself.
+            exponents = np.clip(exponents, limits.minexp, limits.maxexp - 1)
+            factors, wei = np.ldexp(factors, exponents), np.ldexp(rows, -exponents[:, None]).reshape(wei.shape)
+        self._factors(factors)
+        self._pack(wei)
+
+    def as_it_is(self, wei: np.ndarray) -> None:
+        """Pack weights that stay in their range."""
+        self._factors(np.ones(len(wei), wei.dtype))
+        self._pack(wei)
 
 
 #: Elements of points that wait until some input channels have them.

@@ -23,9 +23,9 @@ from kernels.machine.tile_shape import TileShape
 __all__ = [
     "TileType",
     "tile_multiply",
-    "tile_plus",
     "tile_rank1",
     "tile_rows",
+    "tile_scaled_plus",
     "tile_splat",
     "tile_transposed",
     "tile_zeros",
@@ -193,19 +193,21 @@ def tile_transposed(typingctx: Any, tile: Any) -> Any:
 
 
 @intrinsic
-def tile_plus(typingctx: Any, tile: Any, row: Any, at: Any) -> Any:
-    """``tile_plus(tile, row, at)``: add ``row[at : at + NR]`` to every row."""
+def tile_scaled_plus(typingctx: Any, tile: Any, factors: Any, row: Any, at: Any) -> Any:
+    """``tile_scaled_plus(tile, factors, row, at)``: rows times ``factors[at : at + NR]``, plus those of ``row``."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         size, result = tile.shape, arguments[0]
-        data = data_pointer(context, builder, row, arguments[1])
-        start = index_value(context, builder, at, arguments[2])
+        data = [data_pointer(context, builder, each, arguments[n]) for n, each in ((1, factors), (2, row))]
+        start = index_value(context, builder, at, arguments[3])
         for v in range(size.NV):
             place = builder.add(start, start.type(v * size.lanes))
-            added = load_vector(builder, data, place, context.get_value_type(tile).elements[0])
+            factor, added = (
+                load_vector(builder, each, place, context.get_value_type(tile).elements[0]) for each in data
+            )
             for slot in range(v, size.MR * size.NV, size.NV):
-                total = builder.fadd(builder.extract_value(result, slot), added)
+                total = fma(builder, builder.extract_value(result, slot), factor, added)
                 result = builder.insert_value(result, total, slot)
         return result
 
-    return tile(tile, row, at), codegen
+    return tile(tile, factors, row, at), codegen

@@ -22,8 +22,6 @@ Schafer, "Discrete-Time Signal Processing", section 8.7 (circular convolution an
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from kernels.algorithms.fft_planes.costs import plane_amounts
@@ -33,7 +31,7 @@ from kernels.algorithms.fft_planes.sizes import Sizes, sizes_of
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import lanes_of
 from kernels.machine.microkernel import call, macrokernel, word
-from kernels.machine.packing import Biases
+from kernels.machine.packing import Biases, InRange
 from kernels.machine.padding import behind_padding
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.target import inner
@@ -62,7 +60,7 @@ def _perform(program, count, local, far, weights):  # type: ignore[no-untyped-de
     "ITEMS", "INNER", "BLOCKS", "TILES_W", "SHARED", "ITEM", "LANES", "POINTS", "ROW", "NUMBER", "WEIGHTS", "IH", "IW",
     "OH", "OW", "ROWS", "LIVE_H", "LIVE_W", "OUTPUTS_H", "OUTPUTS_W", "BEFORE_H", "BEFORE_W", "N_W", "PITCH",
     "SRC_IMAGE", "DST_IMAGE", "LOCAL", "SPECTRUM", "gather", "scatter", "clear", "row", "rows", "column", "columns",
-    "back", "backs", "planes", "places", "sources", "results", "W", "bias", "slope", "local", "spectrum",
+    "back", "backs", "planes", "places", "sources", "results", "W", "scale", "bias", "slope", "local", "spectrum",
 ))  # fmt: skip
 def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
     """Items, numbered over (image, block of planes, tile), or (image, plane, vector of tiles) if these are SHARED.
@@ -97,11 +95,12 @@ def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
         count = min(z.OUTPUTS_H, z.OH - ty * z.OUTPUTS_H)
         to = image * z.DST_IMAGE + word(z.results, block)
         to += (ty * z.OUTPUTS_H * z.OW + tx * z.OUTPUTS_W) * z.ITEM
-        bias = z.bias + block * z.LANES * z.ITEM
+        bias = block * z.LANES * z.ITEM
         width = min(z.OUTPUTS_W, z.OW - tx * z.OUTPUTS_W)
         for row in range(count):
             _perform(z.back, z.backs, local, spectrum + row * z.ROW, 0)
-            call(z.scatter, (local, z.OUTPUTS_W, row, width, places, bias, z.dst + to, z.residual + to, z.slope))
+            call(z.scatter, (local, z.OUTPUTS_W, row, width, places, z.scale + bias, z.bias + bias, z.dst + to,
+                             z.residual + to, z.slope))  # fmt: skip
 
 
 @macrokernel((
@@ -213,8 +212,9 @@ class _SharedBiases:
 def _packing(p: Conv2dProblem, threads: int) -> Packing:
     z = _sizes(p)
     panels = _Weights(p, z, threads)
-    biases: Any = _SharedBiases(p) if z.shared else Biases(p.oc, p.dtype, 1, lanes_of(p.dtype))
-    return Packing((panels.packed, biases.packed), panels, biases)
+    biases, factors = (_SharedBiases(p) if z.shared else Biases(p.oc, p.dtype, 1, lanes_of(p.dtype)) for _ in range(2))
+    scaled = InRange(panels, factors)
+    return Packing((panels.packed, biases.packed, factors.packed), scaled, biases, unscaled=scaled.as_it_is)
 
 
 def _padded(p: Conv2dProblem, z: Sizes) -> tuple[int, int]:
@@ -280,14 +280,15 @@ def _packing_elements(p: Conv2dProblem) -> float:
 )
 def fft_planes(setup: Setup) -> Run:
     """One input channel a group: transforms of planes, or of tiles of them, side by side in vectors."""
-    p, threads, (W, bias) = setup.problem, setup.threads, setup.packed
+    p, threads, (W, bias, scale) = setup.problem, setup.threads, setup.packed
     z, lanes, programs = _sizes(p), lanes_of(p.dtype), programs_of(_sizes(p), p.dtype)
     down, across, numbers, spec = z.down, z.across, _numbers(p, z), PlaneSpec(p.dtype, lanes)
     height, pitch = _padded(p, z) if z.shared else (p.ih, p.iw)
     blocks, inner_items = _blocks(p, z), -(-z.tiles // lanes) if z.shared else z.tiles
     slope = np.array([setup.epilogue.slope], p.dtype)
     arrays: dict[str, np.ndarray] = {
-        **_tables(p, z), "W": W, "bias": bias, "slope": slope, "row": programs.row, "column": programs.column,
+        **_tables(p, z), "W": W, "scale": scale, "bias": bias, "slope": slope,
+        "row": programs.row, "column": programs.column,
         "back": programs.back, "local": setup.scratch["local"], "spectrum": setup.scratch["spectrum"],
     }  # fmt: skip
     record = loops.record(

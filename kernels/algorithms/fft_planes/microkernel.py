@@ -305,8 +305,8 @@ def spread(
 
 @microkernel
 def scatter(
-    spec, a: Elements, width: int, row: int, live: int, places: Offsets, bia: Elements, dst: Elements,
-    residual: Elements, slope: Elements,
+    spec, a: Elements, width: int, row: int, live: int, places: Offsets, factors: Elements, bia: Elements,
+    dst: Elements, residual: Elements, slope: Elements,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """A row of ``width`` results, finished, to as many planes as there are lanes.
 
@@ -318,37 +318,33 @@ def scatter(
     while i < width:
         # What overhangs reaches back.
         begin = max(0, min(i, width - LANES))
-        scatter_square(spec, a, begin, row, live, places, bia, dst, residual, slope)
+        scatter_square(spec, a, begin, row, live, places, factors, bia, dst, residual, slope)
         i += LANES
 
 
 @intrinsic
 def scatter_square(
-    typingctx: Any, spec: Any, a: Any, i: Any, row: Any, live: Any, places: Any, bia: Any, dst: Any, residual: Any,
-    slope: Any,
+    typingctx: Any, spec: Any, a: Any, i: Any, row: Any, live: Any, places: Any, factors: Any, bia: Any, dst: Any,
+    residual: Any, slope: Any,
 ) -> Any:  # fmt: skip
-    """``scatter_square(spec, a, i, row, live, places, bia, dst, residual, slope)``: a vector of each plane."""
+    """``scatter_square(spec, a, i, row, live, places, factors, bia, dst, residual, slope)``: a vector of each plane."""
     if not isinstance(spec, StaticType) or not isinstance(spec.value, RowsSpec):
         return None
     s: RowsSpec = spec.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = ir.VectorType(scalar_type(a.dtype), s.lanes)
-        source, table, added, data, more, leak = (
-            data_pointer(context, builder, typ, arguments[n])
-            for n, typ in ((1, a), (5, places), (6, bia), (7, dst), (8, residual), (9, slope))
+        pointed = (1, a), (5, places), (6, factors), (7, bia), (8, dst), (9, residual), (10, slope)
+        source, table, factor, added, data, more, leak = (
+            data_pointer(context, builder, typ, arguments[n]) for n, typ in pointed
         )
         begin, line, most = (
             index_value(context, builder, typ, arguments[n]) for n, typ in ((2, i), (3, row), (4, live))
         )
         word = begin.type
-        bias = load_vector(builder, added, word(0), vector)
-        columns = [
-            builder.fadd(
-                load_vector(builder, source, builder.mul(builder.add(begin, word(n)), word(s.lanes)), vector), bias
-            )
-            for n in range(s.lanes)
-        ]
+        scale, bias = (load_vector(builder, each, word(0), vector) for each in (factor, added))
+        places_in = [builder.mul(builder.add(begin, word(n)), word(s.lanes)) for n in range(s.lanes)]
+        columns = [fma(builder, load_vector(builder, source, place, vector), scale, bias) for place in places_in]
 
         def read(n: int) -> ir.Value:
             return builder.load(builder.gep(table, [word(n)]))
@@ -371,4 +367,4 @@ def scatter_square(
                         store_first(builder, value, data, place, count)
         return context.get_dummy_value()
 
-    return types.void(spec, a, i, row, live, places, bia, dst, residual, slope), codegen
+    return types.void(spec, a, i, row, live, places, factors, bia, dst, residual, slope), codegen

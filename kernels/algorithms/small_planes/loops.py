@@ -37,7 +37,8 @@ _COLUMN = 12.0
 
 @macrokernel((
     "ITEMS", "BLOCKS", "LANES", "ITEM", "PIXELS", "RESULTS", "SRC_IMAGE", "DST_IMAGE", "WEI_BLOCK", "LOCAL", "gather",
-    "planes", "scatter", "sources", "places", "wei", "bia", "slope", "extents", "local",
+    "planes", "scatter", "sources", "places", "wei", "ones", "bia", "slope", "extents",
+    "local",
 ))  # fmt: skip
 def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
     """Blocks of planes, numbered over (image, block)."""
@@ -50,7 +51,7 @@ def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
         call(z.planes, (pixels, z.wei + block * z.WEI_BLOCK, results, z.extents))
         places, to = z.places + block * (3 * z.LANES + 1) * 8, image * z.DST_IMAGE
         bias = z.bia + block * z.LANES * z.ITEM
-        call(z.scatter, (results, z.RESULTS, 0, z.RESULTS, places, bias, z.dst + to, z.residual + to, z.slope))
+        call(z.scatter, (results, z.RESULTS, 0, z.RESULTS, places, z.ones, bias, z.dst + to, z.residual + to, z.slope))
 
 
 def _extent(p: Conv2dProblem) -> int:
@@ -182,14 +183,14 @@ def small_planes(setup: Setup) -> Run:
     lane[..., 0] = (channels * (p.oh * p.ow)).reshape(blocks, lanes)
     lane[..., 1] = (channels < p.oc).reshape(blocks, lanes)
     lane[..., 2] = _ALL
-    slope = np.array([setup.epilogue.slope], p.dtype)
+    slope, ones = np.array([setup.epilogue.slope], p.dtype), np.ones(lanes, p.dtype)
     record = loops.record(
         ITEMS=p.mb * blocks, BLOCKS=blocks, LANES=lanes, ITEM=p.itemsize, PIXELS=p.ih * p.iw, RESULTS=p.oh * p.ow,
         SRC_IMAGE=p.ic * p.ih * p.iw * p.itemsize, DST_IMAGE=p.oc * p.oh * p.ow * p.itemsize,
         WEI_BLOCK=p.kw * taps * lanes * p.itemsize, LOCAL=local[0].nbytes,
         gather=gather.address(PlaneSpec(p.dtype, lanes)),
         planes=planes.address(spec), scatter=scatter.address(RowsSpec(p.dtype, lanes, setup.epilogue.kind)),
-        sources=address_of(sources), places=address_of(places), wei=address_of(wei), bia=address_of(bia),
-        slope=address_of(slope), extents=address_of(extents), local=address_of(local),
+        sources=address_of(sources), places=address_of(places), wei=address_of(wei), ones=address_of(ones),
+        bia=address_of(bia), slope=address_of(slope), extents=address_of(extents), local=address_of(local),
     )  # fmt: skip
-    return Launch(loops, record, threads, keep=(setup, extents, sources, places, slope))
+    return Launch(loops, record, threads, keep=(setup, extents, sources, places, slope, ones))

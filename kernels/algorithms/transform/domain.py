@@ -67,7 +67,7 @@ class TransformRun:
     """A convolution by transform, bound: see `Algorithm.bind`."""
 
     def __init__(self, setup: Setup, t: Transform) -> None:
-        p, threads, (U, bias) = setup.problem, setup.threads, setup.packed
+        p, threads, (U, bias, scale) = setup.problem, setup.threads, setup.packed
         self.sizes, code = sizes_of(p, t, threads)
         z = self.sizes
         slope = np.full(1, setup.epilogue.slope, p.dtype)
@@ -75,7 +75,8 @@ class TransformRun:
         written = programs(z, _kernels(p.dtype, code), apart, p.itemsize)
         listed = np.array([word for each in written for word in (address_of(each), len(each))], np.intp)
         arrays = {
-            "U": U, "bias": bias, "slope": slope, "programs": listed, **tables(z, p.itemsize), **setup.scratch,
+            "U": U, "scale": scale, "bias": bias, "slope": slope, "programs": listed, **tables(z, p.itemsize),
+            **setup.scratch,
         }  # fmt: skip
         square = TileShape(code.lanes, 1, code.lanes)
         self._record = loops.record(

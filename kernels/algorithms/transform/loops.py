@@ -77,7 +77,7 @@ FIELDS = (
     "M_VECTOR",
     "BIAS_VECTOR",
     "gather", "products", "scatter",  # addresses of microkernels
-    "U", "bias", "slope", "local", "V", "M",  # of arrays
+    "U", "scale", "bias", "slope", "local", "V", "M",  # of arrays
     "masks",  # of tables: the phases of a step
     "blocks", "rows", "pieces", "sums",
     "programs",  # address of a program and calls in it: for input, for short rows of it, and the same for output
@@ -212,7 +212,7 @@ def loops(z, step, part, parts):
                     call(z.gather, (source, z.IH, z.IW, word(b, 12), word(b, 13), z.PW, live, local, z.WP,
                                     z.DH, z.GRIDS_H, top, rows))  # fmt: skip
                 to = word(b, 1) + vector * z.DST_VECTOR + image * z.DST_IMAGE
-                bias = z.bias + word(b, 2) + vector * z.BIAS_VECTOR
+                bias = word(b, 2) + vector * z.BIAS_VECTOR
                 at = far + (vector - low) * z.M_VECTOR if is_output else far + vector * z.V_VECTOR
                 for row in range(rows):
                     e, line = z.programs + 32 * is_output, z.rows + (top + row) * _ROW_BYTES
@@ -229,5 +229,6 @@ def loops(z, step, part, parts):
                             perform(entry, local, place, pixels, first, first_short, across)
                     if is_output:
                         plane = to + word(line, 2)
-                        call(z.scatter, (local + word(line, 1), z.ROW_STEP, z.SW, word(line, 3), bias, z.dst + plane,
-                                         z.residual + plane, z.DST_STEP, z.OW, z.OHW, live, z.slope))  # fmt: skip
+                        call(z.scatter, (local + word(line, 1), z.ROW_STEP, z.SW, word(line, 3), z.scale + bias,
+                                         z.bias + bias, z.dst + plane, z.residual + plane, z.DST_STEP, z.OW, z.OHW,
+                                         live, z.slope))  # fmt: skip

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from kernels.algorithms.transform.codelets.apply import Codelet, apply_codelet
 from kernels.epilogue import Epilogue
 from kernels.machine.microkernel import Elements, Offsets, microkernel
-from kernels.machine.register_tile import tile_plus, tile_transposed
+from kernels.machine.register_tile import tile_scaled_plus, tile_transposed
 from kernels.machine.static import number
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store, tile_store_partial
 from kernels.machine.tile_shape import TileShape
@@ -128,6 +128,7 @@ def scatter(
     row_step: int,
     SW: int,
     count: int,
+    scale: Elements,
     bias: Elements,
     dst: Elements,
     residual: Elements,
@@ -153,7 +154,7 @@ def scatter(
                 elif dst_step != OW or (count - row) * OW < LANES:
                     columns = OW
             at = row * row_step + begin * SW * LANES
-            pixels = tile_plus(tile_load(spec.square, rows, at, SW * LANES), bias, 0)
+            pixels = tile_scaled_plus(tile_load(spec.square, rows, at, SW * LANES), scale, bias, 0)
             planes, place = tile_transposed(pixels), row * dst_step + begin
             tile_store_partial(planes, dst, place, OHW, channels, columns, spec.epilogue, residual, slope)
             begin += LANES

@@ -22,7 +22,7 @@ from kernels.algorithms.transform.tiling import Transform, sizes_of
 from kernels.machine.cpu import cache_bytes
 from kernels.machine.ir import data_pointer, index_value, scalar_type, store_vector
 from kernels.machine.microkernel import Doubles, Elements, Offsets, microkernel
-from kernels.machine.packing import Biases, TransformedPanels, lanes_of_points, matrix_panels, tile_gathered
+from kernels.machine.packing import Biases, InRange, TransformedPanels, lanes_of_points, matrix_panels, tile_gathered
 from kernels.machine.ranges import over_ranges
 from kernels.machine.register_tile import tile_multiply, tile_rank1, tile_zeros
 from kernels.machine.static import intrinsic, number
@@ -142,7 +142,7 @@ def spectrum(
 
 
 def transform_packing(p: Conv2dProblem, t: Transform, threads: int) -> Packing:
-    """Pack weights, transformed to U, and biases."""
+    """Pack weights, transformed to U, and biases; behind them is what brings results back from the range of U."""
     z, _ = sizes_of(p, t, 1)
     places = _places(z)
     if t.weights is None:
@@ -151,8 +151,9 @@ def transform_packing(p: Conv2dProblem, t: Transform, threads: int) -> Packing:
         panels = matrix_panels(
             p.weight_shape, p.dtype, p.g, z.CHANNELS, threads, *t.weights, z.ICP, z.W * z.CHANNELS, places
         )
-    biases = Biases(p.oc, p.dtype, p.g, z.CHANNELS)
-    return Packing((panels.packed, biases.packed), panels, biases)
+    biases, factors = (Biases(p.oc, p.dtype, p.g, z.CHANNELS) for _ in range(2))
+    scaled = InRange(panels, factors)
+    return Packing((panels.packed, biases.packed, factors.packed), scaled, biases, unscaled=scaled.as_it_is)
 
 
 def weight_elements(z: Sizes) -> int:

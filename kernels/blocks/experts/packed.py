@@ -72,7 +72,7 @@ class PackedExperts:
     def __init__(self, bound: Plan, weights: np.ndarray, biases: np.ndarray) -> None:
         p, biases = bound.problem, np.ascontiguousarray(biases, bound.problem.dtype)
         pairs = zip(weights, biases, strict=True)
-        experts = [bound.algorithm.prepare(p, wei, bia, bound.threads) for wei, bia in pairs]
+        experts = [bound.algorithm.packing(p, bound.threads).linearly(wei, bia) for wei, bia in pairs]
         self._factors = np.zeros(len(weights), p.dtype)
         #: What sums a stack of arrays, the stack, and the sum.
         self._sums: list[tuple[Launch, np.ndarray, np.ndarray]] = []
