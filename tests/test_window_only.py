@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from kernels import (
     Algorithm,
+    ArgumentError,
     Conv2d,
     Conv2dProblem,
     UnsupportedProblem,
     algorithms,
+    blocks,
     choose,
     conv2d,
     conv2d_reference,
@@ -76,6 +81,47 @@ def test_a_raster_with_missing_cells() -> None:
     assert worst(conv2d(src, wei, padding=1, threads=1, window_only=True)) < 2e-5
     assert worst(layer(src)) < 2e-5
     assert worst(conv2d(src, wei, padding=1, threads=1, algorithm="winograd_f6x3")) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **asked: blocks.ConvBlock(64, 32, pool=False, **asked),
+        lambda **asked: blocks.DepthwiseSeparable(64, 32, **asked),
+        lambda **asked: blocks.DarknetResidual(64, **asked),
+        lambda **asked: blocks.ResNetStem(64, 32, **asked),
+        lambda **asked: blocks.UNetDown(64, 32, **asked),
+    ],
+    ids=["conv", "separable", "darknet", "stem", "unet"],
+)
+def test_blocks_take_it_as_layers_do(make: Callable[..., Any]) -> None:
+    src = np.random.default_rng(0).standard_normal((1, 64, 40, 40)).astype("f4")
+    spoilt = src.copy()
+    spoilt[..., 0, 0] = np.nan
+
+    def result(block: Any, values: np.ndarray) -> np.ndarray:
+        found = block(values)
+        return found[0] if isinstance(found, tuple) else found
+
+    block = make(rng=0, threads=1, window_only=True)
+    # No window reaches as far as 9 pixels.
+    kept = (..., slice(5, None), slice(5, None))
+    np.testing.assert_array_equal(result(block, spoilt)[kept], result(block, src)[kept])
+    assert block.window_only and not make(rng=0).window_only
+    # What is set counts from the next call on, and only what is no bool is refused.
+    block.window_only = False
+    plans = block.made_of()
+    block.window_only = True
+    assert block.made_of() != plans
+    with pytest.raises(ArgumentError, match="window_only is 1, expected True or False"):
+        block.window_only = 1
+
+
+def test_a_block_spoils_tiles_without_it() -> None:
+    src = np.random.default_rng(0).standard_normal((1, 64, 40, 40)).astype("f4")
+    src[..., 0, 0] = np.nan
+    block = blocks.ConvBlock(64, 32, pool=False, rng=0, threads=1, algorithm="winograd_f6x3")
+    assert np.isnan(block(src)[..., 5, 5]).any()
 
 
 def test_others_are_refused_and_never_chosen() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from kernels.arguments import as_array
+from kernels.arguments import as_array, read_budgets
 from kernels.blocks.batch_norm import BatchNorm2d, fold
 from kernels.epilogue import Epilogue
 from kernels.errors import ShapeError
@@ -58,9 +58,16 @@ class Block(Generic[Result]):
     dtype : numpy.dtype
     """
 
-    def __init__(self, dtype: Any, rng: np.random.Generator | int | None, algorithm: str, threads: int | None) -> None:
+    def __init__(
+        self,
+        dtype: Any,
+        rng: np.random.Generator | int | None,
+        algorithm: str,
+        threads: int | None,
+        window_only: bool = False,
+    ) -> None:
         self.dtype = np.dtype(dtype)
-        self.algorithm, self.threads = algorithm, threads
+        self.algorithm, self.threads, self.window_only = algorithm, threads, window_only
         self._rng = np.random.default_rng(rng)
         self._bound: Recent[_InTurn[Result]] = Recent(MOST_PLANS, MOST_PLAN_BYTES)
 
@@ -82,13 +89,22 @@ class Block(Generic[Result]):
     def threads(self, value: int | None) -> None:
         self._threads = known_threads(value)
 
+    @property
+    def window_only(self) -> bool:
+        """Whether each output of a convolution must depend on its own window of the input alone."""
+        return self._budgets.window_only
+
+    @window_only.setter
+    def window_only(self, value: bool) -> None:
+        self._budgets = read_budgets(None, None, value)
+
     # -- layers -----------------------------------------------------------
 
     def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **others: Any) -> Conv2d:
         """A layer with the settings of the block; without a bias, since a batch norm follows."""
         return Conv2d(
             in_channels, out_channels, kernel_size, bias=False, dtype=self.dtype, rng=self._rng,
-            algorithm=self.algorithm, threads=self.threads, **others,
+            algorithm=self.algorithm, threads=self.threads, window_only=self.window_only, **others,
         )  # fmt: skip
 
     def _norm(self, channels: int) -> BatchNorm2d:
@@ -158,7 +174,7 @@ class Block(Generic[Result]):
     def made_of(self) -> Hashable:
         """All that results depend on but the shape of the input."""
         layers = tuple(each.made_of() for each in self._layers().values())
-        return self._algorithm, resolve(self._threads), layers
+        return self._algorithm, resolve(self._threads), self._budgets, layers
 
     def _fuse(self, shape: tuple[int, ...]) -> Fused[Result]:
         """Bind the block to a shape of input (N, C, H, W)."""
@@ -185,7 +201,10 @@ class Block(Generic[Result]):
     def _folded(self, conv: Conv2d, norm: BatchNorm2d, problem: Conv2dProblem, epilogue: Epilogue) -> Plan:
         """A plan for a convolution and the batch norm behind it."""
         weight, bias = fold(conv.weight, conv.bias, norm)
-        return plan(problem, weight, bias, epilogue=epilogue, algorithm=self.algorithm, threads=self.threads)
+        return plan(
+            problem, weight, bias, epilogue=epilogue, algorithm=self.algorithm, threads=self.threads,
+            window_only=self.window_only,
+        )  # fmt: skip
 
 
 def images_at_once(batch: int, image_bytes: int) -> int:

@@ -30,7 +30,7 @@ class DarknetResidual(Block[np.ndarray]):
     ----------
     channels : int
         An even number.
-    dtype, rng, algorithm, threads
+    dtype, rng, algorithm, threads, window_only
         As for `Conv2d`.
 
     Raises
@@ -47,8 +47,9 @@ class DarknetResidual(Block[np.ndarray]):
         rng: np.random.Generator | int | None = None,
         algorithm: str = "auto",
         threads: int | None = None,
+        window_only: bool = False,
     ) -> None:
-        super().__init__(dtype, rng, algorithm, threads)
+        super().__init__(dtype, rng, algorithm, threads, window_only)
         if channels % 2:
             raise ShapeError(f"channels is {channels}, expected an even number")
         self.conv1 = self._conv(channels, channels // 2, 1)

@@ -61,8 +61,8 @@ class DynamicConv2d(Block[np.ndarray], Record):
     kernel_size, stride, padding, groups, bias
         As for `Conv2d`.
     experts : int
-    dtype, rng, algorithm, threads
-        As for `Conv2d`.
+    dtype, rng, algorithm, threads, window_only
+        As for `Conv2d`; averages are of whole images in any case.
 
     Attributes
     ----------
@@ -89,8 +89,9 @@ class DynamicConv2d(Block[np.ndarray], Record):
         rng: np.random.Generator | int | None = None,
         algorithm: str = "auto",
         threads: int | None = None,
+        window_only: bool = False,
     ) -> None:
-        Block.__init__(self, dtype, rng, algorithm, threads)
+        Block.__init__(self, dtype, rng, algorithm, threads, window_only)
         if isinstance(experts, bool) or not isinstance(experts, int | np.integer) or experts < 1:
             raise ArgumentError(f"experts is {experts!r}, expected a whole number of at least 1")
         # One expert: it knows what a convolution may be, and how weights are drawn.
@@ -136,9 +137,10 @@ class DynamicConv2d(Block[np.ndarray], Record):
         zeros = np.zeros(problem.weight_shape, self.dtype)
         algorithm = self.algorithm
         if algorithm == "auto":
-            algorithm = fastest_with_experts(problem, len(self.weight), threading.resolve(self.threads))
+            threads = threading.resolve(self.threads)
+            algorithm = fastest_with_experts(problem, len(self.weight), threads, window_only=self.window_only)
         bias = np.zeros(problem.oc, self.dtype)
-        bound = plan(problem, zeros, bias, algorithm=algorithm, threads=self.threads)
+        bound = plan(problem, zeros, bias, algorithm=algorithm, threads=self.threads, window_only=self.window_only)
         biases = np.zeros((len(self.weight), problem.oc)) if self.bias is None else self.bias
         experts = PackedExperts(bound, self.weight, biases)
         averages = PlaneAverage(shape, problem.dtype, bound.threads)
@@ -162,7 +164,7 @@ class DynamicConv2d(Block[np.ndarray], Record):
             results.append(
                 conv2d(
                     image, weight, bias, self._one.stride, self._one.padding, groups=self._one.groups,
-                    algorithm=self.algorithm, threads=self.threads,
+                    algorithm=self.algorithm, threads=self.threads, window_only=self.window_only,
                 )
             )  # fmt: skip
         return np.stack(results)

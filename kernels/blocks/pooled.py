@@ -67,7 +67,7 @@ class ConvBlock(_PooledBlock):
     kernel_size, padding : int
     pool : bool
         Whether there is a max-pool.
-    dtype, rng, algorithm, threads
+    dtype, rng, algorithm, threads, window_only
         As for `Conv2d`.
     """
 
@@ -83,8 +83,9 @@ class ConvBlock(_PooledBlock):
         rng: np.random.Generator | int | None = None,
         algorithm: str = "auto",
         threads: int | None = None,
+        window_only: bool = False,
     ) -> None:
-        super().__init__(dtype, rng, algorithm, threads)
+        super().__init__(dtype, rng, algorithm, threads, window_only)
         self.conv = self._conv(in_channels, out_channels, kernel_size, padding=padding)
         self.bn = self._norm(out_channels)
         self._pool = (2, 2, 0) if pool else None
@@ -101,7 +102,7 @@ class ResNetStem(_PooledBlock):
     Parameters
     ----------
     in_channels, out_channels : int
-    dtype, rng, algorithm, threads
+    dtype, rng, algorithm, threads, window_only
         As for `Conv2d`.
     """
 
@@ -114,8 +115,9 @@ class ResNetStem(_PooledBlock):
         rng: np.random.Generator | int | None = None,
         algorithm: str = "auto",
         threads: int | None = None,
+        window_only: bool = False,
     ) -> None:
-        super().__init__(dtype, rng, algorithm, threads)
+        super().__init__(dtype, rng, algorithm, threads, window_only)
         self.conv1 = self._conv(in_channels, out_channels, 7, stride=2, padding=3)
         self.bn1 = self._norm(out_channels)
         self._pool = 3, 2, 1

@@ -25,7 +25,7 @@ class DepthwiseSeparable(Block[np.ndarray]):
     in_channels, out_channels : int
     stride : int
         Of the 3x3 convolution.
-    dtype, rng, algorithm, threads
+    dtype, rng, algorithm, threads, window_only
         As for `Conv2d`; an ``algorithm`` by name is for both.
     """
 
@@ -39,8 +39,9 @@ class DepthwiseSeparable(Block[np.ndarray]):
         rng: np.random.Generator | int | None = None,
         algorithm: str = "auto",
         threads: int | None = None,
+        window_only: bool = False,
     ) -> None:
-        super().__init__(dtype, rng, algorithm, threads)
+        super().__init__(dtype, rng, algorithm, threads, window_only)
         self.conv1 = self._conv(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels)
         self.bn1 = self._norm(in_channels)
         self.conv2 = self._conv(in_channels, out_channels, 1)

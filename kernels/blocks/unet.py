@@ -26,7 +26,7 @@ class UNetDown(Block[tuple[np.ndarray, np.ndarray]]):
     Parameters
     ----------
     in_channels, out_channels : int
-    dtype, rng, algorithm, threads
+    dtype, rng, algorithm, threads, window_only
         As for `Conv2d`.
     """
 
@@ -39,8 +39,9 @@ class UNetDown(Block[tuple[np.ndarray, np.ndarray]]):
         rng: np.random.Generator | int | None = None,
         algorithm: str = "auto",
         threads: int | None = None,
+        window_only: bool = False,
     ) -> None:
-        super().__init__(dtype, rng, algorithm, threads)
+        super().__init__(dtype, rng, algorithm, threads, window_only)
         self.conv1 = self._conv(in_channels, out_channels, 3, padding=1)
         self.bn1 = self._norm(out_channels)
         self.conv2 = self._conv(out_channels, out_channels, 3, padding=1)

@@ -23,14 +23,14 @@ __all__ = ["PackedExperts", "fastest_with_experts"]
 _BYTES_PER_S = 50e9
 
 
-def fastest_with_experts(problem: Conv2dProblem, experts: int, threads: int) -> str:
+def fastest_with_experts(problem: Conv2dProblem, experts: int, threads: int, *, window_only: bool = False) -> str:
     """Name of the algorithm that takes least together with the sum of what ``experts`` were packed to.
 
     Transformed weights are several times as large: of many channels on small maps it takes longer
     to sum them than they save. (256 channels at 14x14, 4 experts: ``winograd_f4x3`` 0.65 + 1.09 ms,
     ``winograd_f2x3`` 0.96 + 0.31 ms.)
     """
-    choice = choose(problem, threads)
+    choice = choose(problem, threads, window_only=window_only)
     candidates = [each for each in choice.candidates if not each.refused]
     timed = [(each.measured_s, each.algorithm) for each in candidates if each.measured_s is not None]
     if not timed:
