@@ -15,7 +15,7 @@ _RANGES = {"tiny": (5e-39, 5e-39, 1.0), "huge": (2.5e37, 2.5e37, 1e-6), "either"
 
 
 @pytest.mark.parametrize("kind", _RANGES)
-@pytest.mark.parametrize("algorithm", algorithms(), ids=lambda each: each.name)
+@pytest.mark.parametrize("algorithm", algorithms("fwd"), ids=lambda each: each.name)
 def test_channels_are_as_exact_as_their_weights(algorithm: Algorithm, kind: str) -> None:
     p = next(each for each in map(Conv2dProblem.parse, _TEXTS) if algorithm.unsupported(each) is None)
     first, last, pixels = _RANGES[kind]
