@@ -90,7 +90,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
-def read_ints(name: str, value: Any) -> tuple[int, ...]:
+def read_ints(name: str, value: Any, function: str = "conv2d") -> tuple[int, ...]:
     """A whole number for both axes, or a list or tuple as it is; its length is checked with the shapes.
 
     Python's bools are refused, except behind the first place of a sequence, where torch takes
@@ -104,12 +104,12 @@ def read_ints(name: str, value: Any) -> tuple[int, ...]:
         A number has more than 64 bits.
     """
     if isinstance(value, list | tuple):
-        return tuple([_whole(name, value, item, bools=place > 0) for place, item in enumerate(value)])
-    number = _whole(name, value, value, bools=False, arrays=False)
+        return tuple([_whole(name, value, item, function, bools=place > 0) for place, item in enumerate(value)])
+    number = _whole(name, value, value, function, bools=False, arrays=False)
     return number, number
 
 
-def read_padding(value: Any) -> Padding:
+def read_padding(value: Any, function: str = "conv2d") -> Padding:
     """`read_ints`, or a string; bytes are one to torch.
 
     Raises
@@ -121,10 +121,10 @@ def read_padding(value: Any) -> Padding:
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return read_ints("padding", value)
+    return read_ints("padding", value, function)
 
 
-def read_groups(value: Any) -> int:
+def read_groups(value: Any, function: str = "conv2d") -> int:
     """One whole number.
 
     Raises
@@ -132,7 +132,7 @@ def read_groups(value: Any) -> int:
     ArgumentError, ValueError
         As `read_ints`.
     """
-    return _whole("groups", value, value, bools=False)
+    return _whole("groups", value, value, function, bools=False)
 
 
 def read_padding_mode(value: Any) -> str:
@@ -215,7 +215,7 @@ def read_count(name: str, value: Any, least: int = 0) -> int:
     return number
 
 
-def _whole(name: str, value: Any, item: Any, *, bools: bool, arrays: bool = True) -> int:
+def _whole(name: str, value: Any, item: Any, function: str, *, bools: bool, arrays: bool = True) -> int:
     """``item`` as an int; ``value`` is the argument that it stands in, for the sentence."""
     # What it nearly always is: small convolutions take no longer than the questions below.
     if type(item) is int and _LEAST <= item <= _MOST:
@@ -230,13 +230,13 @@ def _whole(name: str, value: Any, item: Any, *, bools: bool, arrays: bool = True
         number = operator.index(item)
     except TypeError:
         kind = "an int" if name == "groups" else "an int, a pair of ints" + (" or a str" if name == "padding" else "")
-        raise ArgumentError(f"conv2d(): {name} is {value!r}, expected {kind}") from None
+        raise ArgumentError(f"{function}(): {name} is {value!r}, expected {kind}") from None
     if not _LEAST <= number <= _MOST:
         raise ValueError("Overflow when unpacking long long")
     return number
 
 
-def as_array(name: str, value: Any) -> np.ndarray:
+def as_array(name: str, value: Any, function: str = "conv2d") -> np.ndarray:
     """A view of an array-like as a NumPy array; copied only where its bytes are in foreign order.
 
     Taken are NumPy's arrays, objects with ``__array__`` or ``__array_interface__``, with
@@ -251,32 +251,34 @@ def as_array(name: str, value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray):
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
             count = int(np.ma.count_masked(value))
-            raise ArgumentError(f"conv2d(): {name} has {count} masked elements, expected none: give numpy.ma.filled")
+            raise ArgumentError(
+                f"{function}(): {name} has {count} masked elements, expected none: give numpy.ma.filled"
+            )
         array = np.asarray(value)
     elif isinstance(value, list | tuple | str | bytes | np.generic):
-        raise _no_array(name, value)
+        raise _no_array(name, value, function)
     elif hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
         try:
             array = np.asarray(value)
         except TypeError as refused:
             # Such as a torch tensor of bfloat16, which NumPy has not.
-            raise ArgumentError(f"conv2d(): {name} cannot be read as a NumPy array: {refused}") from refused
+            raise ArgumentError(f"{function}(): {name} cannot be read as a NumPy array: {refused}") from refused
     elif hasattr(value, "__dlpack__"):
         try:
             array = np.from_dlpack(value)
         except (BufferError, RuntimeError) as refused:
-            raise ArgumentError(f"conv2d(): {name} cannot be read through DLPack: {refused}") from refused
+            raise ArgumentError(f"{function}(): {name} cannot be read through DLPack: {refused}") from refused
     else:
         try:
             array = np.asarray(memoryview(value))
         except TypeError:
-            raise _no_array(name, value) from None
+            raise _no_array(name, value, function) from None
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _no_array(name: str, value: Any) -> ArgumentError:
+def _no_array(name: str, value: Any, function: str) -> ArgumentError:
     return ArgumentError(
-        f"conv2d(): {name} is of type {type(value).__name__}, expected an array "
+        f"{function}(): {name} is of type {type(value).__name__}, expected an array "
         "(NumPy's, or one with __array__, __dlpack__ or a buffer)"
     )
 
@@ -293,7 +295,13 @@ def check_real(name: str, array: np.ndarray) -> None:
         raise DtypeError(f"{name} has dtype {array.dtype}, expected real numbers, such as float16 or float32")
 
 
-def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[str, np.ndarray | None]) -> None:
+def check_out(
+    out: Any,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    inputs: dict[str, np.ndarray | None],
+    function: str = "conv2d",
+) -> None:
     """Refuse an ``out`` that the result cannot be written to.
 
     Parameters
@@ -303,6 +311,8 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[st
         Of the result.
     inputs : dict
         By name, what is read while ``out`` is written.
+    function : str
+        Who asks.
 
     Raises
     ------
@@ -312,7 +322,7 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[st
         Shape, layout or dtype are not the result's, or it shares memory with an input.
     """
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise ArgumentError(f"conv2d(): out is of type {type(out).__name__}, expected a NumPy array")
+        raise ArgumentError(f"{function}(): out is of type {type(out).__name__}, expected a NumPy array")
     if out.shape != shape:
         raise ShapeError(f"out has shape {out.shape}, expected {shape}")
     if out.dtype != dtype:

@@ -22,11 +22,11 @@ _NUMPY_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {
 _Places = list[tuple[slice, np.ndarray]]
 
 
-def check_rank(shape: Sequence[int]) -> None:
+def check_rank(shape: Sequence[int], function: str = "conv2d") -> None:
     """Refuse an input with other than 3 or 4 dimensions."""
     if len(shape) not in (3, 4):
         raise ShapeError(
-            f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(shape)}"
+            f"Expected 3D (unbatched) or 4D (batched) input to {function}, but got input of size: {list(shape)}"
         )
 
 
@@ -93,6 +93,20 @@ class Border:
         for place, found in of_rows:
             padded[..., place, :] = across[..., found, :]
         return padded
+
+    def folded(self, grad: np.ndarray) -> np.ndarray:
+        """The gradient of an input, from that of its copy with the border: elements sum what was copied of them."""
+        rows, columns = self._inside
+        of_rows, of_columns = self._sources
+        across = grad[..., rows, :].copy()
+        for place, found in of_rows:
+            for row, source in zip(range(place.start, place.stop), found, strict=True):
+                across[..., source, :] += grad[..., row, :]
+        summed = across[..., columns].copy()
+        for place, found in of_columns:
+            for column, source in zip(range(place.start, place.stop), found, strict=True):
+                summed[..., source] += across[..., column]
+        return summed
 
 
 def _sources(extent: int, sides: tuple[int, int], mode: str) -> _Places:

@@ -6,7 +6,7 @@ dtype, a kernel of no extent, a dilation of zero), the words are those that it h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,19 @@ from kernels.border import Border, check_not_negative, check_rank
 from kernels.errors import DtypeError, ShapeError
 from kernels.problem import Conv2dProblem
 
-__all__ = ["Described", "check_channels", "check_same_strides", "describe", "same_padding"]
+__all__ = [
+    "Described",
+    "check_channels",
+    "check_dimensions",
+    "check_dtypes",
+    "check_groups",
+    "check_same_strides",
+    "describe",
+    "no_kernel",
+    "other_rank",
+    "per_axis",
+    "same_padding",
+]
 
 
 class Described(NamedTuple):
@@ -28,13 +40,13 @@ class Described(NamedTuple):
         None if the result has no elements.
     output_shape : tuple of int
         Without a batch if the input has none.
-    border : Border or None
-        What is put around the input before; None if the padding is of zeros, or none at all.
+    border : callable or None
+        Copies the input with what is put around it before; None if the padding is of zeros, or none at all.
     """
 
     problem: Conv2dProblem | None
     output_shape: tuple[int, ...]
-    border: Border | None
+    border: Callable[[np.ndarray], np.ndarray] | None
 
 
 def check_channels(name: str, channels: int, groups: int) -> None:
@@ -90,7 +102,8 @@ def describe(src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: As
     ShapeError, DtypeError
         The first thing that torch would find, in its words.
     """
-    shape, padding, border = src.shape, asked.padding, None
+    shape, padding = src.shape, asked.padding
+    border: Border | None = None
     if asked.padding_mode != "zeros":
         check_rank(shape)
         rows, columns = _sides(shape, wei.shape, asked)
@@ -151,12 +164,12 @@ def _described(
             padding, output_padding = (0,), (0,)
         else:
             raise unknown_padding(padding)
-    _check_dimensions(wei.shape, groups)
+    check_dimensions(wei.shape, groups)
     rank = wei.ndim - 2
-    sh, sw = _per_axis("stride", stride, rank)
-    ph, pw = _per_axis("padding", padding, rank)
-    dh, dw = _per_axis("dilation", dilation, rank)
-    _per_axis("output_padding", output_padding, rank)
+    sh, sw = per_axis("stride", stride, rank)
+    ph, pw = per_axis("padding", padding, rank)
+    dh, dw = per_axis("dilation", dilation, rank)
+    per_axis("output_padding", output_padding, rank)
     _check_shapes(shape, wei.shape, bia, (sh, sw), (ph, pw), (dh, dw), groups)
     oc, _, kh, kw = wei.shape
     mb, ic, ih, iw = shape
@@ -166,7 +179,7 @@ def _described(
         # Without channels torch's result has none either, whatever the weights say.
         return mb, oc if ic else 0, rows, columns
     _check_extents(shape, (kh, kw), (dh, dw))
-    _check_dtypes(dtype, wei.dtype)
+    check_dtypes(dtype, wei.dtype)
     pb, pr = (ph, pw) if after == (0, 0) else after
     ih, iw = given[-2:]
     return Conv2dProblem(
@@ -187,10 +200,10 @@ def same_padding(
     ShapeError
         Strides are not 1, or dimensions or lengths do not fit.
     """
-    _check_dimensions(weight, groups)
+    check_dimensions(weight, groups)
     rank = len(weight) - 2
     if len(weight) != len(shape):
-        raise _other_rank(shape, weight, "")
+        raise other_rank(shape, weight, "")
     for name, value in (("stride", stride), ("dilation", dilation)):
         if len(value) not in (1, rank):
             raise ShapeError(f"{name} cannot broadcast to {rank} dimensions")
@@ -201,14 +214,16 @@ def same_padding(
     return before, (rows - before[0], columns - before[1])
 
 
-def _check_dimensions(weight: Sequence[int], groups: int) -> None:
+def check_dimensions(weight: Sequence[int], groups: int) -> None:
+    """Refuse weights without a kernel, and no groups."""
     if len(weight) < 3:
         raise ShapeError("weight should have at least three dimensions")
     if groups <= 0:
         raise ShapeError("non-positive groups is not supported")
 
 
-def _per_axis(name: str, value: tuple[int, ...], rank: int) -> tuple[int, int]:
+def per_axis(name: str, value: tuple[int, ...], rank: int) -> tuple[int, int]:
+    """A number per axis, of one or two."""
     if len(value) not in (1, rank):
         raise other_length(name, value, rank)
     # More than two only where the weights' dimensions are refused next: the least stands for all.
@@ -219,7 +234,8 @@ def _both(value: tuple[int, ...]) -> tuple[int, int]:
     return value[0], value[-1]
 
 
-def _other_rank(shape: Sequence[int], weight: Sequence[int], gap: str) -> ShapeError:
+def other_rank(shape: Sequence[int], weight: Sequence[int], gap: str) -> ShapeError:
+    """For an input of another number of dimensions than the weights."""
     return ShapeError(
         f"Expected {len(weight)}-dimensional input for {len(weight)}-dimensional weight{gap}{_size(weight)}, "
         f"but got {len(shape)}-dimensional input of size {_size(shape)} instead"
@@ -241,18 +257,9 @@ def _check_shapes(
     if min(dilation) < 0:
         raise ShapeError("dilation should be greater than zero")
     if len(weight) != len(shape):
-        raise _other_rank(shape, weight, " ")
+        raise other_rank(shape, weight, " ")
     oc, icg, *kernel = weight
-    if oc < groups:
-        raise ShapeError(
-            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, "
-            f"but got weight of size {_size(weight)} instead"
-        )
-    if oc % groups:
-        raise ShapeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
-            f"but got weight of size [{_size(weight)}] instead"
-        )
+    check_groups(weight, groups)
     if shape[1] != icg * groups:
         raise ShapeError(
             f"Given groups={groups}, weight of size {_size(weight)}, expected input{_size(shape)} "
@@ -272,10 +279,24 @@ def _check_shapes(
         )
 
 
+def check_groups(weight: Sequence[int], groups: int) -> None:
+    """Refuse weights whose first dimension the groups do not share evenly."""
+    if weight[0] < groups:
+        raise ShapeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, "
+            f"but got weight of size {_size(weight)} instead"
+        )
+    if weight[0] % groups:
+        raise ShapeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
+            f"but got weight of size [{_size(weight)}] instead"
+        )
+
+
 def _check_empty(dtype: np.dtype, wei: np.ndarray, ic: int) -> None:
     """Of a result without elements torch asks little: dtypes need not even be the same."""
     if ic and not wei.size:
-        raise _no_kernel(wei.shape[2:], (1, 1))
+        raise no_kernel(wei.shape[2:], (1, 1))
     if dtype.name not in _COMPUTED or wei.dtype.kind not in "fiub":
         raise _not_computed(dtype if dtype.name not in _COMPUTED else wei.dtype)
 
@@ -284,26 +305,28 @@ def _check_extents(shape: Sequence[int], kernel: tuple[int, int], dilation: tupl
     if not min(shape):
         raise ShapeError(f"Only zero batch or zero channel inputs are supported, but got input shape: {_size(shape)}")
     if not min(kernel):
-        raise _no_kernel(kernel, dilation)
+        raise no_kernel(kernel, dilation)
     if not min(dilation):
         raise ShapeError(f"dilation should be greater than zero, but got {_size(dilation)}")
 
 
-def _no_kernel(kernel: Sequence[int], dilation: tuple[int, int]) -> ShapeError:
+def no_kernel(kernel: Sequence[int], dilation: tuple[int, int]) -> ShapeError:
+    """For a kernel without an extent."""
     said = f"kernel_height: {kernel[0]} kernel_width: {kernel[1]}" if dilation == (1, 1) else _size(kernel)
     return ShapeError(f"kernel size should be greater than zero, but got {said}")
 
 
-def _check_dtypes(src: np.dtype, wei: np.dtype) -> None:
+def check_dtypes(src: np.dtype, wei: np.dtype, function: str = "conv2d") -> None:
+    """Refuse elements that differ or are not computed in."""
     if src != wei:
         ours, theirs = (_TORCH_NAMES.get(each.name, ("", str(each)))[1] for each in (src, wei))
         raise DtypeError(f"expected scalar type {ours} but found {theirs}")
     if src.name not in _COMPUTED:
-        raise _not_computed(src)
+        raise _not_computed(src, function)
 
 
-def _not_computed(dtype: np.dtype) -> DtypeError:
-    return DtypeError(f"conv2d(): dtype is {dtype}, expected {' or '.join(_COMPUTED)}")
+def _not_computed(dtype: np.dtype, function: str = "conv2d") -> DtypeError:
+    return DtypeError(f"{function}(): dtype is {dtype}, expected {' or '.join(_COMPUTED)}")
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -26,12 +26,13 @@ from kernels.arguments import (
     read_padding,
     read_padding_mode,
 )
+from kernels.backward import Gradients, PlanOf, gradients_of_convolution, known_gradient, plan_of
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
 from kernels.geometry import Described, check_channels, check_same_strides, describe
 from kernels.machine.threads import resolve
 from kernels.one_call import Shape, shape_of
 from kernels.parameters import IncompatibleKeys, Owner, own_array, read_state
-from kernels.plan import Plan
+from kernels.plan import BackwardWeightsPlan, Plan
 from kernels.recent import Recent, Same
 from kernels.registry import get_algorithm
 
@@ -127,6 +128,8 @@ class Conv2d(Owner):
 
     #: Whether weights wait for the first input.
     _lazy = False
+    #: The input of the last call, while training.
+    _last: np.ndarray | None
 
     stride = _Argument(lambda value: read_ints("stride", value))
     padding = _Argument(_padding)
@@ -178,6 +181,8 @@ class Conv2d(Owner):
         )  # fmt: skip
         self._rng = np.random.default_rng(rng)
         self._plans: Recent[tuple[Shape, Plan | None]] = Recent(MOST_PLANS, MOST_PLAN_BYTES)
+        self._gradient_plans: Recent[Plan | BackwardWeightsPlan] = Recent(2 * MOST_PLANS, MOST_PLAN_BYTES)
+        self.training, self._last = False, None
         self._has_bias = bool(bias)
         if not self._lazy:
             self.reset_parameters()
@@ -191,8 +196,16 @@ class Conv2d(Owner):
         check_channels("out_channels", self._out_channels, asked.groups)
         if self._arrays:
             # As in torch, weights stay as they are.
-            self._in_channels = self._arrays["weight"].shape[1] * asked.groups
+            self._in_channels = self._channels_of(self._arrays["weight"], asked.groups)
         self._asked: Asked = asked
+
+    def _channels_of(self, weight: np.ndarray, groups: int) -> int:
+        """Channels of the input that weights take."""
+        return weight.shape[1] * groups
+
+    def _how(self) -> Callable[..., Described]:
+        """What makes a problem of a call's arrays and of what is asked for."""
+        return describe
 
     @property
     def dtype(self) -> np.dtype:
@@ -272,6 +285,7 @@ class Conv2d(Owner):
         if "bias" in values:
             self._has_bias = values["bias"] is not None
         self._plans.clear()
+        self._gradient_plans.clear()
 
     def _require_channels(self) -> None:
         if self._lazy and not self._in_channels:
@@ -342,10 +356,12 @@ class Conv2d(Owner):
             As `conv2d`.
         """
         src = as_array("input", input)
-        asked, arrays = self._asked, self._arrays
+        asked, arrays, how = self._asked, self._arrays, self._how()
         wei, bia = arrays["weight"], arrays.get("bias")
-        key = src.shape, src.dtype.char, asked, resolve(asked.threads), Same(wei, bia)
-        known, bound = self._plans.get(key) or self._planned(key, src, wei, bia, asked)
+        key = src.shape, src.dtype.char, asked, how, resolve(asked.threads), Same(wei, bia)
+        known, bound = self._plans.get(key) or self._planned(key, src, wei, bia, asked, how)
+        if self.training:
+            self._last = src
         if out is None:
             out = np.empty(known.output_shape, src.dtype)
         else:
@@ -355,19 +371,84 @@ class Conv2d(Owner):
         return out
 
     def _planned(
-        self, key: Hashable, src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked
+        self,
+        key: Hashable,
+        src: np.ndarray,
+        wei: np.ndarray,
+        bia: np.ndarray | None,
+        asked: Asked,
+        how: Callable[..., Described],
     ) -> tuple[Shape, Plan | None]:
-        _, known = shape_of(src, wei, bia, asked, packing=False)
+        _, known = shape_of(src, wei, bia, asked, packing=False, how=how)
         bound = None if known.problem is None else known.plan(wei, bia)
         return self._plans.keep(key, (known, bound), 0 if bound is None else bound.nbytes)
 
     def described(self, src: np.ndarray) -> Described:
         """The problem of a call with that input, of which no element is read; raises what the call would."""
-        return describe(src, self.weight, self.bias, self._asked)
+        return self._how()(src, self.weight, self.bias, self._asked)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the result for an input of that shape, or raise what a call would."""
         return self.described(np.broadcast_to(np.zeros((), self._dtype), input_shape)).output_shape
+
+    # -- training ---------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Conv2d:
+        """Remember the last input from now on, which `backward` needs, or with False forget it; return the layer.
+
+        An input is remembered as it is given: what is written to it before `backward` shows there.
+        """
+        self.training = bool(mode)
+        self._last = None
+        return self
+
+    def eval(self) -> Conv2d:
+        """``train(False)``; how layers start."""
+        return self.train(False)
+
+    def backward(self, grad_output: Any, input: Any = None) -> Gradients:
+        """Gradients of input, weights and bias, from that of the output.
+
+        Parameters
+        ----------
+        grad_output : array, shape of the output
+            Of the layer's dtype.
+        input : array, optional
+            What the output was computed of; else the input of the last call, of a layer that is `train`-ing.
+
+        Returns
+        -------
+        Gradients
+            ``input``, ``weight`` and ``bias``, new arrays; ``bias`` is None if the layer has none.
+
+        Raises
+        ------
+        ArgumentError
+            No input is given and none is remembered.
+        ShapeError, DtypeError
+            As a call's; ShapeError as well if ``grad_output`` is of another shape than the output.
+
+        Notes
+        -----
+        The layer's algorithm computes what it can; what it cannot is computed by what ``"auto"`` chooses.
+        """
+        if input is None and self._last is None:
+            raise ArgumentError("backward(): no input is remembered, expected train() before the call, or input=")
+        src = self._last if input is None else as_array("input", input, "backward")
+        assert src is not None
+        described, wei = self.described(src), self.weight
+        grad = known_gradient(grad_output, described, src.dtype)
+        found = plan_of(self._gradient_plans, self._asked)
+        return self._gradients(found, described, src, wei, self._has_bias, grad)
+
+    def _gradients(
+        self, found: PlanOf, described: Described, src: np.ndarray, wei: np.ndarray, has_bias: bool, grad: np.ndarray
+    ) -> Gradients:
+        return gradients_of_convolution(found, described, src, wei, has_bias, grad)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is copied or pickled is the layer, not what it was called with.
+        return {**self.__dict__, "_last": None}
 
     def __repr__(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}"]

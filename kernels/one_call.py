@@ -12,17 +12,19 @@ The least recently used shapes go once there are too many of them, or their idle
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 
 from kernels.arguments import Asked
-from kernels.geometry import describe
+from kernels.geometry import Described, describe
 from kernels.machine.threads import new_lock, resolve
-from kernels.plan import Plan
+from kernels.plan import BackwardWeightsPlan, Plan
 from kernels.select import choice_of
 
-__all__ = ["CALLS", "OneCalls", "Shape", "shape_of"]
+__all__ = ["CALLS", "OneCalls", "Shape", "compute_once", "shape_of"]
+
+AnyPlan = Plan | BackwardWeightsPlan
 
 
 class Shape:
@@ -30,8 +32,7 @@ class Shape:
 
     Parameters
     ----------
-    src, wei, bia : ndarray
-        Of which no element is read.
+    described : Described
     asked : Asked
         With a number of threads.
     packing : bool
@@ -48,11 +49,9 @@ class Shape:
 
     __slots__ = ("_border", "_choice", "_threads", "idle", "output_shape", "problem")
 
-    def __init__(
-        self, src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked, *, packing: bool
-    ) -> None:
-        self.problem, self.output_shape, self._border = describe(src, wei, bia, asked)
-        self.idle: list[Plan] = []
+    def __init__(self, described: Described, asked: Asked, *, packing: bool) -> None:
+        self.problem, self.output_shape, self._border = described
+        self.idle: list[AnyPlan] = []
         if self.problem is None:
             return
         self._choice, self._threads = choice_of(
@@ -64,9 +63,14 @@ class Shape:
         return np.ascontiguousarray(src) if self._border is None else self._border(src)
 
     def plan(self, weight: np.ndarray, bias: np.ndarray | None, *, repackable: bool = False) -> Plan:
-        """A new plan."""
+        """A new plan, of another direction than backward weights."""
         assert self.problem is not None
         return Plan(self.problem, self._choice, weight, bias, self._threads, repackable=repackable)
+
+    def plan_backward_weights(self) -> BackwardWeightsPlan:
+        """A new plan of backward weights."""
+        assert self.problem is not None
+        return BackwardWeightsPlan(self.problem, self._choice, self._threads)
 
 
 class OneCalls:
@@ -115,7 +119,7 @@ class OneCalls:
                 self._drop()
             return shape
 
-    def take(self, shape: Shape) -> Plan | None:
+    def take(self, shape: Shape) -> AnyPlan | None:
         """A plan that no other call uses, of any weights, if there is one."""
         if not shape.idle:
             return None
@@ -126,7 +130,7 @@ class OneCalls:
             self.nbytes -= bound.nbytes
             return bound
 
-    def give(self, key: Hashable, shape: Shape, bound: Plan) -> None:
+    def give(self, key: Hashable, shape: Shape, bound: AnyPlan) -> None:
         """Take back a plan, unless its shape went meanwhile; what was used longest ago goes for it."""
         with self._lock:
             if self._shapes.get(key) is not shape:
@@ -148,9 +152,25 @@ CALLS = OneCalls(256, 128 * 2**20)
 
 
 def shape_of(
-    src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked, *, packing: bool
+    first: np.ndarray,
+    second: np.ndarray,
+    bia: np.ndarray | None,
+    asked: Asked,
+    *,
+    packing: bool,
+    how: Callable[[np.ndarray, np.ndarray, np.ndarray | None, Asked], Described] = describe,
 ) -> tuple[Hashable, Shape]:
     """What is known of a call, and the key that it is found by; checked and chosen the first time.
+
+    Parameters
+    ----------
+    first, second, bia : ndarray
+        Of which no element is read.
+    asked : Asked
+    packing : bool
+        Whether each call packs its weights, so that it counts in the choice.
+    how : callable
+        Makes a problem of them; equal ones make the same.
 
     Raises
     ------
@@ -161,10 +181,43 @@ def shape_of(
     """
     most = resolve(asked.threads)
     key = (
-        src.shape, wei.shape, bia if bia is None else (bia.shape, bia.dtype.char), src.dtype.char, wei.dtype.char,
-        asked, most, packing,
+        first.shape, second.shape, bia if bia is None else (bia.shape, bia.dtype.char), first.dtype.char,
+        second.dtype.char, asked, most, packing, how,
     )  # fmt: skip
     known = CALLS.find(key)
     if known is None:
-        known = CALLS.keep(key, Shape(src, wei, bia, asked, packing=packing))
+        known = CALLS.keep(key, Shape(how(first, second, bia, asked), asked, packing=packing))
     return key, known
+
+
+def compute_once(
+    key: Hashable, known: Shape, first: np.ndarray, second: np.ndarray, bia: np.ndarray | None, out: np.ndarray
+) -> None:
+    """Compute a call into ``out``, by a plan of whichever call used one last.
+
+    Parameters
+    ----------
+    key, known
+        What `shape_of` found.
+    first, second : ndarray
+        As for `kernels.reference.conv2d_reference`.
+    bia : ndarray or None
+    out : ndarray
+        Checked.
+    """
+    if known.problem is None:
+        # Of no elements, or a sum over none.
+        out.fill(0)
+        return
+    bound = CALLS.take(known)
+    if known.problem.direction == "bwd_w":
+        bound = bound or known.plan_backward_weights()
+        bound.run(known.source(first), out, np.ascontiguousarray(second))
+    else:
+        if bound is None:
+            bound = known.plan(second, bia, repackable=True)
+        else:
+            assert isinstance(bound, Plan)
+            bound.repack(second, bia)
+        bound.run(known.source(first), out, out)
+    CALLS.give(key, known, bound)

@@ -74,8 +74,12 @@ def test_who_is_not_installed_says_how() -> None:
 
 @pytest.mark.parametrize("peer", _PEERS, ids=lambda each: each.name)
 def test_peers_refuse_an_empty_batch_and_elements_that_they_do_not_compute_in(peer: Peer) -> None:
-    assert "batch is empty" in str(peer.unsupported(Conv2dProblem.parse("mb0ic1ih5oc1kh3")))
-    reason = peer.unsupported(Conv2dProblem.parse("ic1ih5oc1kh3f64"))
+    empty, double = (
+        Conv2dProblem.parse(text).replace(direction=peer.directions[0])
+        for text in ("mb0ic1ih5oc1kh3", "ic1ih5oc1kh3f64")
+    )
+    assert "batch is empty" in str(peer.unsupported(empty))
+    reason = peer.unsupported(double)
     assert ("elements are float64" in str(reason)) == ("float64" not in peer.dtypes)
 
 

@@ -11,6 +11,7 @@ import pytest
 import kernels
 from kernels import Algorithm, Conv2dProblem, Plan, algorithms, choose, conv2d, conv2d_reference
 from kernels.arguments import Asked
+from kernels.geometry import describe
 from kernels.one_call import CALLS, OneCalls, Shape
 
 _TEXTS = ("mb2ic5ih9oc7kh3ph1b1", "g4ic4ih9oc4kh3ph1b1", "ic5ih9oc7kh5ph2b1", "ic5ih9oc7kh1kw7pw3ph0b1")
@@ -100,7 +101,7 @@ def _taken(calls: OneCalls, key: object, p: Conv2dProblem) -> tuple[Shape, Plan]
     shape = calls.find(key)
     if shape is None:
         asked = Asked(algorithm="direct_naive", threads=1)
-        shape = calls.keep(key, Shape(src, wei, None, asked, packing=True))
+        shape = calls.keep(key, Shape(describe(src, wei, None, asked), asked, packing=True))
     return shape, calls.take(shape) or shape.plan(wei, None, repackable=True)
 
 

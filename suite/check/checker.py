@@ -154,7 +154,7 @@ class ExpectedConvolution(Expected):
         Of few outputs all may be small by chance, or lie on padding; errors are not smaller for that.
         """
         inputs, outputs = self._inputs, self.exact.size
-        if not outputs:
+        if not (outputs and inputs.first.size and inputs.second.size):
             return 1.0
         products = self.problem.macs_nominal / outputs
         squares = [float(np.mean(each.astype(np.float64) ** 2)) for each in (inputs.first, inputs.second)]
