@@ -98,7 +98,7 @@ def gradients_of_convolution(
             np.zeros_like(src), np.zeros_like(wei), np.zeros(wei.shape[0], wei.dtype) if has_bias else None
         )
     given = np.ascontiguousarray(src) if border is None else border(src)
-    of_input = np.empty(p.input_shape, p.dtype)
+    of_input: np.ndarray = np.empty(p.input_shape, p.dtype)
     found(p.replace(direction="bwd_d", bias=False), wei).run(grad, of_input, of_input)
     of_weights = p.replace(direction="bwd_w")
     sums = np.empty(of_weights.result_shape, p.dtype)
@@ -121,9 +121,10 @@ def gradients_of_transposed(
     exchanged.
     """
     p, _, border = described
-    of_bias = (
-        grad.sum((0, 2, 3) if grad.ndim == 4 else (1, 2), dtype=np.float64).astype(grad.dtype) if has_bias else None
-    )
+    of_bias = None
+    if has_bias:
+        axes = tuple(axis for axis in range(grad.ndim) if axis != grad.ndim - 3)
+        of_bias = grad.sum(axes, dtype=np.float64).astype(grad.dtype)
     if p is None:
         return Gradients(np.zeros_like(src), np.zeros_like(wei), of_bias)
     given = np.ascontiguousarray(src) if border is None else border(src)

@@ -355,8 +355,10 @@ class Conv2d(Owner):
         ShapeError, DtypeError, ArgumentError
             As `conv2d`.
         """
-        src = as_array("input", input)
-        asked, arrays, how = self._asked, self._arrays, self._how()
+        return self._computed(as_array("input", input), out, self._how())
+
+    def _computed(self, src: np.ndarray, out: np.ndarray | None, how: Callable[..., Described]) -> np.ndarray:
+        asked, arrays = self._asked, self._arrays
         wei, bia = arrays["weight"], arrays.get("bias")
         key = src.shape, src.dtype.char, asked, how, resolve(asked.threads), Same(wei, bia)
         known, bound = self._plans.get(key) or self._planned(key, src, wei, bia, asked, how)

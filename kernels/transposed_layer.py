@@ -96,14 +96,10 @@ class ConvTranspose2d(Conv2d):
         ShapeError, DtypeError, ArgumentError
             As `conv_transpose2d`; ShapeError as well if no output padding gives ``output_size``.
         """
-        if output_size is None:
-            return super().__call__(input, out)
-        before = self._output_padding
-        self._output_padding = self._padding_for(as_array("input", input, "conv_transpose2d").shape, output_size)
-        try:
-            return super().__call__(input, out)
-        finally:
-            self._output_padding = before
+        src, more = as_array("input", input, "conv_transpose2d"), self._output_padding
+        if output_size is not None:
+            more = self._padding_for(src.shape, output_size)
+        return self._computed(src, out, Transposed(more))
 
     def _padding_for(self, shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, ...]:
         """The output padding that gives a size, in torch's words if there is none."""
