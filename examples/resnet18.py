@@ -148,7 +148,8 @@ class ResNet18:
             for block in (f"layer{stage}.0", f"layer{stage}.1"):
                 x = self._block(block, x)
         weight, bias = self._fc
-        return x.mean((2, 3)) @ weight.T + bias
+        logits: np.ndarray = x.mean((2, 3)) @ weight.T + bias
+        return logits
 
     def _block(self, name: str, x: np.ndarray) -> np.ndarray:
         shortcut = f"{name}.downsample.0"

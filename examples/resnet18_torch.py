@@ -61,6 +61,7 @@ def torch_network(weights: Path, threads: int | None) -> Callable[[np.ndarray], 
 
     def logits(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return network(torch.from_numpy(images)).numpy()
+            result: np.ndarray = network(torch.from_numpy(images)).numpy()
+        return result
 
     return logits

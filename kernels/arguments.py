@@ -250,7 +250,7 @@ def as_array(name: str, value: Any, function: str = "conv2d") -> np.ndarray:
     """
     if isinstance(value, np.ndarray):
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-            count = int(np.ma.count_masked(value))
+            count = int(np.ma.getmaskarray(value).sum())
             raise ArgumentError(
                 f"{function}(): {name} has {count} masked elements, expected none: give numpy.ma.filled"
             )

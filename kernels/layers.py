@@ -169,7 +169,7 @@ class Conv2d(Owner):
         check_channels("in_channels", self._in_channels, count)
         check_channels("out_channels", self._out_channels, count)
         self._kernel_size = _kernel_size(kernel_size)
-        self._dtype = np.dtype(dtype)
+        self._dtype: np.dtype = np.dtype(dtype)
         if self._dtype.name not in ("float32", "float64"):
             raise DtypeError(f"dtype is {self._dtype}, expected float32 or float64")
         self._ask(
@@ -201,7 +201,7 @@ class Conv2d(Owner):
 
     def _channels_of(self, weight: np.ndarray, groups: int) -> int:
         """Channels of the input that weights take."""
-        return weight.shape[1] * groups
+        return int(weight.shape[1]) * groups
 
     def _how(self) -> Callable[..., Described]:
         """What makes a problem of a call's arrays and of what is asked for."""

@@ -321,7 +321,8 @@ def _problem_text(values: Mapping[str, Any]) -> str:
 
     parts = [f"{key}{values[key]}" for key in _KEYS if values[key] != default(key)]
     parts += ["b1"] * bool(values["bias"]) + ["f64"] * (values["dtype"] == "float64")
-    return f"{values['direction']}:" * (values["direction"] != "fwd") + "".join(parts)
+    direction: str = values["direction"]
+    return f"{direction}:" * (direction != "fwd") + "".join(parts)
 
 
 def _read_problem_text(text: str) -> dict[str, Any]:

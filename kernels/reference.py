@@ -159,7 +159,7 @@ def error_unit(problem: Conv2dProblem) -> float:
     without padding: of few outputs all may be small by chance, and errors are not smaller for that.
     """
     rounding = float(np.finfo(problem.dtype).eps) / 2
-    return rounding * max(1.0, _WALK * products_of(problem) ** 0.5)
+    return rounding * max(1.0, _WALK * math.sqrt(products_of(problem)))
 
 
 def products_of(problem: Conv2dProblem) -> int:

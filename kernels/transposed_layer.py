@@ -73,7 +73,7 @@ class ConvTranspose2d(Conv2d):
         return self._in_channels, self._out_channels // self.groups, self._kernel_size[0], self._kernel_size[1]
 
     def _channels_of(self, weight: np.ndarray, groups: int) -> int:
-        return weight.shape[0]
+        return int(weight.shape[0])
 
     def _how(self) -> Callable[..., Described]:
         return Transposed(self._output_padding)

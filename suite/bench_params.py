@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from kernels import Algorithm, Conv2dProblem, algorithms, get_algorithm
 from suite.catalogue import Layer
@@ -21,7 +22,7 @@ __all__ = ["MOST_COMBINATIONS", "bench_algorithms", "bench_layers", "label_of", 
 MOST_COMBINATIONS = 40
 
 
-def bench_layers() -> list[Layer]:
+def bench_layers() -> list[Layer[Any]]:
     """The layers that are timed, at mb=1.
 
     Raises
@@ -58,7 +59,7 @@ def spread_over_families(known: Sequence[Algorithm], most: int) -> list[Algorith
     return [each for each in known if each.name in chosen]
 
 
-def label_of(layer: Layer) -> str:
+def label_of(layer: Layer[Any]) -> str:
     """A layer as one parameter: everything that a reader of stored results needs."""
     return f"{layer.network}/{layer.name} {layer.problem}"
 

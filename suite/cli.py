@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TextIO, cast
+from typing import Any, NoReturn, TextIO, TypeVar, cast
 
 __all__ = ["main"]
+
+_Result = TypeVar("_Result")
 
 #: What a person can ask for wrongly, by where it is defined; everything else that is raised is a bug and shows itself.
 _BAD_INPUT = {
@@ -94,7 +96,7 @@ class _Stdout:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _guarded(self, do: Callable[[], Any]) -> Any:
+    def _guarded(self, do: Callable[[], _Result]) -> _Result:
         try:
             return do()
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -68,7 +69,7 @@ class Watch:
     def _so_far(self) -> str:
         return f"{self._steps}/{self._total}"
 
-    def at(self, layer: Layer, contender: str) -> None:
+    def at(self, layer: Layer[Any], contender: str) -> None:
         """Something starts."""
         self._at = f"{layer.network}/{layer.name} {contender}"
         self._bar.update(self._line, description=self._at)

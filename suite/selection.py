@@ -40,7 +40,7 @@ _TEXT_NETWORK = "text"
 class Case:
     """One layer with one number of threads, caches warm or cold: contenders on it can be compared."""
 
-    layer: Layer
+    layer: Layer[Any]
     threads: int
     cache: str = "warm"
 
@@ -74,7 +74,7 @@ def select_networks(
 
 def select_layers(
     names: Iterable[str], problems: Iterable[str] = (), *, mb: int | None = 1, directions: Iterable[str] = ("fwd",)
-) -> list[Layer]:
+) -> list[Layer[Any]]:
     """Layers of networks, and layers made of problem texts, in each direction.
 
     Parameters
@@ -108,7 +108,7 @@ def select_layers(
     return found + [Layer(_TEXT_NETWORK, str(problem), problem, 1) for problem in parsed]
 
 
-def select_blocks(names: Iterable[str]) -> list[Layer]:
+def select_blocks(names: Iterable[str]) -> list[Layer[Any]]:
     """Blocks of the workload file by their names or kinds, and those that texts describe; none twice.
 
     Raises
@@ -117,7 +117,7 @@ def select_blocks(names: Iterable[str]) -> list[Layer]:
         There is no such block; the message suggests near matches.
     """
     listed = blocks()
-    found: dict[str, Layer] = {}
+    found: dict[str, Layer[Any]] = {}
     for name in names:
         if ":" in name:
             block = Block.parse(name)
@@ -131,7 +131,7 @@ def select_blocks(names: Iterable[str]) -> list[Layer]:
     return [*found.values()]
 
 
-def _computing(layer: Layer, chosen: tuple[Contender, ...]) -> tuple[Contender, ...]:
+def _computing(layer: Layer[Any], chosen: tuple[Contender[Any, Any], ...]) -> tuple[Contender[Any, Any], ...]:
     """The contenders that compute what a layer is about; all if none does, who then say why."""
     direction = getattr(layer.problem, "direction", "fwd")
     return tuple(each for each in chosen if direction in each.directions) or chosen
@@ -177,7 +177,7 @@ class Request:
     slower: float = 0.0
     directions: tuple[str, ...] = ("fwd",)
 
-    def cases(self) -> dict[Case, tuple[Contender, ...]]:
+    def cases(self) -> dict[Case, tuple[Contender[Any, Any], ...]]:
         """Every case with its contenders: those that compute its direction, or, to say so, those that do not.
 
         Raises

@@ -80,4 +80,5 @@ class DarknetResidual(Block[np.ndarray]):
     def unfused(self, input: Any) -> np.ndarray:
         """The same by a pass over memory for each layer."""
         narrow = relu(self.bn1(self.conv1(input)), _SLOPE)
-        return relu(self.bn2(self.conv2(narrow)), _SLOPE) + as_array("input", input)
+        wide: np.ndarray = relu(self.bn2(self.conv2(narrow)), _SLOPE) + as_array("input", input)
+        return wide

@@ -110,7 +110,7 @@ class _RecordModel(PrimitiveModel):
 
 
 @infer_getattr
-class _RecordAttributes(AttributeTemplate):  # type: ignore[misc]
+class _RecordAttributes(AttributeTemplate):
     key = Record
 
     def generic_resolve(self, value: Any, attr: str) -> Any:  # type: ignore[override]

@@ -146,7 +146,8 @@ def in_channel_blocks(channels: int, taps: Sequence[int], KC: int) -> np.ndarray
     """
     c, number_of = np.arange(channels)[:, None], np.asarray(taps)[None, :]
     first = c // KC * KC
-    return (first * len(taps) + number_of * np.minimum(KC, channels - first) + c - first).reshape(-1)
+    order: np.ndarray = first * len(taps) + number_of * np.minimum(KC, channels - first) + c - first
+    return order.reshape(-1)
 
 
 class Biases:

@@ -74,7 +74,7 @@ def _unbox_static(typ: StaticType, obj: Any, c: Any) -> NativeValue:
 
 
 @infer_getattr
-class _StaticAttributes(AttributeTemplate):  # type: ignore[misc]
+class _StaticAttributes(AttributeTemplate):
     key = StaticType
 
     def generic_resolve(self, value: Any, attr: str) -> Any:  # type: ignore[override]

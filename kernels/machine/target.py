@@ -11,11 +11,12 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from numba.core import codegen, cpu, imputils, target_extension, typed_passes, types, typing, untyped_passes
+from numba.core import codegen, cpu, imputils, target_extension, typed_passes, types, untyped_passes
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher, CPUTarget
 from numba.core.typing import templates
+from numba.core.typing.context import BaseContext
 from numba.core.utils import threadsafe_cached_property
 
 __all__ = ["PIECES", "Passes", "inner"]
@@ -35,12 +36,12 @@ def _are_words(args: tuple[types.Type, ...]) -> bool:
     return len(args) == 2 and all(isinstance(each, types.Integer) and each.signed for each in args)  # type: ignore[attr-defined]
 
 
-class _Word(templates.AbstractTemplate):  # type: ignore[misc]
+class _Word(templates.AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         return templates.signature(types.intp, types.intp, types.intp) if _are_words(args) else None
 
 
-class _Truth(templates.AbstractTemplate):  # type: ignore[misc]
+class _Truth(templates.AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         return templates.signature(types.boolean, types.intp, types.intp) if _are_words(args) else None
 
@@ -60,7 +61,7 @@ for _function, _order in ((min, "<"), (max, ">")):
     _CODE.lower(_function, types.intp, types.intp)(_choose)
 
 
-class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
+class _Library(codegen.JITCodeLibrary):
     """Code that is optimised once, as a whole: see `kernels.machine.compile`."""
 
     def _optimize_functions(self, module: Any) -> None:
@@ -70,7 +71,7 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
         pass
 
 
-class _Typing(typing.BaseContext):  # type: ignore[misc]
+class _Typing(BaseContext):
     def load_additional_registries(self) -> None:
         from numba.core.typing import mathdecl
 
@@ -78,7 +79,7 @@ class _Typing(typing.BaseContext):  # type: ignore[misc]
         self.install_registry(mathdecl.registry)
 
 
-class _Target(cpu.CPUContext):  # type: ignore[misc]
+class _Target(cpu.CPUContext):
     def init(self) -> None:
         super().init()
         self._internal_codegen._library_class = _Library
@@ -94,13 +95,13 @@ class _Target(cpu.CPUContext):  # type: ignore[misc]
         """Link nothing: pieces count no references."""
 
 
-class _PieceTarget(CPUTarget):  # type: ignore[misc]
+class _PieceTarget(CPUTarget):
     @threadsafe_cached_property
     def _toplevel_target_context(self) -> cpu.CPUContext:
         return _Target(self.typing_context, self._target_name)
 
     @threadsafe_cached_property
-    def _toplevel_typing_context(self) -> typing.BaseContext:
+    def _toplevel_typing_context(self) -> BaseContext:
         return _Typing()
 
 
@@ -108,7 +109,7 @@ class _PieceTarget(CPUTarget):  # type: ignore[misc]
 PIECES = _PieceTarget(_NAME)
 
 
-class Passes(CompilerBase):  # type: ignore[misc]
+class Passes(CompilerBase):
     """Numba's passes without those that find nothing in code over integers and vectors: a third of its front end.
 
     Left out are closures, ``with`` blocks, array expressions, inlining, literals and the pruning of branches; and what
@@ -132,11 +133,11 @@ class Passes(CompilerBase):  # type: ignore[misc]
         return [passes]
 
 
-class _PieceDispatcher(CPUDispatcher):  # type: ignore[misc]
+class _PieceDispatcher(CPUDispatcher):
     targetdescr = PIECES
 
 
-class _Pieces(target_extension.CPU):  # type: ignore[misc]
+class _Pieces(target_extension.CPU):
     """Names the target where Numba asks which of its functions are meant for it."""
 
 

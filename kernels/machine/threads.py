@@ -57,7 +57,7 @@ def _in_child() -> None:
 
 
 def _is_used_gnu_openmp() -> bool:
-    if not parallel._is_initialized or numba.threading_layer() != "omp":
+    if not parallel._is_initialized or parallel.threading_layer() != "omp":
         return False
     from numba.np.ufunc import omppool  # type: ignore[attr-defined]
 
@@ -110,4 +110,4 @@ def _warn_once() -> None:
 def region() -> AbstractContextManager[object]:
     """What a run holds while it is in a parallel region; loads the threading layer, if nothing did so far."""
     parallel._launch_threads()
-    return _REGION if numba.threading_layer() == "workqueue" else nullcontext()
+    return _REGION if parallel.threading_layer() == "workqueue" else nullcontext()

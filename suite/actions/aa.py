@@ -6,6 +6,7 @@ import json
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
@@ -88,7 +89,7 @@ def aa(
     raise typer.Exit(0 if rates.false_alarm <= _MOST_ALARMS and ten >= _LEAST_DETECTION else 1)
 
 
-def _rates(folder: Path, layers: list[Layer], threads: tuple[int, ...], generations: int, runs: int) -> Rates:
+def _rates(folder: Path, layers: list[Layer[Any]], threads: tuple[int, ...], generations: int, runs: int) -> Rates:
     """Measure the generations that a folder lacks, and what follows from all."""
     pairs = folder / "pairs.jsonl"
     lines = [line for line in read_lines(pairs, warn) if isinstance(line.get("generation"), int)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -178,7 +178,7 @@ def _measure(here: Run) -> None:
 class _Screened:
     """The table that grows while the first process of each contender goes from layer to layer."""
 
-    def __init__(self, cases: Mapping[Case, Sequence[Contender]], request: Request) -> None:
+    def __init__(self, cases: Mapping[Case, Sequence[Contender[Any, Any]]], request: Request) -> None:
         self.begun = False
         self._several = len({(case.threads, case.cache) for case in cases}) > 1
         self._processes = request.processes

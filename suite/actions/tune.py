@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import typer
 
@@ -86,7 +88,7 @@ def _measure_limits() -> None:
     remember_limits(1e9 * found.fma_gflops["float32"][1] / (2 * lanes), 1e9 * found.bandwidth_gb_s[1])
 
 
-def _tuning_case(layer: Layer, threads: int, within: float) -> TuningCase:
+def _tuning_case(layer: Layer[Any], threads: int, within: float) -> TuningCase:
     choice = choose(layer.problem, threads, tuned=False)
     return TuningCase(layer, threads, choice, worth_timing(choice, within))
 

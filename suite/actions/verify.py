@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -51,7 +51,7 @@ def verify(
     raise typer.Exit(0 if all_right(row["status"] for row in rows) else 1)
 
 
-def _accuracy(cases: Mapping[Case, Sequence[Contender]], as_json: bool) -> NoReturn:
+def _accuracy(cases: Mapping[Case, Sequence[Contender[Any, Any]]], as_json: bool) -> NoReturn:
     """Errors instead of verdicts; exit code 1 if a promise is broken."""
     entries: list[Accuracy] = []
     with Watch(stderr(), sum(map(len, cases.values()))) as watch:

@@ -57,13 +57,14 @@ def block_reference(graph: Graph, inputs: BlockInputs, dtype: str = "float64") -
 
 def _computed(node: Node, values: dict[str, np.ndarray], state: dict[str, np.ndarray], dtype: str) -> np.ndarray:
     src = values[node.src]
+    result: np.ndarray
     match node:
         case Conv():
-            return conv2d_reference(node.problem, src, state[node.weight], dtype=dtype)
+            result = conv2d_reference(node.problem, src, state[node.weight], dtype=dtype)
         case ConvOfEach():
             one = node.problem.replace(mb=1)
             weights, biases = values[node.weight], values[node.bias]
-            return np.concatenate(
+            result = np.concatenate(
                 [
                     conv2d_reference(one, src[n : n + 1], wei, bia, dtype)
                     for n, (wei, bia) in enumerate(zip(weights, biases, strict=True))
@@ -74,29 +75,32 @@ def _computed(node: Node, values: dict[str, np.ndarray], state: dict[str, np.nda
                 state[f"{node.layer}.{name}"].reshape(-1, 1, 1)
                 for name in ("weight", "bias", "running_mean", "running_var")
             )
-            return (src - mean) / np.sqrt(variance + src.dtype.type(EPSILON)) * weight + bias
+            result = (src - mean) / np.sqrt(variance + src.dtype.type(EPSILON)) * weight + bias
         case Activate():
-            return np.where(src < 0, src.dtype.type(node.slope) * src, src)
+            result = np.where(src < 0, src.dtype.type(node.slope) * src, src)
         case MaxPool():
-            return _largest(src, node)
+            result = _largest(src, node)
         case Add():
-            return src + values[node.other]
+            result = src + values[node.other]
         case GlobalMean():
-            return src.mean(axis=(2, 3))
+            result = src.mean(axis=(2, 3))
         case Linear():
-            return src @ state[f"{node.layer}.weight"].T + state[f"{node.layer}.bias"]
+            result = src @ state[f"{node.layer}.weight"].T + state[f"{node.layer}.bias"]
         case Sigmoid():
-            return 1 / (1 + np.exp(-src))
+            result = 1 / (1 + np.exp(-src))
         case Mix():
-            return np.tensordot(src, state[node.experts], 1)
-    raise TypeError(f"node is {node!r}, expected one of suite.blocks.graph")
+            result = np.tensordot(src, state[node.experts], 1)
+        case _:
+            raise TypeError(f"node is {node!r}, expected one of suite.blocks.graph")
+    return result
 
 
 def _largest(src: np.ndarray, pool: MaxPool) -> np.ndarray:
     around = ((0, 0), (0, 0), (pool.pad, pool.pad), (pool.pad, pool.pad))
     padded = np.pad(src, around, constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (pool.size, pool.size), (2, 3))
-    return windows[:, :, :: pool.stride, :: pool.stride].max(axis=(4, 5))
+    largest: np.ndarray = windows[:, :, :: pool.stride, :: pool.stride].max(axis=(4, 5))
+    return largest
 
 
 class BlockOracle:

@@ -148,4 +148,5 @@ def _picture(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     middle_y, middle_x = rng.uniform(0.3, 0.7, (2, mb, channels, 1, 1))
     src += (y - middle_y) ** 2 + (x - middle_x) ** 2 < 0.04
     low, high = (bound(src, axis=(2, 3), keepdims=True, initial=0.0) for bound in (np.min, np.max))
-    return 255 * (src - low) / np.maximum(high - low, 1e-9)
+    pictures: np.ndarray = 255 * (src - low) / np.maximum(high - low, 1e-9)
+    return pictures

@@ -61,9 +61,12 @@ class _Filter(_OpenCv):
         rows, columns = (kernel[0], one) if p.kh == 1 else (one, kernel[:, 0])
 
         def filtered(plane: np.ndarray) -> np.ndarray:
-            if self.separate:
-                return cv2.sepFilter2D(plane, -1, rows, columns, None, anchor, bias, border)
-            return cv2.filter2D(plane, -1, kernel, None, anchor, bias, border)
+            result: np.ndarray = (
+                cv2.sepFilter2D(plane, -1, rows, columns, None, anchor, bias, border)
+                if self.separate
+                else cv2.filter2D(plane, -1, kernel, None, anchor, bias, border)
+            )
+            return result
 
         return Prepared(lambda: [filtered(plane) for plane in planes], lambda result: np.stack(result)[:, None])
 

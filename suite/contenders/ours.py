@@ -187,7 +187,7 @@ def _outputs(result: Any) -> list[np.ndarray]:
     return [result] if isinstance(result, np.ndarray) else [*result]
 
 
-def contenders() -> tuple[Contender, ...]:
+def contenders() -> tuple[Contender[Any, Any], ...]:
     """Every algorithm of the registry, ``"auto"``, the same of windows alone, and the plain function."""
     every = (Ours(each.name) for each in algorithms())
     return *every, Ours("auto"), WindowOnly("auto_window_only"), OneCall("one_call")

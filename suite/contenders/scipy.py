@@ -55,15 +55,19 @@ class _Scipy(Peer):
         flipped = np.ascontiguousarray(kernel[::-1, ::-1])
 
         def correlated(plane: np.ndarray) -> np.ndarray:
-            if method == "direct":
-                return signal.correlate2d(plane, kernel, "valid")
             by_transform = signal.oaconvolve if method == "oa" else signal.fftconvolve
-            return by_transform(plane, flipped, "valid")
+            result: np.ndarray = (
+                signal.correlate2d(plane, kernel, "valid")
+                if method == "direct"
+                else by_transform(plane, flipped, "valid")
+            )
+            return result
 
         def call() -> np.ndarray:
             # Padding is part of a convolution: the border is there already, the image is copied in.
             inside[...] = inputs.first[:, 0]
-            return np.stack([correlated(plane) for plane in padded])[:, None] + bias
+            result: np.ndarray = np.stack([correlated(plane) for plane in padded])[:, None] + bias
+            return result
 
         return Prepared(call, lambda result: result)
 

@@ -63,7 +63,7 @@ def offers_of(
 
 
 def benchmarks_of(
-    layers: Sequence[Layer],
+    layers: Sequence[Layer[Any]],
     threads: Sequence[int],
     offers: dict[str, Offer],
     algorithms: Sequence[str] = (),

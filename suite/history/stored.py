@@ -68,7 +68,7 @@ def stored_history(results: Path, asv: Path | None, warn: Callable[[str], None])
 
 def history_frame(lines: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Lines as a table with the columns and kinds of `COLUMNS`, in order."""
-    frame = pd.DataFrame(list(lines), columns=list(COLUMNS)).astype(COLUMNS)  # type: ignore[arg-type]
+    frame = pd.DataFrame(list(lines), columns=list(COLUMNS)).astype(COLUMNS)
     frame["ordered"] = frame["ordered"].fillna(frame["started"])
     return frame.sort_values("ordered", kind="stable", ignore_index=True)
 

@@ -50,7 +50,7 @@ Clock = Callable[[], float]
 
 
 @numba.njit(error_model="numpy", nogil=True)
-def _fma_loop(shape, MR, NR, a, b, c, start, DEPTH, repeats):  # type: ignore[no-untyped-def]
+def _fma_loop(shape, MR, NR, a, b, c, start, DEPTH, repeats):
     """Products over operands that stay in L1; the tile stays in registers from first to last."""
     tile = register_tile.tile_rows(shape, c, start)
     for _ in range(repeats):
@@ -60,20 +60,20 @@ def _fma_loop(shape, MR, NR, a, b, c, start, DEPTH, repeats):  # type: ignore[no
 
 
 @numba.njit(error_model="numpy", nogil=True, parallel=True)
-def _fma_parallel(shape, MR, NR, a, b, c, DEPTH, repeats, parts):  # type: ignore[no-untyped-def]
+def _fma_parallel(shape, MR, NR, a, b, c, DEPTH, repeats, parts):
     for part in prange(parts):
         _fma_loop(shape, MR, NR, a, b, c, part * MR * NR, DEPTH, repeats)
 
 
 @numba.njit(error_model="numpy", nogil=True)
-def _triad_loop(a, b, c, factor, repeats):  # type: ignore[no-untyped-def]
+def _triad_loop(a, b, c, factor, repeats):
     for _ in range(repeats):
         for i in range(a.size):
             a[i] = b[i] + factor * c[i]
 
 
 @numba.njit(error_model="numpy", nogil=True, parallel=True)
-def _triad_parallel(a, b, c, factor, repeats, parts):  # type: ignore[no-untyped-def]
+def _triad_parallel(a, b, c, factor, repeats, parts):
     # Threads meet once a call, not once a pass: a wait for a busy core is not the memory's.
     for part in prange(parts):
         first, last = part * a.size // parts, (part + 1) * a.size // parts
@@ -81,7 +81,7 @@ def _triad_parallel(a, b, c, factor, repeats, parts):  # type: ignore[no-untyped
 
 
 @numba.njit(error_model="numpy", nogil=True)
-def _read_loop(a, repeats):  # type: ignore[no-untyped-def]
+def _read_loop(a, repeats):
     """Sums of whole numbers: those the compiler may add in any order, hence by vectors."""
     total = np.int64(0)
     for pass_ in range(repeats):

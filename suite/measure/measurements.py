@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from suite.contenders import Contender
 from suite.measure.result import ProcessResult
@@ -44,19 +45,19 @@ class Measurements:
                 for name in failed & each.keys():
                     del each[name]
 
-    def slow(self, case: Case, contenders: Iterable[Contender]) -> set[str]:
+    def slow(self, case: Case, contenders: Iterable[Contender[Any, Any]]) -> set[str]:
         """Contenders that the first generation showed to be too slow for others."""
         first = self.results.get(case, {}).get(0, {})
         times = {name: result.median_s for name, result in first.items() if result.quiet}
         return self.screen.slow(times, {each.name for each in contenders if each.is_peer})
 
-    def due(self, case: Case, generation: int, contenders: Iterable[Contender]) -> list[Contender]:
+    def due(self, case: Case, generation: int, contenders: Iterable[Contender[Any, Any]]) -> list[Contender[Any, Any]]:
         """Those of these contenders that a generation measures."""
         every = list(contenders)
         slow = self.slow(case, every) if generation else set()
         return [each for each in every if each.name not in slow]
 
-    def has(self, case: Case, generation: int, contenders: Iterable[Contender]) -> bool:
+    def has(self, case: Case, generation: int, contenders: Iterable[Contender[Any, Any]]) -> bool:
         """Whether every one of these contenders that a generation measures has its result there."""
         found = self.results.get(case, {}).get(generation, {})
         return all(each.name in found for each in self.due(case, generation, contenders))

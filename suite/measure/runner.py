@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from suite.contenders import Contender, absence
 from suite.measure.interleave import (
@@ -35,7 +36,7 @@ __all__ = ["run_cases"]
 
 
 def run_cases(
-    cases: Mapping[Case, Sequence[Contender]],
+    cases: Mapping[Case, Sequence[Contender[Any, Any]]],
     measurements: Measurements,
     *,
     processes: int,
@@ -98,7 +99,7 @@ class _CaseRun:
 
     def measure(
         self,
-        contenders: list[Contender],
+        contenders: list[Contender[Any, Any]],
         measurements: Measurements,
         schedule: Schedule,
         oracles: Callable[[Workload], AnyOracle],

@@ -39,7 +39,7 @@ class TuningCase:
         Algorithms.
     """
 
-    layer: Layer
+    layer: Layer[Conv2dProblem]
     threads: int
     choice: Choice
     names: tuple[str, ...]
@@ -55,7 +55,7 @@ class TuningCase:
         return Case(self.layer, self.threads)
 
     @property
-    def contenders(self) -> tuple[Contender, ...]:
+    def contenders(self) -> tuple[Contender[Any, Any], ...]:
         """The algorithms as contenders."""
         return tuple(get_contender(name) for name in self.names)
 
@@ -115,9 +115,9 @@ class TuningResult:
         }  # fmt: skip
 
 
-def distinct(layers: Iterable[Layer]) -> list[Layer]:
+def distinct(layers: Iterable[Layer[Any]]) -> list[Layer[Any]]:
     """Layers without those whose problem an earlier one has, but for a bias: that costs nothing."""
-    found: dict[Conv2dProblem, Layer] = {}
+    found: dict[Conv2dProblem, Layer[Any]] = {}
     for layer in layers:
         bare = layer.problem.replace(bias=False)
         found.setdefault(bare, dataclasses.replace(layer, problem=bare))

@@ -18,13 +18,13 @@ MARK = "convmark-1"
 
 
 @pytest.fixture(scope="module", params=bench_layers(), ids=label_of)
-def checked_layer(request: pytest.FixtureRequest) -> tuple[Layer, Oracle]:
+def checked_layer(request: pytest.FixtureRequest) -> tuple[Layer[Any], Oracle]:
     """A layer and its expected results, which are computed once for all algorithms."""
     return request.param, Oracle(request.param.problem)
 
 
 @pytest.mark.parametrize("algorithm", bench_algorithms(), ids=lambda each: each.name)
-def test_conv2d(benchmark: Any, checked_layer: tuple[Layer, Oracle], algorithm: Algorithm) -> None:
+def test_conv2d(benchmark: Any, checked_layer: tuple[Layer[Any], Oracle], algorithm: Algorithm) -> None:
     """Check, then time: pytest-benchmark calibrates on the first call that it sees, so that one compiles before."""
     layer, oracle = checked_layer
     problem = layer.problem

@@ -28,7 +28,7 @@ _TOTALS = {
 class LayerMemory:
     """A layer, the algorithm that is chosen for it, and what that takes."""
 
-    layer: Layer
+    layer: Layer[Any]
     algorithm: str
     memory: Memory
 

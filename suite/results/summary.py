@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from suite.selection import Case
 __all__ = ["identity_of", "rows_of_case"]
 
 
-def identity_of(case: Case, contender: Contender) -> Row:
+def identity_of(case: Case, contender: Contender[Any, Any]) -> Row:
     """The columns that are known before anything is measured."""
     return {
         **case.columns,
@@ -30,7 +31,11 @@ def identity_of(case: Case, contender: Contender) -> Row:
 
 
 def rows_of_case(
-    case: Case, contenders: Sequence[Contender], measurements: Measurements, limits: Limits, reference: str = ""
+    case: Case,
+    contenders: Sequence[Contender[Any, Any]],
+    measurements: Measurements,
+    limits: Limits,
+    reference: str = "",
 ) -> list[Row]:
     """One row per contender.
 

@@ -83,8 +83,8 @@ class Accuracy:
 
 
 def measure_accuracy(
-    cases: Mapping[Case, Sequence[Contender]],
-    before: Callable[[Case, Contender], None] = lambda case, contender: None,
+    cases: Mapping[Case, Sequence[Contender[Any, Any]]],
+    before: Callable[[Case, Contender[Any, Any]], None] = lambda case, contender: None,
 ) -> Iterator[tuple[Case, list[Accuracy]]]:
     """Measure errors, case by case in their order.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from kernels import Conv2dProblem, get_algorithm
 from suite.check.checker import Oracle
@@ -18,8 +19,8 @@ __all__ = ["verify_cases"]
 
 
 def verify_cases(
-    cases: Mapping[Case, Sequence[Contender]],
-    before: Callable[[Case, Contender], None] = lambda case, contender: None,
+    cases: Mapping[Case, Sequence[Contender[Any, Any]]],
+    before: Callable[[Case, Contender[Any, Any]], None] = lambda case, contender: None,
 ) -> Iterator[Row]:
     """Verify, case by case in their order; what networks have in common is checked once.
 
@@ -50,7 +51,7 @@ def verify_cases(
                 yield {**known[key], **identity_of(case, contender)}
 
 
-def _row(case: Case, contender: Contender, oracle: Oracle) -> Row:
+def _row(case: Case, contender: Contender[Any, Any], oracle: Oracle) -> Row:
     row: Row = {**identity_of(case, contender), "status": "", "reason": "", **dict.fromkeys(MEASURED)}
     try:
         check = oracle.check(get_algorithm(contender.name), case.threads)

@@ -36,7 +36,8 @@ class RowTiles(NamedTuple):
 
     def starts(self, tiles: np.ndarray) -> np.ndarray:
         """First pixel of tiles, by number."""
-        return tiles * self.shape.MR - np.maximum(0, tiles - self.WIDE)
+        first: np.ndarray = tiles * self.shape.MR - np.maximum(0, tiles - self.WIDE)
+        return first
 
     def widths(self, tiles: np.ndarray) -> np.ndarray:
         """Pixels of tiles, by number."""

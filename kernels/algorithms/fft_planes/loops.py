@@ -46,7 +46,7 @@ _ALL = 2**40
 
 
 @inner
-def _perform(program, count, local, far, weights):  # type: ignore[no-untyped-def]
+def _perform(program, count, local, far, weights):
     """Make the calls of a program; see `program.CALL`."""
     for n in range(count):
         e = program + n * _CALL_BYTES
@@ -62,7 +62,7 @@ def _perform(program, count, local, far, weights):  # type: ignore[no-untyped-de
     "SRC_IMAGE", "DST_IMAGE", "LOCAL", "SPECTRUM", "gather", "scatter", "clear", "row", "rows", "column", "columns",
     "back", "backs", "planes", "places", "sources", "results", "W", "scale", "bias", "slope", "local", "spectrum",
 ))  # fmt: skip
-def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
+def loops(z, step, part, parts):
     """Items, numbered over (image, block of planes, tile), or (image, plane, vector of tiles) if these are SHARED.
 
     ROW, NUMBER and WEIGHTS are bytes of a row and of a number of the spectrum, and of the weights of a column.
@@ -108,7 +108,7 @@ def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
     "N_H", "N_W", "LOCAL", "SPECTRUM", "spread", "clear", "taps", "tap_calls", "column", "columns", "planes", "scale",
     "local", "spectrum",
 ))  # fmt: skip
-def weights(z, step, part, parts):  # type: ignore[no-untyped-def]
+def weights(z, step, part, parts):
     """Weights of blocks of planes, transformed: ``src`` to ``dst``."""
     local, spectrum = z.local + part * z.LOCAL, z.spectrum + part * z.SPECTRUM
     begin, end = share_of(z.BLOCKS, part, parts)

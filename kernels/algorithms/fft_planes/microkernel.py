@@ -132,7 +132,7 @@ class _Emitted:
 def passes(
     spec, a: Elements, a_next: int, a_step: int, c: Elements, c_next: int, c_step: int, table: Elements, t_next: int,
     count: int,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """``count`` transforms: number j of the i-th is at ``a[i * a_next + j * a_step]``, results are laid out likewise.
 
     ``table[i * t_next]`` and on are what numbers are turned by, or the weights.
@@ -240,14 +240,14 @@ def transform(
 
 
 @microkernel
-def clear(spec, a: Elements, count: int):  # type: ignore[no-untyped-def]
+def clear(spec, a: Elements, count: int):
     """Zeros."""
     for i in range(count):
         a[i] = 0.0
 
 
 @microkernel
-def gather(spec, src: Elements, planes: Offsets, begin: int, end: int, c: Elements):  # type: ignore[no-untyped-def]
+def gather(spec, src: Elements, planes: Offsets, begin: int, end: int, c: Elements):
     """Pixels ``begin`` to ``end`` of a row, the i-th of plane l to ``c[i * lanes + l]``; zeros past the last ones.
 
     Pixel i of plane l is ``src[planes[l] + i]``; whole squares of vectors are written.
@@ -293,7 +293,7 @@ def gather_square(typingctx: Any, spec: Any, partial: Any, a: Any, planes: Any, 
 @microkernel
 def spread(
     spec, wei: Elements, planes: Offsets, count: int, shift: int, step: int, N: int, scale: Elements, c: Elements
-):  # type: ignore[no-untyped-def]
+):
     """Taps of a kernel row: of plane l the i-th, times ``scale``, to ``c[(shift - i * step) % N * lanes + l]``."""
     LANES = number(spec.lanes)
     factor = scale[0]
@@ -307,7 +307,7 @@ def spread(
 def scatter(
     spec, a: Elements, width: int, row: int, live: int, places: Offsets, factors: Elements, bia: Elements,
     dst: Elements, residual: Elements, slope: Elements,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """A row of ``width`` results, finished, to as many planes as there are lanes.
 
     ``places``: of each plane where its row 0 begins, its rows and its columns, of which no more than ``live`` count;

@@ -53,7 +53,7 @@ _MOST_TAPS, _MOST_SIDE = 1024, 2**14
     "DST_LINE", "WEI_GROUP", "SH", "PH", "IH", "LINES", "LINE", "SCRATCH", "R", "REST", "whole", "rest",
     "copy", "clear", "wei", "bia", "slope", "copied", "extents", "scratch",
 ))  # fmt: skip
-def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
+def loops(z, step, part, parts):
     """Strips, numbered over (image, group, remainder of rows, strip); LINE and SCRATCH are elements, the rest bytes."""
     item, end_item = share_of(z.ITEMS, part, parts)
     scratch, strips = z.scratch + part * z.SCRATCH * z.ITEM, z.PARTS * z.STRIPS

@@ -42,7 +42,7 @@ EXTENTS = (
 def planes_of_tiles(
     spec, src: Elements, wei: Elements, bia: Elements, dst: Elements, residual: Elements, slope: Elements, z: Offsets,
     row: int, rows: int, after: int, above: int, below: int, channels: int,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Tiles of ``rows`` output rows from ``row`` on, of output ``channels``.
 
     Lines ``above`` to ``below`` of a plane lie in the source, others are zeros. Of the map the caller writes ``after``

@@ -40,7 +40,7 @@ _COLUMN = 12.0
     "planes", "scatter", "sources", "places", "wei", "ones", "bia", "slope", "extents",
     "local",
 ))  # fmt: skip
-def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
+def loops(z, step, part, parts):
     """Blocks of planes, numbered over (image, block)."""
     begin, end = share_of(z.ITEMS, part, parts)
     pixels = z.local + part * z.LOCAL

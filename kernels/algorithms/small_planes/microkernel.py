@@ -43,7 +43,7 @@ class PlanesSpec(NamedTuple):
 
 
 @microkernel
-def planes(spec, src: Elements, wei: Elements, dst: Elements, z: Offsets):  # type: ignore[no-untyped-def]
+def planes(spec, src: Elements, wei: Elements, dst: Elements, z: Offsets):
     """All outputs of a vector of planes: pixels ``[row][column][lanes]`` to results laid out likewise."""
     R, SH, LANES = number(spec.R), number(spec.SH), number(spec.lanes)
     OH, OW, IH, IW, PH, KH, DW, TAPS = z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7]

@@ -52,7 +52,7 @@ _ITEMS = 4
     "FIRST", "TOP", "TILE_LINES", "DST_GROUP", "DST_BLOCK", "WEI_BLOCK", "OW", "WHOLE", "SCRATCH", "whole", "rest",
     "copy", "clear", "wei", "bia", "slope", "extents", "scratch",
 ))  # fmt: skip
-def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
+def loops(z, step, part, parts):
     """Strips, numbered over (image, group, strip). FIRST and SRC_TILE are elements, other steps bytes."""
     item, end = share_of(z.ITEMS, part, parts)
     scratch = z.scratch + part * z.SCRATCH * z.ITEM

@@ -71,7 +71,7 @@ class Copy(NamedTuple):
 @microkernel
 def copy_rows(
     spec, src: Elements, copy: Elements, z: Offsets, top: int, planes: int
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Rows ``top``, ``top + LINE_STEP`` and on, LINES of each plane, to ``copy[plane][line][column % SW]``.
 
     Only vectors that hold columns of the source are written, and lines that there are: beside them are zeros already.
@@ -106,7 +106,7 @@ def copy_rows(
 
 
 @microkernel
-def clear_rows(spec, copy: Elements, count: int):  # type: ignore[no-untyped-def]
+def clear_rows(spec, copy: Elements, count: int):
     """Zeros, for all that `copy_rows` leaves as it is."""
     for i in range(count):
         copy[i] = 0.0
@@ -116,7 +116,7 @@ def clear_rows(spec, copy: Elements, count: int):  # type: ignore[no-untyped-def
 def planes_of_tiles(
     spec, src: Elements, wei: Elements, bia: Elements, dst: Elements, residual: Elements, slope: Elements, z: Offsets,
     first: int, begin: int, end: int, row: int, rows: int, groups: int, live: int,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Columns ``begin`` to ``end`` of ``rows`` rows of tiles from ``row`` on, ``live`` channels of each group.
 
     ``first`` is the offset in ``src`` of what output pixel (row * R, 0) of the first group begins at.

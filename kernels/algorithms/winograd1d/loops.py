@@ -47,7 +47,7 @@ _MOST_COLUMNS = 7
     "ITEMS", "STRIPS", "M", "SH", "PH", "G", "SRC_GROUP", "DST_GROUP", "WEI_GROUP", "BIA_GROUP", "OW", "WHOLE",
     "SCRATCH", "transform", "whole", "rest", "wei", "bia", "slope", "extents", "scratch",
 ))  # fmt: skip
-def loops(z, step, part, parts):  # type: ignore[no-untyped-def]
+def loops(z, step, part, parts):
     """Strips, numbered over (image, group, strip); steps are bytes."""
     begin, end = share_of(z.ITEMS, part, parts)
     rows = z.scratch + part * z.SCRATCH

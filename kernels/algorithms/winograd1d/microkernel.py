@@ -36,7 +36,7 @@ EXTENTS = ("OH", "OW", "IH", "IW", "PW", "WS", "DW", "ICG", "OCG", "TAIL")
 
 
 @microkernel
-def transform_rows(spec, src: Elements, rows: Elements, z: Offsets, top: int):  # type: ignore[no-untyped-def]
+def transform_rows(spec, src: Elements, rows: Elements, z: Offsets, top: int):
     """Transform the strip of all input channels of a group that begins at source row ``top``."""
     LANES, N = number(spec.lanes), number(spec.n)
     SW = number(spec.SW)
@@ -58,7 +58,7 @@ def transform_rows(spec, src: Elements, rows: Elements, z: Offsets, top: int):  
 def filter_tiles(
     spec, rows: Elements, wei: Elements, bia: Elements, dst: Elements, residual: Elements, slope: Elements, z: Offsets,
     oh: int, begin: int, end: int,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Columns ``begin`` to ``end`` of the output rows from ``oh`` on, of all output channels of a group."""
     LANES, OCB, TAPS = number(spec.lanes), number(spec.OCB), number(spec.TAPS)
     N, SW = number(spec.n), number(spec.SW)
