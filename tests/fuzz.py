@@ -1,34 +1,41 @@
 """Draws problems until the time is over, on every algorithm that takes them: ``make fuzz MINUTES=30``.
 
-Each run goes on where chance takes it; what it tried is added to what runs before it tried, in a file that
-``results/reliability.md`` is written from. A problem that is wrong is shrunk, printed as what can be pasted, and ends
-the run with exit code 1.
+Kernels are drawn one after the other, and problems of each: those share compiled code, which takes longer than a
+thousand small convolutions. A kernel is one that the algorithm takes that was tried least. Each run goes on where the
+one before ended; what it tried is added to what runs before it tried, in a file that ``results/reliability.md`` is
+written from. A problem that is wrong is shrunk, printed as what can be pasted, and ends the run with exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
-from pathlib import Path
 
-from fuzz_problems import Case, cases, command, fault, takers
+from fuzz_problems import Case, Kernel, cases, command, convolutions, fault, kernel_of, problems, takers
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from recorded import record, recorded
 
 from kernels import algorithms
 
-_RESULTS = Path(__file__).parent.parent / "results"
-_COUNTS, _PAGE = _RESULTS / "reliability.json", _RESULTS / "reliability.md"
-#: Problems that are drawn before the clock is looked at.
-_AT_ONCE = 200
+_SECTION = "Drawn problems"
+#: Problems of a kernel, and of those the ones by which it is seen who takes it.
+_AT_ONCE, _SEEN = 120, 3
+_DIRECTIONS = {"fwd": "forward", "bwd_d": "backward data", "bwd_w": "backward weights"}
+
+#: Convolutions by algorithm and direction.
+Tried = Counter[tuple[str, str]]
 
 
-def run(minutes: float, first: int) -> tuple[Counter[str], int]:
-    """How often each algorithm was tried, and problems drawn."""
-    tried: Counter[str] = Counter()
-    drawn, is_wrong = 0, False
+def run(minutes: float, kernel: int, before: Tried) -> tuple[Tried, int, int]:
+    """How often each algorithm was tried, problems drawn, and the number of the kernel that comes next."""
+    tried: Tried = Counter()
+    drawn, most, is_wrong = 0, 0, False
     end = time.monotonic() + 60 * minutes
+    names = [each.name for each in algorithms()]
+
+    def count(name: str) -> int:
+        return sum(n for (each, _), n in (*before.items(), *tried.items()) if each == name)
 
     def one(case: Case) -> None:
         nonlocal drawn, is_wrong
@@ -37,39 +44,41 @@ def run(minutes: float, first: int) -> tuple[Counter[str], int]:
             return
         drawn += 1
         for each in takers(case.problem):
+            # Others wait for those that take few problems.
+            if count(each.name) > most:
+                continue
             reason = fault(case, each)
             is_wrong = is_wrong or bool(reason)
             assert not reason, f"{each.name}: {reason}\n{case!r}\n{command(case, each.name)}"
-            tried[each.name] += 1
+            tried[each.name, case.problem.direction] += convolutions(case)
 
     while time.monotonic() < end:
-        first += 1
+        least = min(names, key=count)
+        most = 2 * count(least) + 500
+        while least not in _who(kernel_of(kernel), kernel):
+            kernel += 1
         rules = settings(
             max_examples=_AT_ONCE, deadline=None, database=None, suppress_health_check=list(HealthCheck),
             phases=(Phase.generate, Phase.shrink),
         )  # fmt: skip
-        seed(first)(rules(given(cases())(one)))()
-    return tried, drawn
+        seed(kernel)(rules(given(cases(kernel_of(kernel)))(one)))()
+        kernel += 1
+    return tried, drawn, kernel
 
 
-def page(counts: dict[str, int], problems: int) -> str:
-    """The counts as a page."""
-    lines = [f"| {name} | {counts[name]:,} |" for name in sorted(counts)]
-    return "\n".join(
-        (
-            "# Reliability",
-            "",
-            f"Drawn problems: {problems:,}, on which algorithms were tried {sum(counts.values()):,} times: on whole "
-            "numbers with an epilogue, exact or after rounding, on one thread and often on two, between guards; and on "
-            "normal values, within the promise of error. Wrong: 0, or the run would have ended. `make fuzz MINUTES=30` "
-            "adds to these counts.",
-            "",
-            "| algorithm | convolutions |",
-            "| --- | ---: |",
-            *lines,
-            "",
-        )
-    )
+def _who(kernel: Kernel, number: int) -> set[str]:
+    """Algorithms that take problems of a kernel."""
+    found: set[str] = set()
+
+    def look(problem: object) -> None:
+        found.update(each.name for each in takers(problem))  # type: ignore[arg-type]
+
+    rules = settings(
+        max_examples=_SEEN, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate,),
+    )  # fmt: skip
+    seed(number)(rules(given(problems(kernel))(look)))()
+    return found
 
 
 def main() -> None:
@@ -77,15 +86,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     minutes = parser.parse_args().minutes
-    known = json.loads(_COUNTS.read_text()) if _COUNTS.exists() else {"problems": 0, "seeds": 0, "tried": {}}
-    before = known["seeds"]
-    tried, drawn = run(minutes, before)
-    # Seeds are not drawn from twice.
-    total = Counter({each.name: 0 for each in algorithms("fwd")}) + Counter(known["tried"]) + tried
-    found = {"problems": known["problems"] + drawn, "seeds": before + drawn // _AT_ONCE + 1, "tried": dict(total)}
-    _COUNTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    _PAGE.write_text(page(found["tried"], found["problems"]))
-    print(f"{drawn} problems, {sum(tried.values())} convolutions, none wrong; {sum(total.values())} in all")
+    known = recorded(_SECTION)
+    before: Tried = Counter()
+    for name, *counts in known.get("rows", []):
+        before.update({(name, each): n for each, n in zip(_DIRECTIONS, counts, strict=True) if n})
+    tried, drawn, kernel = run(minutes, known.get("kernel", 0), before)
+    total, drawn = before + tried, drawn + known.get("drawn", 0)
+    text = (
+        f"{drawn:,} problems, on which algorithms computed {sum(total.values()):,} convolutions: of whole numbers with "
+        "an epilogue, exact or after rounding, on one thread and often on two, between guards; and of normal values, "
+        "within the promise of error. One that is wrong would have ended the run. `make fuzz MINUTES=30` adds to these."
+    )
+    names = sorted({name for name, _ in total} | {each.name for each in algorithms()})
+    rows = [[name, *(total[name, each] for each in _DIRECTIONS)] for name in names]
+    record(_SECTION, text, ["algorithm", *_DIRECTIONS.values()], rows, drawn=drawn, kernel=kernel)
+    print(f"{sum(tried.values())} convolutions, none wrong; {sum(total.values())} in all")
 
 
 if __name__ == "__main__":

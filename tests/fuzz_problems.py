@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import random
 import shlex
 from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
-from kernels import Algorithm, Conv2dProblem, Epilogue, algorithms, conv2d_exact, conv2d_reference, error_unit, plan
+from kernels import (
+    Algorithm,
+    Conv2dProblem,
+    Epilogue,
+    algorithms,
+    conv2d_exact,
+    conv2d_reference,
+    error_unit,
+    plan,
+    plan_backward_weights,
+)
+from kernels.epilogue import NO_EPILOGUE
 
 #: Multiply-adds of a drawn problem, so that the oracle takes a millisecond.
 _MOST_MACS = 400_000
@@ -44,61 +57,118 @@ def _extents(most: int) -> st.SearchStrategy[int]:
     return st.integers(1, min(most, 8)) | st.sampled_from([*edges, most]) | st.integers(1, most)
 
 
-@st.composite
-def problems(draw: st.DrawFn, few: bool = False) -> Conv2dProblem:
-    """Each kind of kernel that a family takes, as often as the others; with ``few``, few of them to compile."""
-    kinds = ("3x3", "5x5", "line", "1x1", "depthwise", "grouped", "any", "any")
-    kind = draw(st.sampled_from(("3x3", "3x3", "line", "1x1", "depthwise") if few else kinds))
-    g, icg, ocg = 1, draw(_extents(70)), draw(_extents(70))
-    kh = kw = sh = sw = dh = dw = 1
+class Kernel(NamedTuple):
+    """What convolutions have in common that share compiled code; extents are not in it."""
+
+    kind: str
+    taps: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    dtype: str
+    direction: str
+    epilogue: Epilogue
+
+
+_KINDS = ("3x3", "5x5", "line", "1x1", "depthwise", "large", "grouped", "any")
+_LINES = (1, 7), (7, 1), (1, 3), (3, 1), (1, 5), (5, 1)
+
+
+def kernel_of(number: int, few: bool = False) -> Kernel:
+    """The kernel that a number stands for, of each kind as often; with ``few``, few of them to compile."""
+    rng = random.Random(number)
+    kind = _KINDS[:6][number % 6] if few else _KINDS[number % len(_KINDS)]
+    taps, strides, dilations = (1, 1), (1, 1), (1, 1)
     if kind in ("3x3", "5x5"):
-        kh = kw = int(kind[0])
-        dh = dw = draw(st.sampled_from((1, 1, 1, 2, 3)))
-        sh = sw = draw(st.sampled_from((1, 1, 1, 2)))
+        taps = (int(kind[0]),) * 2
+        if not few:
+            dilations, strides = (rng.choice((1, 1, 1, 2, 3)),) * 2, (rng.choice((1, 1, 1, 2)),) * 2
     elif kind == "line":
-        lines = (1, 7), (7, 1), (1, 3), (3, 1), (1, 5), (5, 1)
-        kh, kw = draw(st.sampled_from(lines[:1] if few else lines))
+        taps = _LINES[0] if few else rng.choice(_LINES)
     elif kind in ("depthwise", "grouped"):
+        taps = (3 if few else rng.choice((3, 3, 5, 7)),) * 2
+        strides = (1 if few else rng.choice((1, 1, 2)),) * 2
+    elif kind == "large":
+        taps = (9, 9) if few else (rng.choice((9, 13, 15, 20)), rng.choice((9, 13, 15, 20)))
+    elif kind == "any":
+        taps, strides, dilations = ((rng.randint(1, most), rng.randint(1, most)) for most in (9, 4, 4))
+    direction = "fwd" if few else rng.choice(("fwd", "fwd", "bwd_d", "bwd_w"))
+    relu, residual = rng.random() < 0.5, rng.random() < 0.5
+    slope = rng.choice((0.0, _SLOPE)) if relu else 0.0
+    ended = Epilogue(residual, relu, slope, residual and rng.random() < 0.5)
+    dtype = rng.choice(("float32", "float32", "float64"))
+    return Kernel(kind, taps, strides, dilations, dtype, direction, ended if direction == "fwd" else NO_EPILOGUE)
+
+
+@st.composite
+def problems(draw: st.DrawFn, kernel: Kernel) -> Conv2dProblem:
+    """Problems of a kernel, of any extents."""
+    (kh, kw), (sh, sw), (dh, dw) = kernel.taps, kernel.strides, kernel.dilations
+    g, icg, ocg, most = 1, draw(_extents(70)), draw(_extents(70)), 40
+    if kernel.kind in ("depthwise", "grouped", "large"):
         g = draw(st.sampled_from((2, 3, 4, 8, 16, 17)))
-        icg, ocg = (
-            (1, draw(st.sampled_from((1, 1, 2)))) if kind == "depthwise" else (draw(_extents(16)), draw(_extents(9)))
-        )
-        kh = kw = draw(st.sampled_from((3,) if few else (3, 3, 5, 7)))
-        sh = sw = draw(st.sampled_from((1, 1, 2)))
-    elif kind != "1x1":
-        taps, steps = st.integers(1, 9), st.integers(1, 4)
-        kh, kw, sh, sw, dh, dw = draw(st.tuples(taps, taps, steps, steps, steps, steps))
+        icg, ocg = draw(_extents(16)), draw(_extents(9))
+    if kernel.kind in ("depthwise", "large"):
+        icg, ocg, most = 1, draw(st.sampled_from((1, 1, 2))), 24 if kernel.kind == "large" else 40
     spans = (kh - 1) * dh + 1, (kw - 1) * dw + 1
     sides = [draw(st.sampled_from((0, span // 2, span // 2)) | st.integers(0, span)) for span in (*spans, *spans)]
     ph, pw, pb, pr = sides if draw(st.booleans()) else (spans[0] // 2, spans[1] // 2) * 2
     ih, iw = (
-        max(draw(_extents(40)), span - before - after)
+        max(draw(_extents(most)), span - before - after)
         for span, before, after in zip(spans, (ph, pw), (pb, pr), strict=True)
     )
-    mb = draw(st.sampled_from((1, 1, 2, 3)))
     p = Conv2dProblem(
-        mb=mb, g=g, ic=g * icg, ih=ih, iw=iw, oc=g * ocg, kh=kh, kw=kw, sh=sh, sw=sw, ph=ph, pw=pw, pb=pb, pr=pr,
-        dh=dh, dw=dw, bias=draw(st.booleans()), dtype=draw(st.sampled_from(("float32", "float32", "float64"))),
+        mb=draw(st.sampled_from((1, 1, 2, 3))), g=g, ic=g * icg, ih=ih, iw=iw, oc=g * ocg, kh=kh, kw=kw, sh=sh, sw=sw,
+        ph=ph, pw=pw, pb=pb, pr=pr, dh=dh, dw=dw, bias=draw(st.booleans()), dtype=kernel.dtype,
+        direction=kernel.direction,
     )  # fmt: skip
-    # Channels are what is least missed.
+    # Channels are what is least missed, then groups.
     while p.macs_nominal > _MOST_MACS and max(p.ic, p.oc) > p.g:
         ic, oc = (-(-n // p.g // 2) * p.g if n == max(p.ic, p.oc) else n for n in (p.ic, p.oc))
         p = p.replace(ic=ic, oc=oc)
+    if p.macs_nominal > _MOST_MACS and p.g > 2:
+        p = p.replace(g=2, ic=2, oc=2)
     return p
 
 
 @st.composite
-def cases(draw: st.DrawFn, few: bool = False) -> Case:
-    """A problem, an epilogue, a number of threads and a seed."""
-    relu, residual = draw(st.booleans()), draw(st.booleans())
-    slope = draw(st.sampled_from((0.0, _SLOPE))) if relu else 0.0
-    epilogue = Epilogue(residual, relu, slope, residual and draw(st.booleans()))
-    return Case(draw(problems(few)), epilogue, draw(st.sampled_from((1, 1, 2))), draw(st.integers(0, 2**16)))
+def cases(draw: st.DrawFn, kernel: Kernel | None = None) -> Case:
+    """A problem of a kernel, or of few of them, a number of threads and a seed."""
+    own = kernel_of(draw(st.integers(0, 5)), few=True) if kernel is None else kernel
+    return Case(draw(problems(own)), own.epilogue, draw(st.sampled_from((1, 1, 2))), draw(st.integers(0, 2**16)))
 
 
 def takers(problem: Conv2dProblem) -> list[Algorithm]:
     """The algorithms that take a problem."""
     return [each for each in algorithms() if each.unsupported(problem) is None]
+
+
+class _Arrays(NamedTuple):
+    """Both operands, biases if there are some, what the epilogue adds, and what it must come to: a sum of parts."""
+
+    first: np.ndarray
+    second: np.ndarray
+    bia: np.ndarray | None
+    residual: np.ndarray
+    expected: tuple[np.ndarray, ...]
+
+
+@functools.lru_cache(maxsize=2)
+def _arrays(case: Case, is_whole: bool) -> _Arrays:
+    """Whole or normal numbers; found once for all algorithms, so that none may write to them."""
+    p, rng = case.problem, np.random.default_rng((case.seed, is_whole))
+    shapes = *p.operand_shapes, p.bias_shape, p.result_shape
+    drawn = [rng.integers(-3, 4, each) if is_whole else rng.standard_normal(each) for each in shapes]
+    first, second, bia, residual = (each.astype(p.dtype) for each in drawn)
+    given = bia if p.bias and p.direction != "bwd_w" else None
+    if is_whole:
+        expected: tuple[np.ndarray, ...] = (
+            _ended(conv2d_reference(p, first, second, given), residual, case.epilogue),
+        )  # fmt: skip
+    elif p.dtype == "float64":
+        expected = conv2d_exact(p, first, second, given)
+    else:
+        expected = (conv2d_reference(p, first, second, given),)
+    return _Arrays(first, second, given, residual, expected)
 
 
 def fault(case: Case, algorithm: Algorithm) -> str:
@@ -108,43 +178,47 @@ def fault(case: Case, algorithm: Algorithm) -> str:
     what the result is expected to be: of few outputs all may be small by chance, or lie on padding. Inputs and what
     stands beside the result are not written to, and each number of threads gives the same bits.
     """
-    p = case.problem
-    rng = np.random.default_rng(case.seed)
-    shapes = p.input_shape, p.weight_shape, (p.oc,), p.output_shape
-    integers = [rng.integers(-3, 4, shape).astype(p.dtype) for shape in shapes]
-    src, wei, bia, residual = integers
-    given = bia if p.bias else None
-    result = _guarded(case, algorithm, src, wei, given, residual)
+    whole, normal = _arrays(case, True), _arrays(case, False)
+    before = [each.copy() for each in whole[:2]]
+    result = _guarded(case, algorithm, whole)
     if isinstance(result, str):
         return result
-    expected = _ended(conv2d_reference(p, src, wei, given), residual, case.epilogue)
     found = result if algorithm.exact_on_integers else np.rint(result / _SLOPE) * _SLOPE
-    wrong = int(np.count_nonzero(found != expected))
+    wrong = int(np.count_nonzero(found != whole.expected[0]))
     if wrong:
-        return f"{wrong} of {expected.size} elements differ from the exact integers"
-    if any(not np.array_equal(a, b) for a, b in zip(integers, _again(case, shapes), strict=True)):
+        return f"{wrong} of {found.size} elements differ from the exact integers"
+    if any(not np.array_equal(a, b) for a, b in zip(before, whole[:2], strict=True)):
         return "an input was written to"
-    return _imprecise(p, algorithm, rng, case.threads)
+    return _imprecise(case.problem, algorithm, normal, case.threads)
 
 
-def _again(case: Case, shapes: Any) -> list[np.ndarray]:
-    rng = np.random.default_rng(case.seed)
-    return [rng.integers(-3, 4, shape).astype(case.problem.dtype) for shape in shapes]
+def convolutions(case: Case) -> int:
+    """How many `fault` looks at: of whole numbers on each number of threads, and of normal ones."""
+    return len({1, case.threads}) + 1
 
 
-def _guarded(
-    case: Case, algorithm: Algorithm, src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, residual: np.ndarray
-) -> np.ndarray | str:
+def _bound(case: Case, algorithm: str, arrays: _Arrays, epilogue: Epilogue, threads: int) -> Any:
+    """``run(out)``, and the plan."""
+    p, asked = case.problem, {"algorithm": algorithm, "threads": threads}
+    if p.direction == "bwd_w":
+        gradient = plan_backward_weights(p, **asked)
+        return (lambda out: gradient(arrays.first, arrays.second, out)), gradient
+    bound = plan(p, arrays.second, arrays.bia, epilogue=epilogue, **asked)
+    added = arrays.residual if epilogue.residual else None
+    return (lambda out: bound(arrays.first, out, residual=added)), bound
+
+
+def _guarded(case: Case, algorithm: Algorithm, arrays: _Arrays) -> np.ndarray | str:
     """The result, with guards around it, on the case's threads; or what is wrong with how it was written."""
     p = case.problem
     found = []
     for threads in {1, case.threads}:
-        bound = plan(p, wei, bia, epilogue=case.epilogue, algorithm=algorithm.name, threads=threads)
+        run, bound = _bound(case, algorithm.name, arrays, case.epilogue, threads)
         bound.poison()
-        size = int(np.prod(p.output_shape))
+        size = int(np.prod(p.result_shape))
         room = np.full(size + 2 * _GUARD, np.nan, p.dtype)
-        dst = room[_GUARD : _GUARD + size].reshape(p.output_shape)
-        bound(src, out=dst, residual=residual if case.epilogue.residual else None)
+        dst = room[_GUARD : _GUARD + size].reshape(p.result_shape)
+        run(dst)
         if not np.isnan(np.concatenate([room[:_GUARD], room[-_GUARD:]])).all():
             return "elements beside the result were written to"
         if not np.isfinite(dst).all():
@@ -163,16 +237,13 @@ def _ended(sums: np.ndarray, residual: np.ndarray, epilogue: Epilogue) -> np.nda
     return sums + residual if epilogue.residual_last else sums
 
 
-def _imprecise(p: Conv2dProblem, algorithm: Algorithm, rng: np.random.Generator, threads: int) -> str:
-    src, wei = (rng.standard_normal(shape).astype(p.dtype) for shape in (p.input_shape, p.weight_shape))
-    bia = rng.standard_normal(p.oc).astype(p.dtype) if p.bias else None
-    result = plan(p, wei, bia, algorithm=algorithm.name, threads=threads)(src).astype(np.float64)
-    if p.dtype == "float64":
-        high, low = conv2d_exact(p, src, wei, bia)
-        difference = (result - high) - low
-    else:
-        difference = result - conv2d_reference(p, src, wei, bia)
+def _imprecise(p: Conv2dProblem, algorithm: Algorithm, arrays: _Arrays, threads: int) -> str:
+    run, _ = _bound(Case(p, NO_EPILOGUE, threads, 0), algorithm.name, arrays, NO_EPILOGUE, threads)
+    difference = run(None).astype(np.float64)
+    for part in arrays.expected:
+        difference = difference - part
     # What the result is expected to be of independent values and without padding.
-    size = float(np.sqrt(p.macs_nominal * np.mean(src.astype(np.float64) ** 2) * np.mean(wei.astype(np.float64) ** 2)))
+    means = [np.mean(each.astype(np.float64) ** 2) for each in (arrays.first, arrays.second)]
+    size = float(np.sqrt(p.macs_nominal * means[0] * means[1]))
     error, most = float(np.linalg.norm(difference)), algorithm.error_factor * error_unit(p) * size
     return "" if error <= most else f"it errs by {error:.3g}, expected at most {most:.3g}"

@@ -88,3 +88,11 @@ def test_errors_are_less_than_those_of_sums() -> None:
         )
     )  # fmt: skip
     assert off < direct
+
+
+@pytest.mark.parametrize("text", ["g2ic2ih3iw17oc2kh3ph0pw3f64", "g2ic2ih3iw27oc2kh3kw5ph0pw5", "ic1ih9iw4oc1kh3ph6"])
+def test_padding_wider_than_a_kernel_makes_more_outputs_than_the_source_has_pixels(text: str) -> None:
+    p, rng = Conv2dProblem.parse(text), np.random.default_rng(0)
+    src, wei = (rng.standard_normal(shape).astype(p.dtype) for shape in (p.input_shape, p.weight_shape))
+    found = plan(p, wei, algorithm="fft_planes", threads=1)(src)
+    np.testing.assert_allclose(found, conv2d_reference(p, src, wei), atol=1e-5)

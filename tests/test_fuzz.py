@@ -16,7 +16,7 @@ from kernels import Conv2dProblem, Epilogue, algorithms, get_algorithm
 _COUNTS: Counter[str] = Counter()
 
 
-@given(cases(few=True))
+@given(cases())
 @settings(max_examples=30, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def _drawn(case: Case) -> None:
     for each in takers(case.problem):
@@ -39,7 +39,7 @@ def test_a_fault_is_seen_and_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> N
     assert eval(repr(case)) == case  # its text is what makes it again
     assert command(case, "x") == "convmark verify --problem ic3ih5oc2kh3ph1b1 --algorithm x --threads 1"
     monkeypatch.setattr("fuzz_problems.conv2d_reference", lambda p, *arrays: _one_off(p, *arrays))
-    assert fault(case, algorithm) == "1 of 50 elements differ from the exact integers"
+    assert fault(case._replace(seed=1), algorithm) == "1 of 50 elements differ from the exact integers"
 
 
 def _one_off(p: Conv2dProblem, *arrays: object) -> object:

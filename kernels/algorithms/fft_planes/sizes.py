@@ -2,7 +2,7 @@
 
 A side of a tile has N points, N a product of two small factors. A tile gives N less the kernel's extent plus one
 outputs; a side that is one tile needs fewer points, since the zeros before the source also stand behind it: as many as
-the source has, and the wider padding.
+the source has, and the wider padding, and as many as there are outputs, which padding wider than a kernel makes more.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _sides(extent: int, out: int, kernel: int, before: int, after: int, real: bo
             N = first * second
             if N > _MOST:
                 continue
-            if extent + max(before, after) <= N:
+            if max(extent + max(before, after), out) <= N:
                 side = Side(first, second, extent, out, 1, 0, before)
             elif kernel <= N:
                 outputs = min(out, N - kernel + 1)

@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 __all__ = ["Block", "Sizes", "block_of", "blocks_alike", "points_of", "tiles_at"]
 
 
@@ -150,8 +152,8 @@ def tiles_at(z: Sizes, block: Block, f: int) -> int:
     return block.whole + block.across if f % z.SUMS_C < z.SHORT_SUMS_W else block.whole
 
 
-def points_of(z: Sizes, f: int) -> tuple[int, int, int, int]:
-    """Points of sum ``f``: the first down a column and how many, the first along a row and how many."""
-    down, across = f // z.SUMS_C, f % z.SUMS_C
-    row, column = down + min(down, z.TWICE_H), across + min(across, z.TWICE_W)
+def points_of(z: Sizes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Points of every sum: the first down a column and how many, the first along a row and how many."""
+    down, across = np.divmod(np.arange(z.SUMS), z.SUMS_C)
+    row, column = down + np.minimum(down, z.TWICE_H), across + np.minimum(across, z.TWICE_W)
     return row, 1 + (down < z.TWICE_H), column, 1 + (across < z.TWICE_W)

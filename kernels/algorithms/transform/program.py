@@ -53,16 +53,15 @@ def distances(z: Sizes) -> dict[str, np.ndarray]:
 
 def _sums(z: Sizes, itemsize: int) -> np.ndarray:
     """What `loops.SUM_FIELDS` says of every sum."""
-    K = z.PIECES_H * z.PIECES_W * z.ICP
-    found = np.empty((z.SUMS, len(SUM_FIELDS)), np.intp)
-    for f in range(z.SUMS):
-        row, ROWS, column, COLUMNS = points_of(z, f)
-        bytes_ = ((row * z.C + column) * z.VSTEP, (row * z.C + ROWS * column) * K * z.NR, f * z.MSTEP)
-        found[f] = (
-            *(itemsize * each for each in bytes_), ROWS, COLUMNS, f % z.SUMS_C < z.SHORT_SUMS_W,
-            f // z.SUMS_C < z.SHORT_SUMS_H,
-        )  # fmt: skip
-    return found
+    K, f = z.PIECES_H * z.PIECES_W * z.ICP, np.arange(z.SUMS)
+    row, ROWS, column, COLUMNS = points_of(z)
+    values = {
+        "V": (row * z.C + column) * (z.VSTEP * itemsize),
+        "U": (row * z.C + ROWS * column) * (K * z.NR * itemsize), "M": f * (z.MSTEP * itemsize),
+        "ROWS": ROWS, "COLUMNS": COLUMNS,
+        "short_across": f % z.SUMS_C < z.SHORT_SUMS_W, "short_down": f // z.SUMS_C < z.SHORT_SUMS_H,
+    }  # fmt: skip
+    return np.stack([np.asarray(values[name], np.intp) for name in SUM_FIELDS], 1)
 
 
 def _blocks(z: Sizes, itemsize: int) -> np.ndarray:

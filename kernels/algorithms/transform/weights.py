@@ -183,7 +183,7 @@ def _places(z: Sizes) -> np.ndarray:
     """Where each point of the first input channel stands in a panel: in the order of sums."""
     order = [
         (row + i) * z.C + column + j
-        for row, rows, column, columns in (points_of(z, f) for f in range(z.SUMS))
+        for row, rows, column, columns in zip(*(each.tolist() for each in points_of(z)), strict=True)
         for i in range(rows)
         for j in range(columns)
     ]
