@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,27 +151,23 @@ def _is_cropped(p: Conv2dProblem, part: Part) -> bool:
     return (part.problem.ih, part.problem.iw) != (p.oh, p.ow)
 
 
-def with_directions(own: Algorithm) -> Algorithm:
+def with_directions(own: Algorithm, find: Callable[[str], Algorithm]) -> Algorithm:
     """An algorithm that refuses other directions than its own, and computes backward data by parts if it has that.
 
     Parameters
     ----------
     own : Algorithm
         Its functions know forward convolutions, or backward weights.
+    find : callable
+        The algorithm of a name.
     """
+    backward = _BackwardData(own, find)
 
     def unsupported(p: Conv2dProblem) -> str | None:
         if p.direction not in own.directions:
             return f"direction is {p.direction}, expected {' or '.join(own.directions)}"
-        if p.direction != "bwd_d":
-            return own.unsupported(p)
-        count = min(p.kh, p.sh) * min(p.kw, p.sw)
-        if count > _MOST_PARTS:
-            return f"strides and taps make {count} parts, expected at most {_MOST_PARTS}"
-        reasons = (own.unsupported(part.problem) for part in _all(p))
-        return next((reason for reason in reasons if reason is not None), None)
+        return backward.unsupported(p) if p.direction == "bwd_d" else own.unsupported(p)
 
-    backward = _BackwardData(own)
     chosen = {
         name: _by_direction(getattr(own, name), getattr(backward, name))
         for name in ("packing", "scratch", "amounts", "packing_elements")
@@ -195,13 +192,31 @@ def _by_direction(forward: Any, backward: Any) -> Any:
 class _BackwardData:
     """What `Algorithm` has, for backward data, of what a forward algorithm has."""
 
-    def __init__(self, forward: Algorithm) -> None:
-        self._forward = forward
+    def __init__(self, own: Algorithm, find: Callable[[str], Algorithm]) -> None:
+        self._own, self._find = own, find
+
+    def unsupported(self, p: Conv2dProblem) -> str | None:
+        """The reason of the first part that is refused; with a companion, of the last if all are."""
+        count = min(p.kh, p.sh) * min(p.kw, p.sw)
+        if count > _MOST_PARTS:
+            return f"strides and taps make {count} parts, expected at most {_MOST_PARTS}"
+        reasons = [self._own.unsupported(part.problem) for part in _all(p)]
+        if self._own.companion and None in reasons:
+            reasons = [self._of(part).unsupported(part.problem) for part in _all(p)]
+        return next((reason for reason in reasons if reason is not None), None)
+
+    def _of(self, part: Part) -> Algorithm:
+        """The algorithm that computes a part."""
+        own = self._own
+        return own if not own.companion or own.unsupported(part.problem) is None else self._find(own.companion)
 
     def packing(self, p: Conv2dProblem, threads: int) -> Packing:
-        """Each part's packing after the other; the last array holds the biases of elements that no part has."""
+        """Each part's packing after the other, between how many arrays each has and the biases.
+
+        Biases are those of elements that no part has.
+        """
         parts = _all(p)
-        packings = [self._forward.packing(part.problem, threads) for part in parts]
+        packings = [self._of(part).packing(part.problem, threads) for part in parts]
         fill = np.zeros(p.ic)
 
         def weights(wei: np.ndarray) -> None:
@@ -213,60 +228,54 @@ class _BackwardData:
             for packing in packings:
                 packing.biases(bia)
 
-        packed = tuple(array for packing in packings for array in packing.packed)
-        assert len({len(packing.packed) for packing in packings}) <= 1
-        return Packing((*packed, fill), weights, biases)
+        counts = np.array([len(packing.packed) for packing in packings], np.intp)
+        return Packing((counts, *(array for packing in packings for array in packing.packed), fill), weights, biases)
 
     def packing_elements(self, p: Conv2dProblem) -> float:
         """Those of all parts; each weight is copied before."""
-        return math.prod(p.weight_shape) + sum(self._forward.packing_elements(part.problem) for part in _all(p))
+        return math.prod(p.weight_shape) + sum(self._of(part).packing_elements(part.problem) for part in _all(p))
 
     def scratch(self, p: Conv2dProblem, threads: int) -> Scratch:
         """Parts are computed one after the other, in the same scratch; their results stand side by side."""
         parts = _all(p)
+        shapes = [self._of(part).scratch(part.problem, threads) for part in parts]
         if _is_whole(p) and not _is_cropped(p, parts[0]):
-            return self._forward.scratch(parts[0].problem, threads)
-        shapes = [self._forward.scratch(part.problem, threads) for part in parts]
+            return shapes[0]
         own = max((workspace_bytes(each, p.dtype) for each in shapes), default=0) // p.itemsize
         results = 0 if _is_whole(p) else sum(math.prod(part.problem.output_shape) for part in parts)
         cropped = max((math.prod(each.problem.input_shape) for each in parts if _is_cropped(p, each)), default=0)
         return {"parts": (own,), "results": (results,), "cropped": (cropped,)}
 
     def amounts(self, p: Conv2dProblem, threads: int) -> Amounts | None:
-        """The sums of those of all parts; putting them together is the same for every algorithm."""
-        each_part = [self._forward.amounts(part.problem, threads) for part in _all(p)]
-        found = [each for each in each_part if each is not None]
-        if not found or len(found) < len(each_part):
+        """Those of all parts; putting them together is the same for every algorithm."""
+        first, *others = (self._of(part).amounts(part.problem, threads) for part in _all(p)) if _all(p) else (None,)
+        if first is None or None in others:
             return None
-        counts: dict[str, float] = {}
-        for each in found:
-            for name, count in each.counts.items():
-                counts[name] = counts.get(name, 0.0) + count
-        longest = max(each.longest for each in found)
-        return Amounts(found[0].loops, counts, longest, sum(each.meetings for each in found))
+        return first._replace(
+            meetings=first.meetings + sum(each.meetings for each in others if each is not None),
+            beside=tuple(each for each in others if each is not None),
+        )
 
     def bind(self, setup: Setup) -> Run:
         """A run of each part, and what puts their results together."""
         p, parts = setup.problem, _all(setup.problem)
+        counts, *packed = setup.packed[:-1]
         whole = _is_whole(p)
         if whole and not _is_cropped(p, parts[0]):
-            packed = setup.packed[:-1]
-            return self._forward.bind(dataclasses.replace(setup, problem=parts[0].problem, packed=packed))
-        runs, places, at = [], [], 0
+            return self._own.bind(dataclasses.replace(setup, problem=parts[0].problem, packed=tuple(packed)))
+        runs, places, at, taken = [], [], 0, 0
         results = setup.scratch["results"]
-        # All parts are packed to the same number of arrays.
-        count = (len(setup.packed) - 1) // max(1, len(parts))
-        for i, part in enumerate(parts):
-            inner = part.problem
-            shapes = self._forward.scratch(inner, setup.threads)
-            scratch = carve(setup.scratch["parts"].view(np.uint8), shapes, p.dtype)
-            bound = Setup(inner, setup.packed[i * count : (i + 1) * count], NO_EPILOGUE, scratch, setup.threads)
+        for part, count in zip(parts, counts, strict=True):
+            inner, algorithm = part.problem, self._of(part)
+            scratch = carve(setup.scratch["parts"].view(np.uint8), algorithm.scratch(inner, setup.threads), p.dtype)
+            bound = Setup(inner, tuple(packed[taken : taken + count]), NO_EPILOGUE, scratch, setup.threads)
+            taken += count
             size = math.prod(inner.output_shape)
             dst = None if whole else results[at : at + size].reshape(inner.output_shape)
             cropped = None
             if _is_cropped(p, part):
                 cropped = setup.scratch["cropped"][: math.prod(inner.input_shape)].reshape(inner.input_shape)
-            runs.append((part, self._forward.bind(bound), cropped, dst))
+            runs.append((part, algorithm.bind(bound), cropped, dst))
             places.append(Residue(at, inner.oh, inner.ow))
             at += size
         together = None if whole else _together(setup, places)

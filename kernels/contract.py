@@ -129,6 +129,8 @@ class Algorithm:
         is huge, infinite or NaN in the window of one spoils those beside it.
     directions : tuple of str
         What it computes, of `kernels.problem.DIRECTIONS`.
+    companion : str
+        Backward data, the algorithm of the parts of a gradient that this one refuses; empty for none.
     """
 
     name: str
@@ -144,6 +146,7 @@ class Algorithm:
     packing_elements: Callable[[Conv2dProblem], float] = weight_elements
     window_only: bool = False
     directions: tuple[str, ...] = ("fwd", "bwd_d")
+    companion: str = ""
 
     def prepare(self, problem: Conv2dProblem, wei: np.ndarray, bia: np.ndarray, threads: int = 1) -> Packed:
         """Weights and biases, packed to arrays of their own."""

@@ -62,6 +62,7 @@ def algorithm(
     packing_elements: Callable[[Conv2dProblem], float] = weight_elements,
     window_only: bool = False,
     directions: tuple[str, ...] = ("fwd", "bwd_d"),
+    companion: str = "",
 ) -> Callable[[Callable[[Setup], Run]], Callable[[Setup], Run]]:
     """Register the decorated function, ``bind``, as an algorithm; see `Algorithm`.
 
@@ -89,8 +90,9 @@ def algorithm(
             packing_elements,
             window_only,
             directions,
+            companion,
         )
-        _REGISTRY[name] = with_directions(made)
+        _REGISTRY[name] = with_directions(made, get_algorithm)
         return bind
 
     return register

@@ -18,6 +18,8 @@ Versions, F(m, r) for m outputs of r taps a tile and dimension:
 - ``winograd_f6x3``: 8x8 tiles, 5.1 times fewer, for large maps.
 - ``winograd_f2x5``, ``winograd_f4x5``: 2.8 and 6.2 times fewer, in one dimension 1.7 and 2.5;
   ``winograd_f4x5`` at stride 2 3.3 times.
+- ``winograd_f5x2``: 2x2 kernels, 2.8 times fewer, in one dimension 1.7; made for backward data of 3x3 at stride 2,
+  whose parts are 2x2, 2x1, 1x2 and one tap.
 - ``winograd_f4x7``, ``winograd_f6x7``: 1x7 and 7x1 kernels, 2.8 and 3.5 times fewer.
 
 Points are rationals, chosen by measuring errors. For F(4, 3), 0, +-2/3 and +-3/2 err 1.8 times as
@@ -138,6 +140,7 @@ def _register(
     *,
     square: bool = True,
     strided: Points | None = None,
+    companion: str = "",
 ) -> None:
     """``points`` are those of stride 1, ``strided`` those of stride 2."""
 
@@ -171,6 +174,7 @@ def _register(
         scratch=scratch,
         amounts=amounts,
         packing_elements=packing_elements,
+        companion=companion,
     )(bind)
 
 
@@ -190,6 +194,10 @@ _register(2, 5, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(2, 5): 2.8 time
 _register(
     4, 5, _pairs(1, 2, _HALF), 45.0, "F(4, 5): 6.2 times fewer multiplications than direct, at stride 2 3.3 times.",
     strided=_pairs(Fraction(2, 3), Fraction(3, 2)),
+)  # fmt: skip
+_register(
+    5, 2, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(5, 2): 2.8 times fewer multiplications than direct.",
+    companion="im2col_gemm",
 )  # fmt: skip
 _register(
     4, 7, _pairs(_HALF, Fraction(4, 5), Fraction(5, 4), 2), 30.0,

@@ -40,12 +40,15 @@ class Amounts(NamedTuple):
         The longest of the shares that threads take, relative to equal ones.
     meetings : int
         How often threads wait for each other.
+    beside : tuple of Amounts
+        What the same call does in other loops.
     """
 
     loops: str
     counts: Mapping[str, float]
     longest: float = 1.0
     meetings: int = 1
+    beside: tuple[Amounts, ...] = ()
 
 
 class _Lines(NamedTuple):

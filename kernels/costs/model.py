@@ -49,6 +49,15 @@ def seconds_by_term(amounts: Amounts, threads: int = 1, limits: Limits | None = 
     dict of str to float
         Those that take any time, longest first.
     """
+    found = _terms(amounts, threads, limits)
+    for each in amounts.beside:
+        for name, time in _terms(each, threads, limits).items():
+            found[name] = found.get(name, 0.0) + time
+    return dict(sorted(((name, time) for name, time in found.items() if time > 0), key=lambda term: -term[1]))
+
+
+def _terms(amounts: Amounts, threads: int, limits: Limits | None) -> dict[str, float]:
+    """Seconds that each kind of work takes in one kind of loops."""
     fitted = reference_limits()
     limits = limits or fitted
     bandwidth = min(_MOST_BANDWIDTH, 1 + _BANDWIDTH_A_THREAD * (threads - 1))
@@ -67,4 +76,4 @@ def seconds_by_term(amounts: Amounts, threads: int = 1, limits: Limits | None = 
             found[name] = count * each / limits.cycles_per_s * share
     if threads > 1:
         found["threads"] = _START_S + _MEETING_S * (amounts.meetings - 1)
-    return dict(sorted(((name, time) for name, time in found.items() if time > 0), key=lambda term: -term[1]))
+    return found
