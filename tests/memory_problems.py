@@ -69,6 +69,7 @@ KINDS: Mapping[str, tuple[int, Choices]] = {
         "dh": (1, 2, 3, 5), "dw": (1, 2, 4, 7), "kh": (3, 5), "kw": (3, 5), "icg": (4, 16, 17), "ocg": (1, 16, 33),
         "oh": (1, 2, 3, 5, 8, 13), "ph": (0, 1, 4), "pw": (0, 2, 5), "pb": (0, 3), "pr": (0, 6),
     }),
+    "two taps": (24, {"kh": (1, 2), "kw": (2,), "icg": (4, 16, 17), "ocg": (1, 16, 33), "oh": _WIDTHS, "ow": _WIDTHS}),
     "large kernel": (14, {"kh": (7, 11, 17), "kw": (7, 9, 31), "ph": (0, 3), "pw": (0, 4, 15), "ocg": (1, 3, 17)}),
     "float64": (50, {"f": (64,), "ocg": (1, 7, 8, 9, 16, 17, 33), "icg": (1, 8, 9, 17)}),
 }  # fmt: skip
@@ -82,13 +83,19 @@ _COMPILES, _PATIENCE = 48, 300
 _SAMPLE, _SPREAD = 16, 5
 #: What a sample compiles for, by number of threads: what other tests compile anyway.
 _COMPILED: Mapping[int, tuple[str, ...]] = {
-    1: EDGES,
-    2: ("mb9ic17ih14oc40kh3ph1b1", "g2ic34ih9iw26oc80kh3ph1pb0", "g16ic16ih10oc16kh3ph1"),
+    1: (*EDGES, "ic16ih12oc18kh2"),
+    2: ("mb9ic17ih14oc40kh3ph1b1", "g2ic34ih9iw26oc80kh3ph1pb0", "g16ic16ih10oc16kh3ph1", "ic16ih12oc18kh2"),
 }
 
 
 #: Every one compiles: the first that an algorithm does not refuse. A batch with a bias, depthwise, 5x5, one row.
-NARROW = ("mb2ic17ih14oc40kh3ph1b1", "g16ic16ih10oc16kh3ph1", "ic17ih12iw19oc20kh5ph2", "ic16ih1iw17oc16kh1kw7pw3ph0")
+NARROW = (
+    "mb2ic17ih14oc40kh3ph1b1",
+    "g16ic16ih10oc16kh3ph1",
+    "ic17ih12iw19oc20kh5ph2",
+    "ic16ih1iw17oc16kh1kw7pw3ph0",
+    "ic16ih12oc18kh2",
+)
 
 
 @functools.cache

@@ -18,7 +18,7 @@ _SMALL = 4096
 #: Its source, result and workspace are each many times that.
 _PROBLEM = Conv2dProblem.parse("mb2ic17ih23oc40kh3ph1b1")
 #: For those that are made for one kind only: depthwise, 5x5, one-dimensional.
-_OTHERS = ("mb4g16ic16ih30oc16kh3ph1", "mb2ic17ih23oc40kh5ph2b1", "mb2ic17ih23oc40kh1kw7ph0pw3")
+_OTHERS = ("mb4g16ic16ih30oc16kh3ph1", "mb2ic17ih23oc40kh5ph2b1", "mb2ic17ih23oc40kh1kw7ph0pw3", "mb2ic17ih23oc40kh2")
 
 
 def _peak(call: Callable[[], object]) -> int:

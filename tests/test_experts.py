@@ -13,7 +13,13 @@ from kernels.registry import Packing, Run
 from kernels.select import choose
 
 #: For those that are made for one kind only: depthwise, 5x5, one-dimensional.
-_PROBLEMS = ("mb2ic17ih23oc40kh3ph1b1", "g16ic16ih30oc16kh3ph1b1", "ic17ih23oc40kh5ph2b1", "ic17ih23oc40kh1kw7pw3ph0b1")
+_PROBLEMS = (
+    "mb2ic17ih23oc40kh3ph1b1",
+    "g16ic16ih30oc16kh3ph1b1",
+    "ic17ih23oc40kh5ph2b1",
+    "ic17ih23oc40kh1kw7pw3ph0b1",
+    "ic17ih23oc40kh2b1",
+)
 
 
 @pytest.mark.parametrize("algorithm", algorithms("fwd"), ids=lambda each: each.name)

@@ -14,7 +14,13 @@ from kernels.arguments import Asked
 from kernels.geometry import describe
 from kernels.one_call import CALLS, OneCalls, Shape
 
-_TEXTS = ("mb2ic5ih9oc7kh3ph1b1", "g4ic4ih9oc4kh3ph1b1", "ic5ih9oc7kh5ph2b1", "ic5ih9oc7kh1kw7pw3ph0b1")
+_TEXTS = (
+    "mb2ic5ih9oc7kh3ph1b1",
+    "g4ic4ih9oc4kh3ph1b1",
+    "ic5ih9oc7kh5ph2b1",
+    "ic5ih9oc7kh1kw7pw3ph0b1",
+    "ic5ih9oc7kh2b1",
+)
 
 
 @pytest.fixture(autouse=True)

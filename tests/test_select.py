@@ -40,7 +40,13 @@ def test_where_one_kind_is_far_ahead_it_is_chosen(text: str, names: tuple[str, .
 
 @pytest.mark.parametrize("each", algorithms(), ids=lambda each: each.name)
 def test_every_algorithm_is_predicted_where_it_takes_the_problem(each: object) -> None:
-    texts = ("ic16ih20oc16kh3ph1", "ic16ih20oc16kh1kw7ph0pw3", "ic16ih20oc16kh5ph2", "g16ic16ih20oc16kh3ph1")
+    texts = (
+        "ic16ih20oc16kh3ph1",
+        "ic16ih20oc16kh1kw7ph0pw3",
+        "ic16ih20oc16kh5ph2",
+        "ic16ih20oc16kh2",
+        "g16ic16ih20oc16kh3ph1",
+    )
     for text, direction in itertools.product(texts, DIRECTIONS):
         candidate = _by_name(Conv2dProblem.parse(text).replace(direction=direction))[each.name]  # type: ignore[attr-defined]
         if candidate.refused:

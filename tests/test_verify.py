@@ -73,7 +73,13 @@ def test_rounding_is_only_for_those_who_need_it() -> None:
 @pytest.mark.parametrize("algorithm", algorithms(), ids=lambda each: each.name)
 def test_every_algorithm_is_ok_or_says_why_not(algorithm) -> None:  # type: ignore[no-untyped-def]
     # Some are made for one kind of problem only: depthwise, strided, 5x5, one-dimensional.
-    others = ("g16ic16ih9oc16kh3ph1", "ic4ih9oc4kh2sh2", "ic16ih12oc18kh5ph2", "ic16ih9iw12oc18kh1kw7ph0pw3")
+    others = (
+        "g16ic16ih9oc16kh3ph1",
+        "ic4ih9oc4kh2sh2",
+        "ic16ih9oc16kh2",
+        "ic16ih12oc18kh5ph2",
+        "ic16ih9iw12oc18kh1kw7ph0pw3",
+    )
     problems = [
         problem.replace(direction=direction)
         for problem in (_PROBLEM, *map(Conv2dProblem.parse, others))

@@ -7,7 +7,7 @@ import pytest
 
 from kernels import Algorithm, Conv2dProblem, algorithms, conv2d_reference, plan
 
-_TEXTS = "ic12ih17oc10kh3ph1", "ic8ih9iw20oc9kh1kw7ph0pw3", "ic5ih12oc6kh5ph2", "g9ic9ih14oc9kh5ph2"
+_TEXTS = "ic12ih17oc10kh3ph1", "ic8ih9iw20oc9kh1kw7ph0pw3", "ic5ih12oc6kh5ph2", "ic12ih12oc9kh2", "g9ic9ih14oc9kh5ph2"
 
 #: What weights of the first output channel are multiplied by, those of the last one, and pixels. Weights of 5e-39 have
 #: 22 bits.

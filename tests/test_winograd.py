@@ -82,6 +82,7 @@ _SHAPES = (
 )
 #: Kernel and padding, by the number of taps: the first where both dimensions are supported.
 _KERNELS = {
+    2: ("kh2ph1", "kh1kw2ph0pw1", "kh2kw1ph1pw0", "kh2ph1pb0pr1"),
     3: ("kh3ph1", "kh1kw3ph0pw1", "kh3kw1ph1pw0", "kh3ph1pb2pr0"),
     5: ("kh5ph2", "kh1kw5ph0pw2", "kh5kw1ph2pw0", "kh5ph1pb3"),
     7: ("kh1kw7ph0pw3", "kh7kw1ph3pw0", "kh1kw7ph0pw2pr5"),
@@ -92,7 +93,12 @@ _KERNELS = {
 #: of one row of them, and small images that share a block.
 _DILATED = ("ic64ih23iw30oc64{}dh3dw2", "ic18ih75oc16{}dh12dw9", "mb5ic32ih13oc33{}dh2b1")
 #: By the number of taps: sub-grids without outputs.
-_FAR = {3: "ic20ih15iw16oc20kh3ph1dh7", 5: "ic20ih25iw26oc20kh5ph2dh7", 7: "ic20ih3iw40oc20kh1kw7ph0pw3dh7"}
+_FAR = {
+    2: "ic20ih15iw16oc20kh2ph1dh7",
+    3: "ic20ih15iw16oc20kh3ph1dh7",
+    5: "ic20ih25iw26oc20kh5ph2dh7",
+    7: "ic20ih3iw40oc20kh1kw7ph0pw3dh7",
+}
 #: Of stride 2: short last tiles both ways and neither way, one dimension alone, and unequal padding.
 _STRIDED = (
     "ic64ih28oc64{}sh2pb0",
@@ -162,7 +168,8 @@ def test_stride_2_is_kept_where_it_won() -> None:
     square, never = [True, False, False, False], [False] * 4
     assert supported == {
         "winograd_f2x3": square, "winograd_f4x3": square, "winograd_f6x3": never, "winograd_f2x5": never,
-        "winograd_f4x5": [False, True, False, False], "winograd_f4x7": never, "winograd_f6x7": never,
+        "winograd_f4x5": [False, True, False, False], "winograd_f5x2": never,
+        "winograd_f4x7": never, "winograd_f6x7": never,
     }  # fmt: skip
 
 

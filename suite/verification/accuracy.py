@@ -31,6 +31,7 @@ LADDER = (
     *(f"ic{ic}ih28oc32kh3ph1" for ic in (16, 32, 64, 128, 256, 512)),
     *(f"ic{ic}ih17oc32kh5ph2" for ic in (16, 64, 256, 512)),
     *(f"ic{ic}ih17oc32kh1kw7ph0pw3" for ic in (16, 64, 256, 512)),
+    *(f"ic{ic}ih16oc32kh2" for ic in (16, 64, 256)),
     *(f"g8ic{ic}ih28oc{ic}kh3ph1" for ic in (64, 256, 512)),
     *(f"g{ic}ic{ic}ih28oc{ic}kh3ph1" for ic in (32, 512)),
 )
