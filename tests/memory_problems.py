@@ -149,7 +149,7 @@ def sample(algorithm: Algorithm, threads: int) -> tuple[str, ...]:
     those that a few problems of other tests need too.
     """
     compiled = _pieces_of(algorithm, map(_standard, _COMPILED[threads]))
-    some = (*EDGES, *_drawn()[len(EDGES) :: _SPREAD])
+    some = (*map(_standard, _COMPILED[threads]), *EDGES, *_drawn()[len(EDGES) :: _SPREAD])
     pieces = {text: _pieces(algorithm, text) for text in some}
     cheap = [text for text, needed in pieces.items() if needed is not None and needed <= compiled]
     return tuple(cheap[:: max(1, len(cheap) // _SAMPLE)])
