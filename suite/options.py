@@ -19,6 +19,7 @@ __all__ = [
     "MaxError",
     "MaxWorkspace",
     "Networks",
+    "NoWait",
     "Ours",
     "Output",
     "Problems",
@@ -106,6 +107,10 @@ MaxWorkspace = Annotated[
 WindowOnly = Annotated[
     bool,
     typer.Option("--window-only", help="Only algorithms of which each output depends on its own window of the input."),
+]
+NoWait = Annotated[
+    bool,
+    typer.Option("--no-wait", help="Do not wait for another command that measures on this host: say which, and exit."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import os
 from collections.abc import Callable
@@ -11,9 +12,14 @@ import numpy as np
 import pytest
 
 from kernels import Conv2dProblem, Setup, get_algorithm, registry
+from suite.machine.host_lock import host_lock
 
 # What somebody measured on this machine is not looked at, and not added to: by no process that a test starts either.
 os.environ["CONVMARK_TUNED"] = "off"
+
+# Tests that run side by side do not measure: none waits for another one, or for a measurement on this machine.
+os.environ["CONVMARK_HOST"] = f"tests-{os.getpid()}"
+atexit.register(host_lock().unlink, missing_ok=True)
 
 #: Each line is there for one edge: the comment says which.
 EDGES = (

@@ -21,6 +21,7 @@ from suite.gate.pair import BASE, HEAD, RevisionPair
 from suite.gate.revisions import WORKING_TREE, RevisionError, revision_builder
 from suite.gate.run import SCHEDULE, benchmarks_of, offers_of
 from suite.machine.environment import this_machine
+from suite.machine.host_lock import measuring_alone
 from suite.measure.result import ProcessResult, log_ratio
 from suite.measure.worker import WorkerError
 from suite.progress import Tally
@@ -55,6 +56,7 @@ def aa(
     runs: int,
     resume: Path | None,
     results: Path,
+    no_wait: bool,
     as_json: bool,
 ) -> None:
     """See `suite.commands.aa.aa`."""
@@ -65,7 +67,7 @@ def aa(
     layers = select_layers(
         network or (() if problem else (NETWORK,)), problem or (), directions=directions_of(direction)
     )
-    with adding_to(folder):
+    with measuring_alone(wait=not no_wait), adding_to(folder):
         rates = _rates(folder, layers, threads_of(threads) or (1,), generations, runs)
         stored = {
             "machine": this_machine().as_dict(), "stamp": this_machine().stamp, "margin": _MARGIN, "risk": RISK,

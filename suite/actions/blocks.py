@@ -9,6 +9,7 @@ from suite.actions.run import begin, carry_out
 from suite.catalogue import blocks as listed_blocks
 from suite.contenders import select_block_contenders
 from suite.contenders.ours import FUSED
+from suite.machine.host_lock import measuring_alone
 from suite.selection import Request
 
 __all__ = ["blocks"]
@@ -24,6 +25,7 @@ def blocks(
     slower: float,
     results: Path,
     details: bool,
+    no_wait: bool,
     as_json: bool,
 ) -> None:
     """See `suite.commands.blocks.blocks`."""
@@ -42,4 +44,5 @@ def blocks(
         slower=slower_of(slower),
         blocks=tuple(block or (each.name for each in listed_blocks())),
     )
-    carry_out(begin(request, results), as_json, details)
+    with measuring_alone(wait=not no_wait):
+        carry_out(begin(request, results), as_json, details)

@@ -11,6 +11,7 @@ from suite.actions.arguments import bytes_of, threads_of
 from suite.catalogue import Layer
 from suite.console import fail, print_json, print_table, stderr
 from suite.format import circumstances
+from suite.machine.host_lock import measuring_alone
 from suite.measure.tuning import TuningCase, TuningResult, run_tuning, worth_timing
 from suite.progress import Watch
 from suite.report.explanation import EXPLANATION_HEADINGS, explanation_dict, explanation_lines, judgement
@@ -31,6 +32,7 @@ def explain(
     max_workspace: str | None,
     window_only: bool,
     measure: bool,
+    no_wait: bool,
     as_json: bool,
 ) -> None:
     """See `suite.commands.explain.explain`."""
@@ -44,7 +46,8 @@ def explain(
     result = None
     if measure:
         layer = Layer("text", str(parsed), parsed, 1)
-        result = _measured(TuningCase(layer, counts[0], modelled, worth_timing(modelled, _WITHIN)))
+        with measuring_alone(wait=not no_wait):
+            result = _measured(TuningCase(layer, counts[0], modelled, worth_timing(modelled, _WITHIN)))
     if as_json:
         print_json(
             {

@@ -23,6 +23,7 @@ from suite.gate.pair import BASE, CONTROL, HEAD, RevisionPair
 from suite.gate.revisions import WORKING_TREE, Revision, RevisionBuilder, RevisionError, revision_builder
 from suite.gate.run import SCHEDULE, GateRun, benchmarks_of, offers_of
 from suite.machine.environment import this_machine
+from suite.machine.host_lock import measuring_alone
 from suite.measure.worker import WorkerError
 from suite.progress import Tally
 from suite.report.gate import print_findings
@@ -59,6 +60,7 @@ def gate(
     environment: str,
     results: Path,
     output: Path | None,
+    no_wait: bool,
     as_json: bool,
 ) -> None:
     """See `suite.commands.gate.gate`."""
@@ -79,7 +81,7 @@ def gate(
     folder = output or _new_folder(results)
     store = _storing(folder)
     try:
-        with adding_to(folder), revision_builder(Path.cwd()) as here:
+        with measuring_alone(wait=not no_wait), adding_to(folder), revision_builder(Path.cwd()) as here:
             own = environment == "own"
             stderr().print(f"Building {printable(base)} and {printable(head)}.", markup=False)
             sides = {side: _built(here, side, name, own) for side, name in ((BASE, base), (HEAD, head))}

@@ -8,6 +8,7 @@ from suite.catalogue import blocks, layers, networks
 from suite.console import print_json, print_table
 from suite.contenders import absence, block_contenders, contenders
 from suite.machine.environment import measure_limits, this_machine
+from suite.machine.host_lock import measuring_alone
 from suite.report.machine import machine_facts
 
 __all__ = ["list_", "machine"]
@@ -54,10 +55,11 @@ def list_(network: list[str] | None, as_json: bool) -> None:
         )
 
 
-def machine(threads: list[str] | None, as_json: bool) -> None:
+def machine(threads: list[str] | None, no_wait: bool, as_json: bool) -> None:
     """See `suite.commands.listing.machine`."""
     counts = threads_of(threads) or tuple(sorted({1, this_machine().threads}))
-    limits = measure_limits(counts, ("float32", "float64"))
+    with measuring_alone(wait=not no_wait):
+        limits = measure_limits(counts, ("float32", "float64"))
     if as_json:
         print_json({"stamp": this_machine().stamp, "machine": this_machine().as_dict(), "limits": limits.as_dict()})
     else:

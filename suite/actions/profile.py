@@ -7,6 +7,7 @@ from pathlib import Path
 from kernels import algorithms, get_algorithm
 from suite.console import fail, print_json, print_table, stderr
 from suite.machine.environment import this_machine
+from suite.machine.host_lock import measuring_alone
 from suite.machine.probes import PHASED
 from suite.measure.phases import Ceilings, profile_phases
 from suite.progress import Watch
@@ -35,6 +36,7 @@ def profile(
     algorithm: list[str] | None,
     problem: list[str] | None,
     output: Path | None,
+    no_wait: bool,
     as_json: bool,
 ) -> None:
     """See `suite.commands.profile.profile`."""
@@ -46,7 +48,7 @@ def profile(
     layers = {layer.problem: layer for layer in select_layers(network or (), problem or (() if network else _PROBLEMS))}
     ceilings = Ceilings()
     found = []
-    with Watch(stderr(), len(layers) * len(chosen)) as watch:
+    with measuring_alone(wait=not no_wait), Watch(stderr(), len(layers) * len(chosen)) as watch:
         for layer in layers.values():
             for one in chosen:
                 watch.at(layer, one.name)

@@ -14,6 +14,7 @@ from suite.console import fail, print_json, stderr, stdout, warn
 from suite.contenders import Contender
 from suite.format import circumstances
 from suite.machine.environment import commit_of_sources, evicting_bytes, measure_limits, this_machine
+from suite.machine.host_lock import measuring_alone
 from suite.measure.interleave import Schedule
 from suite.measure.result import ProcessResult
 from suite.measure.runner import run_cases
@@ -55,6 +56,7 @@ def run(
     resume: str | None,
     results: Path,
     details: bool,
+    no_wait: bool,
     as_json: bool,
 ) -> None:
     """See `suite.commands.run.run`."""
@@ -72,13 +74,15 @@ def run(
             fail("--resume goes on with what its run was asked for, expected no other selection with it")
         here = open_run(results, resume, warn)
         here.require(this_machine())
+        with measuring_alone(wait=not no_wait):
+            carry_out(here, as_json, details)
     else:
         request = request_of(
             network, every, contender, problem, mb, threads,
             seconds=seconds, processes=processes, cache=cache, reference=reference, slower=slower, direction=direction,
         )  # fmt: skip
-        here = begin(request, results)
-    carry_out(here, as_json, details)
+        with measuring_alone(wait=not no_wait):
+            carry_out(begin(request, results), as_json, details)
 
 
 def begin(request: Request, results: Path) -> Run:

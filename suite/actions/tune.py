@@ -13,6 +13,7 @@ from suite.catalogue import Layer
 from suite.console import fail, print_json, print_table, stderr, warn
 from suite.format import circumstances
 from suite.machine.environment import measure_limits
+from suite.machine.host_lock import measuring_alone
 from suite.machine.probes import vector_bytes
 from suite.measure.result import ProcessResult
 from suite.measure.tuning import TuningCase, TuningResult, distinct, run_tuning, worth_timing
@@ -35,6 +36,7 @@ def tune(
     within: float,
     again: bool,
     forget: bool,
+    no_wait: bool,
     as_json: bool,
 ) -> None:
     """See `suite.commands.tune.tune`."""
@@ -56,15 +58,16 @@ def tune(
     known = len(asked) - len(unknown)
     if known:
         stderr().print(f"{known} of {len(asked)} are known already; --again measures them as well.")
-    if unknown and (again or measured_limits() is None):
-        _measure_limits()
-    tuning_cases = [_tuning_case(layer, count, within) for layer, count in unknown]
     results: list[TuningResult] = []
     interrupted = False
-    try:
-        _measure(tuning_cases, seconds, processes, results)
-    except KeyboardInterrupt:
-        interrupted = True
+    with measuring_alone(wait=not no_wait):
+        if unknown and (again or measured_limits() is None):
+            _measure_limits()
+        tuning_cases = [_tuning_case(layer, count, within) for layer, count in unknown]
+        try:
+            _measure(tuning_cases, seconds, processes, results)
+        except KeyboardInterrupt:
+            interrupted = True
     kept = sum(not each.doubt for each in results)
     if as_json:
         counts = {"asked": len(asked), "known": known, "remembered": kept}

@@ -34,6 +34,7 @@ def aa(
         Path | None, typer.Option(metavar="DIR", help="Go on with, or only evaluate, this folder.")
     ] = None,
     results: options.Results = Path("results"),
+    no_wait: options.NoWait = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure the same code as both sides, with and without slowdowns of known size.
@@ -42,4 +43,4 @@ def aa(
     """
     from suite.actions import aa
 
-    aa.aa(network, problem, direction, threads, generations, runs, resume, results, as_json)
+    aa.aa(network, problem, direction, threads, generations, runs, resume, results, no_wait, as_json)

@@ -43,9 +43,10 @@ def blocks(
     slower: options.Slower = SCREEN,
     results: options.Results = Path("results"),
     details: options.Details = False,
+    no_wait: options.NoWait = False,
     as_json: options.Json = False,
 ) -> None:  # fmt: skip
     """Verify and time blocks of several layers, fused and not, compared with other libraries; store and report."""
     from suite.actions import blocks
 
-    blocks.blocks(block, contender, threads, seconds, processes, cache, slower, results, details, as_json)
+    blocks.blocks(block, contender, threads, seconds, processes, cache, slower, results, details, no_wait, as_json)

@@ -26,6 +26,7 @@ def explain(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Time the algorithms too, or show what is predicted alone.")
     ] = True,
+    no_wait: options.NoWait = False,
     as_json: options.Json = False,
 ) -> None:
     """Show what the cost model predicts of each algorithm and what is measured, and why one is chosen.
@@ -34,4 +35,4 @@ def explain(
     """
     from suite.actions import explain
 
-    explain.explain(problem, threads, max_error, max_workspace, window_only, measure, as_json)
+    explain.explain(problem, threads, max_error, max_workspace, window_only, measure, no_wait, as_json)

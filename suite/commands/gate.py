@@ -63,6 +63,7 @@ def gate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of all files; else below the results.")
     ] = None,
+    no_wait: options.NoWait = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare two revisions of the kernels, measured in turns on this machine."""
@@ -82,5 +83,6 @@ def gate(
         environment,
         results,
         output,
+        no_wait,
         as_json,
     )

@@ -19,8 +19,8 @@ def list_(network: options.Networks = None, as_json: options.Json = False) -> No
     listing.list_(network, as_json)
 
 
-def machine(threads: options.Threads = None, as_json: options.Json = False) -> None:
+def machine(threads: options.Threads = None, no_wait: options.NoWait = False, as_json: options.Json = False) -> None:
     """Describe this machine and measure its limits."""
     from suite.actions import listing
 
-    listing.machine(threads, as_json)
+    listing.machine(threads, no_wait, as_json)

@@ -23,9 +23,10 @@ def profile(
     algorithm: options.Ours = None,
     problem: options.Problems = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write Markdown there.")] = None,
+    no_wait: options.NoWait = False,
     as_json: options.Json = False,
 ) -> None:
     """Time the phases of Winograd and FFT on one thread, each against its own limit."""
     from suite.actions import profile
 
-    profile.profile(network, algorithm, problem, output, as_json)
+    profile.profile(network, algorithm, problem, output, no_wait, as_json)

@@ -33,6 +33,7 @@ def run(
     resume: options.Resume = None,
     results: options.Results = Path("results"),
     details: options.Details = False,
+    no_wait: options.NoWait = False,
     as_json: options.Json = False,
 ) -> None:
     """Verify, time, store and report. Without arguments: basics and resnet50 at mb=1 on one thread.
@@ -58,5 +59,6 @@ def run(
         resume,
         results,
         details,
+        no_wait,
         as_json,
     )

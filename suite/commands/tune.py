@@ -32,6 +32,7 @@ def tune(
     ] = 2.0,
     again: Annotated[bool, typer.Option("--again", help="Measure what is known already as well.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Remove all that was measured on this CPU.")] = False,
+    no_wait: options.NoWait = False,
     as_json: options.Json = False,
 ) -> None:
     """Time the algorithms that may be the fastest, and remember for algorithm="auto" how long they took.
@@ -42,4 +43,6 @@ def tune(
     """
     from suite.actions import tune
 
-    tune.tune(network, every, problem, mb, direction, threads, seconds, processes, within, again, forget, as_json)
+    tune.tune(
+        network, every, problem, mb, direction, threads, seconds, processes, within, again, forget, no_wait, as_json
+    )
