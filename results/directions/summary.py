@@ -27,9 +27,9 @@ def main(folders: list[str]) -> None:
         "# Directions",
         "",
         f"{machine['cpu']}, vectors of {machine['vector_bytes']} bytes, mb=8, one thread; "
-        f"`bash results/directions/run.sh --processes {rows['processes'].max():.0f}`. Ours is `auto`, with weights packed "
-        "before; PyTorch is the better of NCHW and channels_last, which pack in each call. Speed-up is its time by ours: "
-        "above 1 is faster.",
+        f"`bash results/directions/run.sh --processes {rows['processes'].max():.0f}`. Ours is `auto`, with weights "
+        "packed before; PyTorch is the better of NCHW and channels_last, which pack in each call. Speed-up is its time "
+        "by ours: above 1 is faster.",
         "",
     ]
     wrong = rows[~rows["status"].isin(["ok", "mistrusted", "skipped"])]
@@ -74,10 +74,8 @@ def _directions(times: pd.DataFrame) -> list[str]:
         lines += ["| --- | ---: | ---: | ---: | --- |"]
         kinds = some.groupby([_kind(text) for text in some.index])
         for kind, part in [("all", some), *kinds]:
-            worst = part["speedup"].idxmin()
-            lines.append(
-                f"| {kind} | {len(part)} | {_geomean(part['speedup']):.2f}x | {part['speedup'].min():.2f}x | `{worst}` |"
-            )
+            mean, least = _geomean(part["speedup"]), part["speedup"].min()
+            lines.append(f"| {kind} | {len(part)} | {mean:.2f}x | {least:.2f}x | `{part['speedup'].idxmin()}` |")
         lines.append("")
     return lines
 
@@ -105,9 +103,8 @@ def _transposed(times: pd.DataFrame) -> list[str]:
     lines = ["## Transposed convolutions", "", "| problem | ours, ms | best peer | its ms | speed-up |"]
     lines += ["| --- | ---: | --- | ---: | ---: |"]
     for text, each in times.iterrows():
-        lines.append(
-            f"| `{text}` | {1e3 * each['auto']:.2f} | {each['which']} | {1e3 * each['peer']:.2f} | {each['speedup']:.2f}x |"
-        )
+        ours, theirs = 1e3 * each["auto"], 1e3 * each["peer"]
+        lines.append(f"| `{text}` | {ours:.2f} | {each['which']} | {theirs:.2f} | {each['speedup']:.2f}x |")
     return [*lines, f"| geomean | | | | {_geomean(times['speedup']):.2f}x |"]
 
 
