@@ -246,7 +246,7 @@ def test_a_terminal_without_unicode_gets_plain_ascii() -> None:
 
 def test_the_overview_ranks_other_libraries_too_and_auto_only_alone() -> None:
     table = overview_table(frame_of(_AGAINST))
-    assert [line[1:2] + line[4:] for line in table.lines] == [("ours", "best", "2.0x"), ("best", "other", "+0 %")]
+    assert [line[1:2] + line[4:] for line in table.lines] == [("ours", "best", "+100 %"), ("best", "other", "+0 %")]
     [alone] = overview_table(frame_of([row("auto", 0.1, family="auto")])).lines
     assert alone[1] == "auto"
 

@@ -47,7 +47,7 @@ processes that other load disturbed."""
 
 
 def _behind(times: float) -> str:
-    return f"+{100 * (times - 1):.0f} %" if times < 2 else f"{times:.1f}x"
+    return f"+{100 * (times - 1):.0f} %"
 
 
 #: Columns of `overview_table`, beside the circumstances if there are several.
@@ -57,7 +57,7 @@ OVERVIEW = (
     Column("time_s", "time", span),
     Column("pct", "% of limit", percent, spare=2),
     Column("next", "runner-up", words=True),
-    Column("behind", "behind", _behind),
+    Column("behind", "slower by", _behind),
 )
 
 

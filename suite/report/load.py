@@ -27,7 +27,7 @@ from suite.workload import parse_workload
 
 __all__ = ["ADDED", "Stored", "foreign_frames", "load", "open_stored", "stored_of", "tidy", "together"]
 
-#: Columns that `tidy` adds to those of `suite.rows.COLUMNS`.
+#: Columns that `tidy` adds to those of `suite.results.rows.COLUMNS`.
 ADDED = {
     "source": "which tool measured it: convmark, asv or pytest-benchmark",
     "commit": "git commit of the sources",
@@ -111,7 +111,7 @@ def load(
     Returns
     -------
     DataFrame
-        The columns of `suite.rows.COLUMNS` and of `ADDED`; docs/schema.md describes each.
+        The columns of `suite.results.rows.COLUMNS` and of `ADDED`; docs/schema.md describes each.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def tidy(
     cpu: str = "",
     platform: str = "",
 ) -> pd.DataFrame:
-    """Rows of one run as a frame with the columns of `suite.rows.COLUMNS` and of `ADDED`, but ``circumstances``."""
+    """Rows of one run as a frame: `suite.results.rows.COLUMNS`, and `ADDED` but ``circumstances``."""
     frame = frame_of(list(rows))
     texts = {
         "source": source,

@@ -9,7 +9,7 @@ from suite.measure.tuning import TuningResult
 
 __all__ = ["TUNING_HEADINGS", "agreement", "tuning_lines"]
 
-TUNING_HEADINGS = ("layer", "problem", "threads", "fastest", "time", "next", "behind", "cost model", "takes")
+TUNING_HEADINGS = ("layer", "problem", "threads", "fastest", "time", "next", "slower by", "cost model", "takes")
 
 #: A choice that takes no longer than so many times the fastest one's time is as good as that.
 _AS_GOOD = 1.1
