@@ -91,22 +91,56 @@ def test_scipy_takes_single_planes_only() -> None:
     assert scipy.unsupported(Conv2dProblem.parse("ic1ih9oc1kh3"), 2) == "there are 2 threads, expected 1"
 
 
+#: Beside the edges, of forward convolutions: one channel, and large kernels.
+_FORWARD = ("mb2ic1ih9oc1kh3ph1b1", "ic1ih40iw30oc1kh9kw7ph2pw3pb4pr0", "ic1ih20oc1kh5ph2f64")
+
+#: Beside the edges, of gradients: each line is there for what its comment says.
+_GRADIENTS = (
+    "mb2ic64ih28oc128kh2sh2",  # U-Net
+    "ic32ih28oc64kh4sh2ph1",  # DCGAN
+    "ic9ih20oc16kh3sh2ph1b1",  # output padding 1, where no more than the bias is added
+    "ic3ih11iw12oc5kh2sh3sw4b1",  # output padding up to a stride less one, and rows between that no tap meets
+    "ic16ih15oc16kh3sh4dh2ph2pb3pw0pr1b1",  # a stride and a dilation with a common divisor, unequal padding
+    "g2ic32ih14oc32kh4sh2ph1b1",  # grouped
+    "g8ic8ih13oc8kh3sh2ph1",  # depthwise
+    "g4ic16ih17oc4kh3sh2ph1",  # several channels of the result per group, one of the gradient
+)
+
+
 @pytest.mark.parametrize("peer", _PEERS, ids=lambda each: each.name)
 def test_an_installed_peer_is_right_on_every_edge_or_refuses(peer: Peer) -> None:
     if absence(peer):
         pytest.skip(str(absence(peer)))
-    extra = ("mb2ic1ih9oc1kh3ph1b1", "ic1ih40iw30oc1kh9kw7ph2pw3pb4pr0", "ic1ih20oc1kh5ph2f64")
+    problems = [
+        Conv2dProblem.parse(text).replace(direction=direction)
+        for direction in peer.directions
+        for text in (*EDGES, *(_FORWARD if direction == "fwd" else _GRADIENTS))
+    ]
+    checked = set()
     with Worker(peer.name, 1) as worker:
         worker.ask("load", contender=peer.name, threads=1)
-        for text in (*EDGES, *extra):
-            problem = Conv2dProblem.parse(text)
+        for problem in problems:
             if peer.unsupported(problem):
                 continue
-            worker.ask("prepare", contender=peer.name, problem=text, fill="normal")
+            worker.ask("prepare", contender=peer.name, problem=str(problem), fill="normal")
             result = worker.ask("result")
             assert result["touched"] == []
             check = Oracle(problem).compare(peer.tolerance(problem, ""), "normal", result["array"])
-            assert check.status == "ok" or (peer.name, text) in _MAY_BE_WRONG, (text, check.reason)
+            assert check.status == "ok" or (peer.name, str(problem)) in _MAY_BE_WRONG, (str(problem), check.reason)
+            checked.add(problem.direction)
+    assert checked == set(peer.directions)
+
+
+def test_transposed_convolutions_have_peers() -> None:
+    problem = Conv2dProblem.parse("bwd_d:ic9ih20oc16kh3sh2ph1")
+    able = {each.name for each in _PEERS if each.unsupported(problem) is None}
+    assert able >= {"torch_transposed", "torch_transposed_channels_last", "onnxruntime", "openvino", "ncnn"}
+    unequal = problem.replace(pb=0)
+    assert "padding is 1, 1 before and 0, 1 after" in str(get_contender("torch_transposed").unsupported(unequal))
+    assert {each.name for each in _PEERS if "bwd_w" in each.directions} == {"torch_nchw", "torch_channels_last"}
+    assert get_contender("ncnn").unsupported(problem.replace(direction="bwd_w")) == (
+        "direction is bwd_w, expected fwd or bwd_d"
+    )
 
 
 @pytest.mark.parametrize("bits", [10, 7])
@@ -135,7 +169,10 @@ def test_a_float64_peer_is_held_to_float64() -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="onnx is not installed")
-@pytest.mark.parametrize("text", ["ic4ih8oc6kh3ph1pb0pr2", "g4ic8ih7oc12kh3ph1b1", "ic130ih3oc200kh1f64"])
+@pytest.mark.parametrize(
+    "text",
+    ["ic4ih8oc6kh3ph1pb0pr2", "g4ic8ih7oc12kh3ph1b1", "ic130ih3oc200kh1f64", "bwd_d:g2ic6ih9oc4kh3sh2ph1pb0b1"],
+)
 def test_the_model_is_what_onnx_itself_calls_valid(text: str) -> None:
     import onnx
     from onnx import numpy_helper
@@ -146,4 +183,4 @@ def test_the_model_is_what_onnx_itself_calls_valid(text: str) -> None:
     onnx.checker.check_model(model, full_check=True)
     assert np.array_equal(numpy_helper.to_array(model.graph.initializer[0]), inputs.second)
     [output] = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.output
-    assert tuple(each.dim_value for each in output.type.tensor_type.shape.dim) == problem.output_shape
+    assert tuple(each.dim_value for each in output.type.tensor_type.shape.dim) == problem.result_shape

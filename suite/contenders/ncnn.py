@@ -1,4 +1,4 @@
-"""ncnn: a network of one layer; its own Winograd on 3x3, in float32 throughout.
+"""ncnn: a network of one layer, which may be a transposed convolution; its own Winograd on 3x3, in float32.
 
 It knows no batch: images are convolved one after the other.
 """
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from kernels import Conv2dProblem
-from suite.check.inputs import Inputs
-from suite.contenders.base import Peer, Prepared
+from suite.check.inputs import Inputs, direction_of
+from suite.contenders.base import Peer, Prepared, transposed_padding
 
 __all__ = ["CONTENDERS"]
 
@@ -30,6 +30,8 @@ _MAGIC, _FLOAT32 = 7767517, bytes(4)
 
 @dataclass(frozen=True)
 class _Ncnn(Peer):
+    directions = ("fwd", "bwd_d")
+
     def load(self, threads: int) -> None:
         import ncnn  # noqa: F401  (a network is given its threads when it is made)
 
@@ -44,7 +46,7 @@ class _Ncnn(Peer):
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "weights.bin"
             bias = b"" if inputs.bia is None else inputs.bia.tobytes()
-            weights.write_bytes(_FLOAT32 + inputs.second.tobytes() + bias)
+            weights.write_bytes(_FLOAT32 + _weights(problem, inputs.second).tobytes() + bias)
             if network.load_param_mem(_parameters(problem)) or network.load_model(str(weights)):
                 raise RuntimeError("ncnn did not load the layer, expected it to know all its parameters")
         images = [ncnn.Mat(image).clone() for image in inputs.first]
@@ -63,15 +65,25 @@ class _Ncnn(Peer):
         return Prepared(call, lambda results: np.stack([np.array(each) for each in results]))
 
 
+def _weights(p: Conv2dProblem, wei: np.ndarray) -> np.ndarray:
+    """Weights in ncnn's order: of a transposed convolution, too, the channels of the result come first."""
+    if direction_of(p) != "bwd_d":
+        return wei
+    return wei.reshape(p.g, p.oc // p.g, p.ic // p.g, p.kh, p.kw).swapaxes(1, 2)
+
+
 def _parameters(p: Conv2dProblem) -> str:
     """The network's text; what the numbers mean is in ncnn's list of operators."""
-    kind = "ConvolutionDepthWise" if p.g > 1 else "Convolution"
+    transposed = direction_of(p) == "bwd_d"
+    kind = ("Deconvolution" if transposed else "Convolution") + "DepthWise" * (p.g > 1)
     values = {
-        0: p.oc, 1: p.kw, 11: p.kh, 2: p.dw, 12: p.dh, 3: p.sw, 13: p.sh, 4: p.pw, 14: p.ph, 15: p.pr, 16: p.pb,
+        0: p.ic if transposed else p.oc, 1: p.kw, 11: p.kh, 2: p.dw, 12: p.dh, 3: p.sw, 13: p.sh, 4: p.pw, 14: p.ph, 15: p.pr, 16: p.pb,
         5: int(p.bias), 6: int(np.prod(p.weight_shape)),
     }  # fmt: skip
     if p.g > 1:
         values[7] = p.g
+    if transposed:
+        values[19], values[18] = transposed_padding(p)
     words = " ".join(f"{key}={value}" for key, value in values.items())
     return f"{_MAGIC}\n2 2\nInput x 0 1 x\n{kind} convolution 1 1 x y {words}\n"
 

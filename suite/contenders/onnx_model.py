@@ -24,7 +24,8 @@ from suite.blocks.graph import (
 )
 from suite.blocks.graph import INPUT as BLOCK_INPUT
 from suite.blocks.inputs import BlockInputs
-from suite.check.inputs import Inputs
+from suite.check.inputs import Inputs, direction_of, result_shape_of
+from suite.contenders.base import transposed_padding
 from suite.contenders.onnx_wire import model_bytes, node_bytes
 
 __all__ = ["INPUT", "OUTPUT", "block_model", "onnx_model"]
@@ -34,15 +35,19 @@ INPUT, OUTPUT = "x", "y"
 
 
 def onnx_model(problem: Conv2dProblem, inputs: Inputs) -> bytes:
-    """The file of a model with one ``Conv`` node, its weights and bias as initializers, every shape fixed."""
+    """The file of a model with one ``Conv`` or ``ConvTranspose`` node, weights and bias as initializers."""
     weights: dict[str, np.ndarray] = {"w": inputs.second} | ({} if inputs.bia is None else {"b": inputs.bia})
-    node = node_bytes("Conv", (INPUT, *weights), OUTPUT, _conv_attributes(problem))
-    shapes = (INPUT, problem.input_shape), (OUTPUT, problem.output_shape)
+    attributes = _conv_attributes(problem)
+    if direction_of(problem) == "bwd_d":
+        attributes["output_padding"] = transposed_padding(problem)
+    operator = "ConvTranspose" if direction_of(problem) == "bwd_d" else "Conv"
+    node = node_bytes(operator, (INPUT, *weights), OUTPUT, attributes)
+    shapes = (INPUT, inputs.first.shape), (OUTPUT, result_shape_of(problem))
     return model_bytes((node,), weights, shapes[:1], shapes[1:], problem.dtype)
 
 
 def _conv_attributes(problem: Conv2dProblem) -> dict[str, int | tuple[int, ...]]:
-    """The attributes of a ``Conv`` node."""
+    """The attributes that ``Conv`` and ``ConvTranspose`` nodes have both."""
     p = problem
     assert p.pb is not None and p.pr is not None
     return {

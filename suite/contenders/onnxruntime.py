@@ -1,6 +1,6 @@
 """ONNX Runtime, on convolutions and on blocks.
 
-A convolution is a session of one node. A block is one model with every layer a node of its own, all of the
+A convolution, or a transposed one, is a session of one node. A block is one model with every layer a node of its own, all of the
 library's optimisations on: it folds batch norms into weights, activations and sums into convolutions, and
 has its own layout from the first layer to the last. Inputs and outputs are bound to memory once.
 """
@@ -16,7 +16,7 @@ from kernels import Conv2dProblem
 from suite.blocks.graph import INPUT as BLOCK_INPUT
 from suite.blocks.inputs import BlockInputs
 from suite.blocks.problem import Block
-from suite.check.inputs import Inputs
+from suite.check.inputs import Inputs, result_shape_of
 from suite.contenders.base import BlockPeer, Peer, Prepared
 from suite.contenders.onnx_model import INPUT, OUTPUT, block_model, onnx_model
 
@@ -39,12 +39,14 @@ def open_session(model: bytes, threads: int) -> Any:
 
 @dataclass(frozen=True)
 class _OnnxRuntimeConvolution(Peer):
+    directions = ("fwd", "bwd_d")
+
     def load(self, threads: int) -> None:
         import onnxruntime  # noqa: F401  (a session is given its threads when it is made)
 
     def prepare(self, problem: Conv2dProblem, inputs: Inputs, threads: int) -> Prepared:
         session = open_session(onnx_model(problem, inputs), threads)
-        dst = np.full(problem.output_shape, np.nan, problem.dtype)
+        dst = np.full(result_shape_of(problem), np.nan, problem.dtype)
         binding = session.io_binding()
         binding.bind_input(INPUT, "cpu", 0, inputs.first.dtype, inputs.first.shape, inputs.first.ctypes.data)
         binding.bind_output(OUTPUT, "cpu", 0, dst.dtype, dst.shape, dst.ctypes.data)
