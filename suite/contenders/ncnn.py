@@ -77,7 +77,8 @@ def _parameters(p: Conv2dProblem) -> str:
     transposed = direction_of(p) == "bwd_d"
     kind = ("Deconvolution" if transposed else "Convolution") + "DepthWise" * (p.g > 1)
     values = {
-        0: p.ic if transposed else p.oc, 1: p.kw, 11: p.kh, 2: p.dw, 12: p.dh, 3: p.sw, 13: p.sh, 4: p.pw, 14: p.ph, 15: p.pr, 16: p.pb,
+        0: p.ic if transposed else p.oc,
+        1: p.kw, 11: p.kh, 2: p.dw, 12: p.dh, 3: p.sw, 13: p.sh, 4: p.pw, 14: p.ph, 15: p.pr, 16: p.pb,
         5: int(p.bias), 6: int(np.prod(p.weight_shape)),
     }  # fmt: skip
     if p.g > 1:

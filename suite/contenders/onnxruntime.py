@@ -1,8 +1,8 @@
 """ONNX Runtime, on convolutions and on blocks.
 
-A convolution, or a transposed one, is a session of one node. A block is one model with every layer a node of its own, all of the
-library's optimisations on: it folds batch norms into weights, activations and sums into convolutions, and
-has its own layout from the first layer to the last. Inputs and outputs are bound to memory once.
+A convolution, or a transposed one, is a session of one node. A block is one model with every layer a node of
+its own, all of the library's optimisations on: it folds batch norms into weights, activations and sums into
+convolutions, and has its own layout from the first layer to the last. Inputs and outputs are bound to memory once.
 """
 
 from __future__ import annotations
