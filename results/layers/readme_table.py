@@ -20,6 +20,9 @@ _HERE = Path(__file__).resolve().parent
 _README = _HERE.parent.parent / "README.md"
 _BEGIN, _END = "<!-- results/layers/readme_table.py writes what follows -->\n", "<!-- until here -->\n"
 
+#: Runs that a table is made of, by the names of their folders.
+_KINDS = ("networks", "choice")
+
 #: More lines than this are not shown.
 _MOST = 10
 
@@ -38,7 +41,7 @@ def main(arguments: list[str]) -> int:
 
 def tables() -> str:
     """A table for each folder below this one whose run covers networks and has ``auto`` beside other libraries."""
-    folders = sorted(path.parent for path in _HERE.glob("networks*/rows.csv"))
+    folders = sorted(path.parent for kind in _KINDS for path in _HERE.glob(f"{kind}*/rows.csv"))
     stored = open_stored(_HERE, folders, lambda sentence: print(sentence, file=sys.stderr))
     return "".join(_table(each) for each in stored)
 
@@ -56,7 +59,7 @@ def _table(stored: Stored) -> str:
     text = (
         f"{machine.cpu}, {machine.cores} cores, vectors of {8 * machine.vector_bytes} bits, multiply-add limit "
         f"{number(limit)} GFLOP/s per core; commit {machine.commit[:8]},\n`bash results/layers/run.sh "
-        f"{stored.folder.name}`; {frame['network'].nunique()} networks and lists, each shape once:\n\n"
+        f"{stored.folder.name.partition('_')[0]}`; {frame['network'].nunique()} networks and lists, each shape once:\n\n"
     )
     return f"\n{text}{markdown_cells(headings, lines)}\n\n"
 

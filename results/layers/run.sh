@@ -2,7 +2,8 @@
 # Every layer of every network, ours beside every library, on one thread and on all; and small maps by
 # eights. The automatic choice is tuned before, on one thread. Writes report.md, rows.csv and
 # machine.json below networks/ and batch/ beside this file; a name as argument for one of them.
-# Takes an hour on a machine that does nothing else.
+# Takes an hour on a machine that does nothing else. With "choice", which is in no other: "auto" alone beside
+# every library, by its cost model, in a quarter of the time; below choice_avx2/ or choice_avx512/.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -28,6 +29,13 @@ networks=(alexnet basics dilated googlenet_v3 mobilenet mobilenet_dw resnet50 re
 batch=(mb8ic256ih14oc256kh3ph1 mb8ic512ih14oc512kh3ph1 mb8ic512ih7oc512kh3ph1)
 threads=1,$(nproc)
 asked=${1:-all}
+if [ "$asked" = choice ]; then
+    export CONVMARK_TUNED=off
+    width=$("$convmark" machine --json | "$(dirname "$convmark")/python" -c \
+        'import json, sys; print({32: "avx2", 64: "avx512"}[json.load(sys.stdin)["machine"]["vector_bytes"]])')
+    contenders=(--contender auto --contender peers)
+    run "choice_$width" --processes 1 --threads "$threads" "${networks[@]/#/--network=}"
+fi
 wants() { [ "$asked" = all ] || [ "$asked" = "$1" ]; }
 if wants batch; then run batch "${batch[@]/#/--problem=}"; fi
 if wants networks; then
