@@ -10,7 +10,6 @@ from kernels.arguments import (
     Asked,
     Ints,
     as_array,
-    check_out,
     read_algorithm,
     read_budgets,
     read_groups,
@@ -118,10 +117,5 @@ def conv2d(
         read_padding_mode(padding_mode), read_algorithm(algorithm), threads,
         read_budgets(max_error, max_workspace, window_only),
     )  # fmt: skip
-    key, known = shape_of(src, wei, bia, asked, packing=True)
-    if out is None:
-        out = np.empty(known.output_shape, src.dtype)
-    else:
-        check_out(out, known.output_shape, src.dtype, {"input": src, "weight": wei, "bias": bia})
-    compute_once(key, known, src, wei, bia, out)
-    return out
+    known = shape_of(src, wei, bia, asked, packing=True)
+    return compute_once(known, src, wei, bia, out, ("input", "weight"), "conv2d")

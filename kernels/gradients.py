@@ -13,7 +13,6 @@ from kernels.arguments import (
     Ints,
     Padding,
     as_array,
-    check_out,
     read_algorithm,
     read_budgets,
     read_groups,
@@ -118,13 +117,8 @@ def conv2d_input(
     asked = _asked("conv2d_input", stride, padding, dilation, groups, algorithm, threads)
     asked = asked._replace(budgets=read_budgets(max_error, max_workspace, window_only))
     how = OfInput(read_ints("input_size", tuple(input_size), "conv2d_input"))
-    key, known = shape_of(grad, wei, None, asked, packing=True, how=how)
-    if out is None:
-        out = np.empty(known.output_shape, grad.dtype)
-    else:
-        check_out(out, known.output_shape, grad.dtype, {"weight": wei, "grad_output": grad}, "conv2d_input")
-    compute_once(key, known, grad, wei, None, out)
-    return out
+    known = shape_of(grad, wei, None, asked, packing=True, how=how)
+    return compute_once(known, grad, wei, None, out, ("grad_output", "weight"), "conv2d_input")
 
 
 def conv2d_weight(
@@ -171,13 +165,8 @@ def conv2d_weight(
     asked = _asked("conv2d_weight", stride, padding, dilation, groups, algorithm, threads)
     asked = asked._replace(budgets=read_budgets(max_error, max_workspace, window_only))
     how = OfWeight(read_ints("weight_size", tuple(weight_size), "conv2d_weight"))
-    key, known = shape_of(src, grad, None, asked, packing=True, how=how)
-    if out is None:
-        out = np.empty(known.output_shape, src.dtype)
-    else:
-        check_out(out, known.output_shape, src.dtype, {"input": src, "grad_output": grad}, "conv2d_weight")
-    compute_once(key, known, src, grad, None, out)
-    return out
+    known = shape_of(src, grad, None, asked, packing=True, how=how)
+    return compute_once(known, src, grad, None, out, ("input", "grad_output"), "conv2d_weight")
 
 
 def _asked(

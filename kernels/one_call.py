@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
-from kernels.arguments import Asked
+from kernels.arguments import Asked, check_out
 from kernels.geometry import Described, describe
 from kernels.machine.threads import new_lock, resolve
 from kernels.plan import BackwardWeightsPlan, Plan
@@ -191,26 +191,63 @@ def shape_of(
 
 
 def compute_once(
-    key: Hashable, known: Shape, first: np.ndarray, second: np.ndarray, bia: np.ndarray | None, out: np.ndarray
-) -> None:
-    """Compute a call into ``out``, by a plan of whichever call used one last.
+    known: tuple[Hashable, Shape],
+    first: np.ndarray,
+    second: np.ndarray,
+    bia: np.ndarray | None,
+    out: np.ndarray | None,
+    names: tuple[str, str],
+    function: str,
+) -> np.ndarray:
+    """Compute a call, by a plan of whichever call used one last.
 
     Parameters
     ----------
-    key, known
+    known
         What `shape_of` found.
     first, second : ndarray
         As for `kernels.reference.conv2d_reference`.
     bia : ndarray or None
-    out : ndarray
-        Checked.
+    out : ndarray or None
+        What is written to, as the user gave it; None for a new array.
+    names : pair of str
+        What the operands are called in ``function``, whose name is in errors.
+
+    Returns
+    -------
+    ndarray
+        ``out``, or the new array.
+
+    Raises
+    ------
+    ArgumentError, ShapeError, DtypeError
+        The result cannot be written to ``out``.
     """
-    if known.problem is None:
-        # Of no elements, or a sum over none.
+    key, shape = known
+    if out is None:
+        out = np.empty(shape.output_shape, first.dtype)
+    else:
+        inputs = {names[0]: first, names[1]: second, "bias": bia}
+        check_out(out, shape.output_shape, first.dtype, inputs, function)
+    if shape.problem is None:
+        # Of no elements, or sums over none.
         out.fill(0)
-        return
+    else:
+        _compute(key, shape, shape.problem.direction, first, second, bia, out)
+    return out
+
+
+def _compute(
+    key: Hashable,
+    known: Shape,
+    direction: str,
+    first: np.ndarray,
+    second: np.ndarray,
+    bia: np.ndarray | None,
+    out: np.ndarray,
+) -> None:
     bound = CALLS.take(known)
-    if known.problem.direction == "bwd_w":
+    if direction == "bwd_w":
         bound = bound or known.plan_backward_weights()
         bound.run(known.source(first), out, np.ascontiguousarray(second))
     else:

@@ -16,7 +16,6 @@ from kernels.arguments import (
     Asked,
     Ints,
     as_array,
-    check_out,
     read_algorithm,
     read_budgets,
     read_groups,
@@ -215,10 +214,5 @@ def conv_transpose2d(
         budgets=read_budgets(max_error, max_workspace, window_only),
     )  # fmt: skip
     how = Transposed(read_ints("output_padding", output_padding, name))
-    key, known = shape_of(src, wei, bia, asked, packing=True, how=how)
-    if out is None:
-        out = np.empty(known.output_shape, src.dtype)
-    else:
-        check_out(out, known.output_shape, src.dtype, {"input": src, "weight": wei, "bias": bia}, name)
-    compute_once(key, known, src, wei, bia, out)
-    return out
+    known = shape_of(src, wei, bia, asked, packing=True, how=how)
+    return compute_once(known, src, wei, bia, out, ("input", "weight"), name)

@@ -56,10 +56,11 @@ def _table(stored: Stored) -> str:
         headings += [f"geomean speed-up, {said}", "worst", "faster on"]
     lines = [[name, *(cell for each in found.values() for cell in _cells(each, name))] for name in names]
     machine, limit = stored.machine, stored.limits.fma_gflops["float32"][1]
+    command, covered = stored.folder.name.partition("_")[0], frame["network"].nunique()
     text = (
         f"{machine.cpu}, {machine.cores} cores, vectors of {8 * machine.vector_bytes} bits, multiply-add limit "
         f"{number(limit)} GFLOP/s per core; commit {machine.commit[:8]},\n`bash results/layers/run.sh "
-        f"{stored.folder.name.partition('_')[0]}`; {frame['network'].nunique()} networks and lists, each shape once:\n\n"
+        f"{command}`; {covered} networks and lists, each shape once:\n\n"
     )
     return f"\n{text}{markdown_cells(headings, lines)}\n\n"
 
