@@ -1,3 +1,3 @@
 """Gradients of weights and biases."""
 
-from kernels.algorithms.backward_weights import naive as _naive  # noqa: F401  (importing it registers it)
+from kernels.algorithms.backward_weights import loops as _loops, naive as _naive  # noqa: F401  (importing registers)

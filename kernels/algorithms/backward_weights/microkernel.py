@@ -1,0 +1,206 @@
+"""The microkernels of backward weights: what is packed of a block of pixels, and the sum over them.
+
+A tile is MR rows, each an input channel and a tap (broadcast), by NV vectors of output channels. Where a row's source
+pixels begin, and where each pixel lies from there, comes from two tables: so rows are any channels and taps, and pixels
+any run of lines and images. Beside twelve multiply-adds of vectors, a pixel takes eight loads of both operands and one of
+the table.
+
+What is batched: a call takes all rows of a block with one panel of gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from kernels.machine.ir import data_pointer, fma, index_value, load_vector, splat
+from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
+from kernels.machine.register_tile import tile_plus, tile_transposed, tile_zeros
+from kernels.machine.static import intrinsic, number
+from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_load_strided, tile_store
+from kernels.machine.tile_shape import TileShape
+
+__all__ = ["CopySpec", "PanelSpec", "TileSpec", "pack_gradients", "pack_source", "store_weights", "sum_biases", "sum_tiles"]
+
+
+class TileSpec(NamedTuple):
+    """What the sum over pixels is specialised by: ``shape`` is MR rows of NV vectors of output channels."""
+
+    dtype: str
+    shape: TileShape
+
+
+@microkernel
+def sum_tiles(
+    spec, src: Elements, rows: Offsets, tiles: int, pixels: Offsets, count: int, panel: Elements, sums: Elements,
+    begins: int,
+):  # fmt: skip
+    """Add the products of ``count`` pixels to ``tiles`` tiles of sums, or begin these.
+
+    Row m of tile t multiplies ``src[rows[t * MR + m] + pixels[k]]`` with ``panel[k * NR :]``.
+    """
+    MR, NR = number(spec.shape.MR), number(spec.shape.NR)
+    for t in range(tiles):
+        tile = tile_zeros(spec.shape, panel)
+        for k in range(count):
+            tile = tile_outer(tile, src, rows, t * MR, pixels[k], panel, k * NR)
+        at = t * MR * NR
+        if begins == 0:
+            tile = tile_added(tile, sums, at)
+        tile_store(tile, sums, at, NR)
+
+
+@intrinsic
+def tile_outer(typingctx: Any, tile: Any, a: Any, rows: Any, ri: Any, ai: Any, b: Any, bi: Any) -> Any:
+    """``tile_outer(tile, a, rows, ri, ai, b, bi)``: row m gets ``a[rows[ri + m] + ai] * b[bi:][:NR]`` added."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size, result = tile.shape, arguments[0]
+        data, table, panel = (
+            data_pointer(context, builder, typ, arguments[i]) for i, typ in ((1, a), (2, rows), (5, b))
+        )
+        first, pixel, at = (index_value(context, builder, typ, arguments[i]) for i, typ in ((3, ri), (4, ai), (6, bi)))
+        vector = context.get_value_type(tile).elements[0]
+        panel = builder.gep(panel, [at])
+        values = [load_vector(builder, panel, at.type(v * size.lanes), vector) for v in range(size.NV)]
+        for m in range(size.MR):
+            row = builder.load(builder.gep(table, [builder.add(first, first.type(m))]))
+            x = splat(builder, builder.load(builder.gep(builder.gep(data, [row]), [pixel])), size.lanes)
+            for v, value in enumerate(values):
+                slot = m * size.NV + v
+                result = builder.insert_value(result, fma(builder, x, value, builder.extract_value(result, slot)), slot)
+        return result
+
+    return tile(tile, a, rows, ri, ai, b, bi), codegen
+
+
+@intrinsic
+def tile_added(typingctx: Any, tile: Any, a: Any, ai: Any) -> Any:
+    """``tile_added(tile, a, ai)``: add the tile whose vectors stand one after the other from ``a[ai]`` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        size, result = tile.shape, arguments[0]
+        data = data_pointer(context, builder, a, arguments[1])
+        start = index_value(context, builder, ai, arguments[2])
+        vector = context.get_value_type(tile).elements[0]
+        for slot in range(size.MR * size.NV):
+            other = load_vector(builder, data, builder.add(start, start.type(slot * size.lanes)), vector)
+            result = builder.insert_value(result, builder.fadd(other, builder.extract_value(result, slot)), slot)
+        return result
+
+    return tile(tile, a, ai), codegen
+
+
+class PanelSpec(NamedTuple):
+    """What panels of gradients and of sums are specialised by.
+
+    Attributes
+    ----------
+    dtype : str
+    square : TileShape
+        As many rows as a vector has lanes.
+    row : TileShape
+        The NV vectors of a panel.
+    """
+
+    dtype: str
+    square: TileShape
+    row: TileShape
+
+
+@memory_microkernel
+def pack_gradients(
+    spec, grad: Elements, panel: Elements, plane: int, live: int, images: int, image_step: int, runs: int,
+    run_step: int, length: int,
+):  # fmt: skip
+    """Panel ``[pixel][NR]`` of ``live`` channels, ``plane`` elements apart: of each image runs of ``length`` pixels.
+
+    A run's last square overhangs, and the next run overwrites that. Channels past the last are zeros.
+    """
+    LANES, NR = number(spec.square.lanes), number(spec.row.NR)
+    done = 0
+    for image in range(images):
+        for run in range(runs):
+            at = image * image_step + run * run_step
+            for v in range(0, NR, LANES):
+                channels = at + v * plane
+                to = done * NR + v
+                whole = length - length % LANES if live - v >= LANES else 0
+                for i in range(0, whole, LANES):
+                    square = tile_load(spec.square, grad, channels + i, plane)
+                    tile_store(tile_transposed(square), panel, to + i * NR, NR)
+                for i in range(whole, length, LANES):
+                    square = tile_load_partial(spec.square, grad, channels + i, plane, live - v, 0, length - i)
+                    tile_store(tile_transposed(square), panel, to + i * NR, NR)
+            done += length
+
+
+@memory_microkernel
+def sum_biases(spec, panel: Elements, sums: Elements, count: int, begins: int):
+    """Add up ``count`` pixels of a panel, and that to ``sums``, or begin these."""
+    NR = number(spec.row.NR)
+    tile = tile_zeros(spec.row, panel)
+    for k in range(count):
+        tile = tile_plus(tile, panel, k * NR)
+    if begins == 0:
+        tile = tile_plus(tile, sums, 0)
+    tile_store(tile, sums, 0, NR)
+
+
+@memory_microkernel
+def store_weights(spec, sums: Elements, M: int, dst: Elements, step: int, live: int):
+    """Sums ``[m][NR]`` of M rows to ``dst[channel * step + m]``, for ``live`` channels.
+
+    Behind the last row there is room for the rest of a square.
+    """
+    LANES, NR = number(spec.square.lanes), number(spec.row.NR)
+    for v in range(0, min(live, NR), LANES):
+        whole = M - M % LANES if live - v >= LANES else 0
+        for m in range(0, whole, LANES):
+            square = tile_load(spec.square, sums, m * NR + v, NR)
+            tile_store(tile_transposed(square), dst, v * step + m, step)
+        for channel in range(v, min(live, v + LANES)):
+            for m in range(whole, M):
+                dst[channel * step + m] = sums[m * NR + channel]
+
+
+class CopySpec(NamedTuple):
+    """What the copy of the source is specialised by: every ``pitch``-th column; 0 if that is given at run time."""
+
+    dtype: str
+    vector: TileShape
+    pitch: int
+
+
+@memory_microkernel
+def pack_source(
+    spec, src: Elements, copy: Elements, planes: int, plane: int, copied_plane: int, IH: int, IW: int, top: int,
+    down: int, lines: int, left: int, pitch: int, columns: int,
+):  # fmt: skip
+    """Lines ``top``, ``top + down`` and on of each plane, columns ``left``, ``left + pitch`` and on; zeros beside it."""
+    LANES = number(spec.vector.lanes)
+    if number(spec.pitch):
+        pitch = number(spec.pitch)
+    low = min(columns, max(0, -(left // pitch)))
+    high = max(low, min(columns, (IW - 1 - left) // pitch + 1))
+    for c in range(planes):
+        for line in range(lines):
+            ih = top + line * down
+            to = c * copied_plane + line * columns
+            begin, end = low, high
+            if ih < 0 or ih >= IH:
+                begin, end = columns, columns
+            for i in range(begin):
+                copy[to + i] = 0.0
+            at = c * plane + ih * IW + left
+            if end - begin >= LANES:
+                for i in range(begin, end - LANES, LANES):
+                    vector = tile_load_strided(spec.vector, spec.pitch, src, at + i * pitch, pitch, 0, LANES)
+                    tile_store(vector, copy, to + i, 0)
+                last = end - LANES
+                vector = tile_load_strided(spec.vector, spec.pitch, src, at + last * pitch, pitch, 0, LANES)
+                tile_store(vector, copy, to + last, 0)
+            else:
+                for i in range(begin, end):
+                    copy[to + i] = src[at + i * pitch]
+            for i in range(end, columns):
+                copy[to + i] = 0.0
