@@ -79,7 +79,7 @@ class _Sizes(NamedTuple):
 
 
 _ELSE = (
-    "ITEMS", "ITEM", "SOURCE", "PANEL", "SUMS", "BIASES", "TILE_SUMS", "pack", "gradients", "tiles", "store", "sum_biases", "rows",
+    "ITEMS", "ITEM", "CHUNK", "SOURCE", "PANEL", "SUMS", "BIASES", "TILE_SUMS", "pack", "gradients", "tiles", "store", "sum_biases", "rows",
     "pixels", "pixels_last", "source", "panel", "sums", "biases",
 )  # fmt: skip
 
@@ -133,8 +133,8 @@ def _blocks(z, step, part, parts):
                         call(
                             z.tiles,
                             (
-                                source, z.rows, tiles, pixels, count, panel, sums + (p - panel0) * z.TILE_SUMS * z.ITEM,
-                                begins,
+                                source, z.rows, tiles, pixels, count, z.CHUNK, panel,
+                                sums + (p - panel0) * z.TILE_SUMS * z.ITEM, begins,
                             ),
                         )  # fmt: skip
                         if z.HAS_BIAS and iblock == 0:
@@ -231,7 +231,7 @@ def _row_table(p: Conv2dProblem, z: _Sizes) -> np.ndarray:
     """Where each input channel and tap begins in the copied source; rows of the last tile repeat the last."""
     c, kh, kw = np.ogrid[: z.ICB, : p.kh, : p.kw]
     rows = (c * z.PLANE + kh * p.dh * z.WC + kw * p.dw).reshape(-1)
-    return np.append(rows, np.full(z.MR, rows[-1])).astype(np.intp)
+    return np.append(rows, np.full(2 * z.MR, rows[-1])).astype(np.intp)
 
 
 @algorithm(
@@ -255,7 +255,7 @@ def bwd_w_direct(setup: Setup) -> Run:
     }  # fmt: skip
     arrays = {**tables, **setup.scratch}
     record = _blocks.record(
-        **z._asdict(), ITEMS=z.G * z.SHARES * z.IBLOCKS, ITEM=p.itemsize, SOURCE=memory.source, PANEL=memory.panel,
+        **z._asdict(), ITEMS=z.G * z.SHARES * z.IBLOCKS, ITEM=p.itemsize, CHUNK=max(1, LINE_BYTES // p.itemsize // z.CSTEP), SOURCE=memory.source, PANEL=memory.panel,
         SUMS=memory.sums, BIASES=memory.biases, TILE_SUMS=tile_sums, pack=pack_source.address(copy),
         gradients=pack_gradients.address(panel), tiles=sum_tiles.address(TileSpec(p.dtype, shape)),
         store=store_weights.address(panel), sum_biases=sum_biases.address(panel) if p.bias else 0,

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from kernels.machine.ir import data_pointer, fma, index_value, load_vector, splat
+from numba import types
+
+from kernels.machine.ir import data_pointer, fma, index_value, load_vector, prefetch, splat
 from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
 from kernels.machine.register_tile import tile_plus, tile_transposed, tile_zeros
 from kernels.machine.static import intrinsic, number
@@ -31,19 +33,22 @@ class TileSpec(NamedTuple):
 
 @microkernel
 def sum_tiles(
-    spec, src: Elements, rows: Offsets, tiles: int, pixels: Offsets, count: int, panel: Elements, sums: Elements,
-    begins: int,
+    spec, src: Elements, rows: Offsets, tiles: int, pixels: Offsets, count: int, chunk: int, panel: Elements,
+    sums: Elements, begins: int,
 ):  # fmt: skip
     """Add the products of ``count`` pixels to ``tiles`` tiles of sums, or begin these.
 
-    Row m of tile t multiplies ``src[rows[t * MR + m] + pixels[k]]`` with ``panel[k * NR :]``.
+    Row m of tile t multiplies ``src[rows[t * MR + m] + pixels[k]]`` with ``panel[k * NR :]``. With every ``chunk`` of
+    pixels, a cache line of the source, the next tile's are asked for.
     """
     MR, NR = number(spec.shape.MR), number(spec.shape.NR)
     for t in range(tiles):
         tile = tile_zeros(spec.shape, panel)
-        for k in range(count):
-            tile = tile_outer(tile, src, rows, t * MR, pixels[k], panel, k * NR)
         at = t * MR * NR
+        for begin in range(0, count, chunk):
+            ask_for_tile(tile, src, rows, (t + 1) * MR, pixels[begin], sums, at + MR * NR + begin)
+            for k in range(begin, min(count, begin + chunk)):
+                tile = tile_outer(tile, src, rows, t * MR, pixels[k], panel, k * NR)
         if begins == 0:
             tile = tile_added(tile, sums, at)
         tile_store(tile, sums, at, NR)
@@ -71,6 +76,24 @@ def tile_outer(typingctx: Any, tile: Any, a: Any, rows: Any, ri: Any, ai: Any, b
         return result
 
     return tile(tile, a, rows, ri, ai, b, bi), codegen
+
+
+@intrinsic
+def ask_for_tile(typingctx: Any, tile: Any, a: Any, rows: Any, ri: Any, ai: Any, b: Any, bi: Any) -> Any:
+    """``ask_for_tile(tile, a, rows, ri, ai, b, bi)``: ask for what `tile_outer` reads of ``a``, and for ``b[bi]``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data, table, other = (
+            data_pointer(context, builder, typ, arguments[i]) for i, typ in ((1, a), (2, rows), (5, b))
+        )
+        first, pixel, at = (index_value(context, builder, typ, arguments[i]) for i, typ in ((3, ri), (4, ai), (6, bi)))
+        for m in range(tile.shape.MR):
+            row = builder.load(builder.gep(table, [builder.add(first, first.type(m))]))
+            prefetch(builder, builder.gep(data, [builder.add(row, pixel)]))
+        prefetch(builder, builder.gep(other, [at]))
+        return context.get_dummy_value()
+
+    return types.void(tile, a, rows, ri, ai, b, bi), codegen
 
 
 @intrinsic
