@@ -18,6 +18,7 @@ Sums: one after the other within a block, then the blocks, in an order that does
 from __future__ import annotations
 
 import functools
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ from kernels.algorithms.backward_weights.microkernel import (
     sum_biases,
     sum_tiles,
 )
+from kernels.algorithms.backward_weights.naive import nothing_packed
 from kernels.machine.cpu import LINE_BYTES, cache_bytes, lanes_of, vector_registers
 from kernels.machine.microkernel import call, macrokernel
 from kernels.machine.parallel import Launch, address_of, share_of
@@ -72,15 +74,17 @@ class _Sizes(NamedTuple):
     CSTEP: int  # the same of columns
     WC: int  # copied columns
     HC: int  # copied lines
-    PLANE: int  # elements from a copied plane to the next
+    PLANE: int  # elements from a plane to the next, of what is read
+    IMAGE: int  # the same of images
+    COPIED: int  # whether the source is copied, or read where it is
     MR: int
     NR: int
     HAS_BIAS: int
 
 
 _ELSE = (
-    "ITEMS", "ITEM", "CHUNK", "SOURCE", "PANEL", "SUMS", "BIASES", "TILE_SUMS", "pack", "gradients", "tiles", "store", "sum_biases", "rows",
-    "pixels", "pixels_last", "source", "panel", "sums", "biases",
+    "ITEMS", "ITEM", "CHUNK", "ROWS", "WORD", "LAST_LINE", "SOURCE", "PANEL", "SUMS", "BIASES", "TILE_SUMS", "pack", "gradients", "tiles", "store", "sum_biases", "rows",
+    "pixels", "pixels_last", "lines", "source", "panel", "sums", "biases",
 )  # fmt: skip
 
 
@@ -100,6 +104,7 @@ def _blocks(z, step, part, parts):
         C = (iblock + 1) * z.ICG // z.IBLOCKS - c0
         M = C * z.TAPS
         tiles = (M + z.MR - 1) // z.MR
+        rows = z.rows + (z.ICB - C) * z.ROWS * z.WORD
         # Without images there is one block, of no pixels.
         for n in range(0, max(z.MB, 1), z.IMAGES):
             images = min(z.IMAGES, z.MB - n)
@@ -108,12 +113,14 @@ def _blocks(z, step, part, parts):
                 for ow in range(0, z.OW, z.COLUMNS):
                     columns = min(z.COLUMNS, z.OW - ow)
                     begins = 1 if n + oh + ow == 0 else 0
-                    for i in range(images):
+                    at = (n * z.IC + g * z.ICG + c0) * z.IH * z.IW + oh * z.SH * z.IW + ow * z.SW
+                    read = source if z.COPIED else z.src + at * z.ITEM
+                    for i in range(images if z.COPIED else 0):
                         at = ((n + i) * z.IC + g * z.ICG + c0) * z.IH * z.IW
                         call(
                             z.pack,
                             (
-                                z.src + at * z.ITEM, source + i * z.HC * z.WC * z.ITEM, C, z.IH * z.IW, z.PLANE, z.IH,
+                                z.src + at * z.ITEM, source + i * z.IMAGE * z.ITEM, C, z.IH * z.IW, z.PLANE, z.IH,
                                 z.IW, oh * z.SH - z.PH, z.DOWN, (lines - 1) * z.LSTEP + z.HALO, ow * z.SW - z.PW, z.ACROSS,
                                 z.WC,
                             ),
@@ -130,11 +137,14 @@ def _blocks(z, step, part, parts):
                             (z.residual + at * z.ITEM, panel, OHW, live, images, z.OC * OHW, runs, z.OW, length),
                         )
                         count = images * lines * columns
+                        later = z.residual + (at + z.NR * OHW) * z.ITEM
+                        if p + 1 == panel1:
+                            later = z.residual + (at - (p - panel0) * z.NR * OHW + lines * columns) * z.ITEM
                         call(
                             z.tiles,
                             (
-                                source, z.rows, tiles, pixels, count, z.CHUNK, panel,
-                                sums + (p - panel0) * z.TILE_SUMS * z.ITEM, begins,
+                                read, rows, tiles, pixels, count, z.CHUNK, panel,
+                                sums + (p - panel0) * z.TILE_SUMS * z.ITEM, begins, later, z.lines, z.LAST_LINE,
                             ),
                         )  # fmt: skip
                         if z.HAS_BIAS and iblock == 0:
@@ -165,6 +175,14 @@ def _shape(p: Conv2dProblem) -> TileShape:
     return TileShape(-(-M // -(-M // min(most, M))), NV, lanes)
 
 
+L2S = int(os.environ.get("L2S", "2"))
+
+
+def _is_crowded(p: Conv2dProblem) -> bool:
+    """Whether planes of the source are so far apart that many lines of theirs fall into the same sets of L1."""
+    return (p.ih * p.iw * p.itemsize) % 1024 == 0
+
+
 @functools.lru_cache(maxsize=1024)
 def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     ICG, OCG, TAPS, shape = p.ic // p.g, p.oc // p.g, p.kh * p.kw, _shape(p)
@@ -179,8 +197,14 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     line = LINE_BYTES // p.itemsize
     # An odd number of cache lines: planes that are powers of two apart fall into few sets of L1.
     PLANE = (-(-IMAGES * HC * WC // line) | 1) * line
+    IMAGE = HC * WC
+    # What the planes of a block take of the caches.
+    IBLOCKS = -(-ICG // max(1, cache_bytes(2) // L2S // (PLANE * p.itemsize)))
+    COPIED = p.padded_shape != (p.ih, p.iw) or p.sh > p.kh or p.sw > p.kw or _is_crowded(p)
+    if not COPIED:
+        PLANE, WC, IMAGE = p.ih * p.iw, p.iw, p.ic * p.ih * p.iw
+        LSTEP, CSTEP = p.sh, p.sw
     PANELS = -(-OCG // shape.NR)
-    IBLOCKS = -(-ICG // max(1, cache_bytes(2) // 4 // (PLANE * p.itemsize)))
     ICB = -(-ICG // IBLOCKS)
     # Sums of an item stay in L2.
     panels = max(4, cache_bytes(2) // 2 // (ICB * TAPS * shape.NR * p.itemsize))
@@ -194,7 +218,7 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
         MB=p.mb, G=p.g, IC=p.ic, OC=p.oc, ICG=ICG, OCG=OCG, TAPS=TAPS, ICB=ICB, IBLOCKS=IBLOCKS, PANELS=PANELS,
         SHARES=SHARES, IMAGES=IMAGES, LINES=LINES, COLUMNS=COLUMNS, IH=p.ih, IW=p.iw, OH=p.oh, OW=p.ow, SH=p.sh,
         SW=p.sw, PH=p.ph, PW=p.pw, DOWN=DOWN, ACROSS=ACROSS, HALO=HALO, LSTEP=LSTEP, CSTEP=CSTEP, WC=WC, HC=HC,
-        PLANE=PLANE, MR=shape.MR, NR=shape.NR, HAS_BIAS=int(p.bias),
+        PLANE=PLANE, IMAGE=IMAGE, COPIED=int(COPIED), MR=shape.MR, NR=shape.NR, HAS_BIAS=int(p.bias),
     )  # fmt: skip
 
 
@@ -213,7 +237,7 @@ def _memory(z: _Sizes, lanes: int) -> tuple[_Memory, int]:
     tile_sums = (-(-M // z.MR) * z.MR + lanes) * z.NR
     panels = -(-z.PANELS // z.SHARES)
     panel = (z.IMAGES * z.LINES * z.COLUMNS + lanes) * z.NR
-    return _Memory(z.ICB * z.PLANE, panel, panels * tile_sums, (panels * z.NR) * z.HAS_BIAS), tile_sums
+    return _Memory(z.ICB * z.PLANE * z.COPIED, panel, panels * tile_sums, (panels * z.NR) * z.HAS_BIAS), tile_sums
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
@@ -224,19 +248,31 @@ def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
 def _pixel_table(z: _Sizes, columns: int) -> np.ndarray:
     """Where each pixel of a block lies in a copied plane."""
     image, line, column = np.ogrid[: z.IMAGES, : z.LINES, :columns]
-    return np.ascontiguousarray(((image * z.HC + line * z.LSTEP) * z.WC + column * z.CSTEP).reshape(-1), np.intp)
+    return np.ascontiguousarray((image * z.IMAGE + line * z.LSTEP * z.WC + column * z.CSTEP).reshape(-1), np.intp)
 
 
 def _row_table(p: Conv2dProblem, z: _Sizes) -> np.ndarray:
-    """Where each input channel and tap begins in the copied source; rows of the last tile repeat the last."""
+    """Where each input channel and tap begins in what is read: of a block of ICB channels, and of one less.
+
+    Rows of the last tile repeat the last.
+    """
     c, kh, kw = np.ogrid[: z.ICB, : p.kh, : p.kw]
     rows = (c * z.PLANE + kh * p.dh * z.WC + kw * p.dw).reshape(-1)
-    return np.append(rows, np.full(2 * z.MR, rows[-1])).astype(np.intp)
+    return np.stack([np.append(each, np.full(rows.size + 2 * z.MR - each.size, each[-1])) for each in (rows, rows[: -z.TAPS] if z.ICB > 1 else rows)]).astype(np.intp)
+
+
+def _line_table(p: Conv2dProblem, z: _Sizes) -> np.ndarray:
+    """Cache lines of a panel of gradients, from its first pixel on."""
+    length = z.LINES * z.COLUMNS
+    image, channel, at = np.ogrid[: z.IMAGES, : min(z.NR, z.OCG), : length : LINE_BYTES // p.itemsize]
+    return np.ascontiguousarray((image * z.OC * p.oh * p.ow + channel * p.oh * p.ow + at).reshape(-1), np.intp)
 
 
 @algorithm(
     "bwd_w_direct",
     family="backward_weights",
+    directions=("bwd_w",),
+    packing=nothing_packed,
     error_factor=8.0,
     exact_on_integers=True,
     scratch=_scratch,
@@ -248,14 +284,16 @@ def bwd_w_direct(setup: Setup) -> Run:
     memory, tile_sums = _memory(z, shape.lanes)
     lanes = shape.lanes
     panel = PanelSpec(p.dtype, TileShape(lanes, 1, lanes), TileShape(1, shape.NV, lanes))
-    copy = CopySpec(p.dtype, TileShape(1, 1, lanes), z.ACROSS if z.ACROSS <= 2 else 0)
+    copy = CopySpec(p.dtype, TileShape(1, 1, lanes), z.ACROSS if z.ACROSS <= 2 else 0, int(os.environ.get('AHEAD', '4')))
     tables = {
-        "rows": _row_table(p, z), "pixels": _pixel_table(z, z.COLUMNS),
+        "rows": _row_table(p, z), "lines": _line_table(p, z), "pixels": _pixel_table(z, z.COLUMNS),
         "pixels_last": _pixel_table(z, z.OW % z.COLUMNS or z.COLUMNS),
     }  # fmt: skip
+    rows = tables["rows"]
     arrays = {**tables, **setup.scratch}
     record = _blocks.record(
-        **z._asdict(), ITEMS=z.G * z.SHARES * z.IBLOCKS, ITEM=p.itemsize, CHUNK=max(1, LINE_BYTES // p.itemsize // z.CSTEP), SOURCE=memory.source, PANEL=memory.panel,
+        **z._asdict(), ITEMS=z.G * z.SHARES * z.IBLOCKS, ITEM=p.itemsize, CHUNK=max(1, LINE_BYTES // p.itemsize // z.CSTEP),
+        ROWS=rows.shape[1], WORD=rows.itemsize, LAST_LINE=tables["lines"].size - 1, SOURCE=memory.source, PANEL=memory.panel,
         SUMS=memory.sums, BIASES=memory.biases, TILE_SUMS=tile_sums, pack=pack_source.address(copy),
         gradients=pack_gradients.address(panel), tiles=sum_tiles.address(TileSpec(p.dtype, shape)),
         store=store_weights.address(panel), sum_biases=sum_biases.address(panel) if p.bias else 0,

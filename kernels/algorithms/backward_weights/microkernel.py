@@ -18,7 +18,7 @@ from kernels.machine.ir import data_pointer, fma, index_value, load_vector, pref
 from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
 from kernels.machine.register_tile import tile_plus, tile_transposed, tile_zeros
 from kernels.machine.static import intrinsic, number
-from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_load_strided, tile_store
+from kernels.machine.tile_memory import ask_for, tile_load, tile_load_partial, tile_load_strided, tile_store
 from kernels.machine.tile_shape import TileShape
 
 __all__ = ["CopySpec", "PanelSpec", "TileSpec", "pack_gradients", "pack_source", "store_weights", "sum_biases", "sum_tiles"]
@@ -34,19 +34,24 @@ class TileSpec(NamedTuple):
 @microkernel
 def sum_tiles(
     spec, src: Elements, rows: Offsets, tiles: int, pixels: Offsets, count: int, chunk: int, panel: Elements,
-    sums: Elements, begins: int,
+    sums: Elements, begins: int, later: Elements, lines: Offsets, last_line: int,
 ):  # fmt: skip
     """Add the products of ``count`` pixels to ``tiles`` tiles of sums, or begin these.
 
     Row m of tile t multiplies ``src[rows[t * MR + m] + pixels[k]]`` with ``panel[k * NR :]``. With every ``chunk`` of
-    pixels, a cache line of the source, the next tile's are asked for.
+    pixels, a cache line of the source, the next tile's are asked for, and two of the cache lines ``later[lines[i]]``,
+    of gradients that come next.
     """
     MR, NR = number(spec.shape.MR), number(spec.shape.NR)
+    line = 0
     for t in range(tiles):
         tile = tile_zeros(spec.shape, panel)
         at = t * MR * NR
         for begin in range(0, count, chunk):
             ask_for_tile(tile, src, rows, (t + 1) * MR, pixels[begin], sums, at + MR * NR + begin)
+            ask_for(later, lines[min(line, last_line)])
+            ask_for(later, lines[min(line + 1, last_line)])
+            line += 2
             for k in range(begin, min(count, begin + chunk)):
                 tile = tile_outer(tile, src, rows, t * MR, pixels[k], panel, k * NR)
         if begins == 0:
@@ -192,6 +197,7 @@ class CopySpec(NamedTuple):
     dtype: str
     vector: TileShape
     pitch: int
+    ahead: int
 
 
 @memory_microkernel
@@ -199,7 +205,11 @@ def pack_source(
     spec, src: Elements, copy: Elements, planes: int, plane: int, copied_plane: int, IH: int, IW: int, top: int,
     down: int, lines: int, left: int, pitch: int, columns: int,
 ):  # fmt: skip
-    """Lines ``top``, ``top + down`` and on of each plane, columns ``left``, ``left + pitch`` and on; zeros beside it."""
+    """Lines ``top``, ``top + down`` and on of each plane, columns ``left``, ``left + pitch`` and on; zeros beside it.
+
+    What is the same of some planes on is asked for: the hardware's own streams end with a plane's lines.
+    """
+    ahead = number(spec.ahead) * plane
     LANES = number(spec.vector.lanes)
     if number(spec.pitch):
         pitch = number(spec.pitch)
@@ -217,9 +227,11 @@ def pack_source(
             at = c * plane + ih * IW + left
             if end - begin >= LANES:
                 for i in range(begin, end - LANES, LANES):
+                    ask_for(src, at + i * pitch + ahead)
                     vector = tile_load_strided(spec.vector, spec.pitch, src, at + i * pitch, pitch, 0, LANES)
                     tile_store(vector, copy, to + i, 0)
                 last = end - LANES
+                ask_for(src, at + last * pitch + ahead)
                 vector = tile_load_strided(spec.vector, spec.pitch, src, at + last * pitch, pitch, 0, LANES)
                 tile_store(vector, copy, to + last, 0)
             else:
