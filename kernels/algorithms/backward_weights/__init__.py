@@ -1,3 +1,7 @@
 """Gradients of weights and biases."""
 
-from kernels.algorithms.backward_weights import loops as _loops, naive as _naive  # noqa: F401  (importing registers)
+from kernels.algorithms.backward_weights import (  # noqa: F401  (importing registers)
+    loops as _loops,
+    naive as _naive,
+    planes as _planes,
+)

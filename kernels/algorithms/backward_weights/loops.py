@@ -42,6 +42,10 @@ from kernels.problem import Conv2dProblem
 from kernels.registry import Run, Scratch, Setup, algorithm
 
 
+#: Planes ahead that the source is asked for while it is copied.
+_PLANES_AHEAD = 8
+
+
 class _Sizes(NamedTuple):
     """Every extent that the loops need."""
 
@@ -122,7 +126,7 @@ def _blocks(z, step, part, parts):
                             (
                                 z.src + at * z.ITEM, source + i * z.IMAGE * z.ITEM, C, z.IH * z.IW, z.PLANE, z.IH,
                                 z.IW, oh * z.SH - z.PH, z.DOWN, (lines - 1) * z.LSTEP + z.HALO, ow * z.SW - z.PW, z.ACROSS,
-                                z.WC,
+                                z.WC, _PLANES_AHEAD * z.IH * z.IW,
                             ),
                         )  # fmt: skip
                     pixels = z.pixels if columns == z.COLUMNS else z.pixels_last
@@ -237,7 +241,7 @@ def _memory(z: _Sizes, lanes: int) -> tuple[_Memory, int]:
     tile_sums = (-(-M // z.MR) * z.MR + lanes) * z.NR
     panels = -(-z.PANELS // z.SHARES)
     panel = (z.IMAGES * z.LINES * z.COLUMNS + lanes) * z.NR
-    return _Memory(z.ICB * z.PLANE * z.COPIED, panel, panels * tile_sums, (panels * z.NR) * z.HAS_BIAS), tile_sums
+    return _Memory((z.ICB * z.PLANE + lanes) * z.COPIED, panel, panels * tile_sums, (panels * z.NR) * z.HAS_BIAS), tile_sums
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
@@ -284,7 +288,7 @@ def bwd_w_direct(setup: Setup) -> Run:
     memory, tile_sums = _memory(z, shape.lanes)
     lanes = shape.lanes
     panel = PanelSpec(p.dtype, TileShape(lanes, 1, lanes), TileShape(1, shape.NV, lanes))
-    copy = CopySpec(p.dtype, TileShape(1, 1, lanes), z.ACROSS if z.ACROSS <= 2 else 0, int(os.environ.get('AHEAD', '4')))
+    copy = CopySpec(p.dtype, TileShape(1, 1, lanes), z.ACROSS if z.ACROSS <= 2 else 0)
     tables = {
         "rows": _row_table(p, z), "lines": _line_table(p, z), "pixels": _pixel_table(z, z.COLUMNS),
         "pixels_last": _pixel_table(z, z.OW % z.COLUMNS or z.COLUMNS),

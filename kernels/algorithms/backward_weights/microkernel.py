@@ -197,45 +197,41 @@ class CopySpec(NamedTuple):
     dtype: str
     vector: TileShape
     pitch: int
-    ahead: int
 
 
 @memory_microkernel
 def pack_source(
     spec, src: Elements, copy: Elements, planes: int, plane: int, copied_plane: int, IH: int, IW: int, top: int,
-    down: int, lines: int, left: int, pitch: int, columns: int,
+    down: int, lines: int, left: int, pitch: int, columns: int, ahead: int,
 ):  # fmt: skip
     """Lines ``top``, ``top + down`` and on of each plane, columns ``left``, ``left + pitch`` and on; zeros beside it.
 
-    What is the same of some planes on is asked for: the hardware's own streams end with a plane's lines.
+    Vectors overhang into what is written next, behind the last line into room for one. What stands ``ahead`` elements
+    behind is asked for: the hardware's own streams end with the lines of a plane.
     """
-    ahead = number(spec.ahead) * plane
     LANES = number(spec.vector.lanes)
     if number(spec.pitch):
         pitch = number(spec.pitch)
     low = min(columns, max(0, -(left // pitch)))
     high = max(low, min(columns, (IW - 1 - left) // pitch + 1))
+    whole = low + (high - low) // LANES * LANES
     for c in range(planes):
         for line in range(lines):
             ih = top + line * down
             to = c * copied_plane + line * columns
-            begin, end = low, high
+            begin, middle, end = low, whole, high
             if ih < 0 or ih >= IH:
-                begin, end = columns, columns
-            for i in range(begin):
-                copy[to + i] = 0.0
+                begin, middle, end = 0, 0, 0
             at = c * plane + ih * IW + left
-            if end - begin >= LANES:
-                for i in range(begin, end - LANES, LANES):
-                    ask_for(src, at + i * pitch + ahead)
-                    vector = tile_load_strided(spec.vector, spec.pitch, src, at + i * pitch, pitch, 0, LANES)
-                    tile_store(vector, copy, to + i, 0)
-                last = end - LANES
-                ask_for(src, at + last * pitch + ahead)
-                vector = tile_load_strided(spec.vector, spec.pitch, src, at + last * pitch, pitch, 0, LANES)
-                tile_store(vector, copy, to + last, 0)
-            else:
-                for i in range(begin, end):
-                    copy[to + i] = src[at + i * pitch]
-            for i in range(end, columns):
-                copy[to + i] = 0.0
+            for i in range(0, begin, LANES):
+                tile_store(tile_zeros(spec.vector, copy), copy, to + i, 0)
+            for i in range(begin, middle, LANES):
+                ask_for(src, at + i * pitch + ahead)
+                vector = tile_load_strided(spec.vector, spec.pitch, src, at + i * pitch, pitch, 0, LANES)
+                tile_store(vector, copy, to + i, 0)
+            if middle < end:
+                ask_for(src, at + middle * pitch + ahead)
+                vector = tile_load_strided(spec.vector, spec.pitch, src, at + middle * pitch, pitch, 0, end - middle)
+                tile_store(vector, copy, to + middle, 0)
+            for i in range(end, columns, LANES):
+                tile_store(tile_zeros(spec.vector, copy), copy, to + i, 0)

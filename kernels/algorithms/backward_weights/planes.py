@@ -1,0 +1,228 @@
+"""The loops of the gradient of the weights, plane by plane: for few channels a group.
+
+- ``bwd_w_planes``: pixels in vectors, the sums of some taps and output channels in registers; depthwise above all.
+
+dst[oc][ic, kh, kw] = sum over (image, oh, ow) of grad[oc][pixel] * src[ic][pixel shifted by the tap].
+
+Layout: gradients as they are; of the source a copy of lines with zeros beside them, ``[image][column % SW][line]
+[columns]``; sums a vector per output channel and tap.
+Tile: OCB output channels x TH x TW taps, each a vector; larger kernels take several, of which the last reaches back.
+Loops, outside in: input channel (these are the items that threads take); block of lines, or of whole images; tile; and
+in `kernels.algorithms.backward_weights.taps` image, line, vector of pixels. The copy of a block stays in L1 while
+all tiles pass over it. Source and gradients cross memory once.
+Sums: lane by lane within a block, then the blocks, then the lanes, in an order that does not depend on threads.
+
+On paper, 3 x 3 taps on AVX2: 9 multiply-adds and 10 loads a vector of pixels, two each a cycle.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.algorithms.backward_weights.microkernel import CopySpec, pack_source
+from kernels.algorithms.backward_weights.naive import nothing_packed
+from kernels.algorithms.backward_weights.taps import TapsSpec, VectorSpec, store_taps, sum_plane, sum_taps
+from kernels.machine.cpu import cache_bytes, lanes_of, vector_registers
+from kernels.machine.microkernel import call, macrokernel, word
+from kernels.machine.parallel import Launch, address_of, share_of
+from kernels.machine.tile_shape import TileShape
+from kernels.problem import Conv2dProblem
+from kernels.registry import Run, Scratch, Setup, algorithm
+
+#: Steps between columns of which code is made.
+_MOST_STRIDE = _MOST_DILATION = 4
+#: Gradients of planes up to so many bytes are asked for a plane ahead.
+_NEAR_BYTES = 4096
+
+
+class _Sizes(NamedTuple):
+    """Every extent that the loops need."""
+
+    MB: int
+    IC: int
+    OC: int
+    ICG: int
+    OCG: int
+    TAPS: int
+    IH: int
+    IW: int
+    OH: int
+    OW: int
+    SH: int
+    SW: int
+    PH: int
+    PW: int
+    IMAGES: int  # per block; 1 unless LINES is OH
+    LINES: int  # output lines per block
+    WS: int  # copied columns
+    SRC_LINE: int  # elements from the copied lines of an output line to those of the next
+    TAP_LINE: int  # elements from those of a kernel row to those of the next
+    HALO: int  # copied lines of one output line
+    PHASE: int  # elements from the copied columns of a remainder by SW to those of the next
+    IMAGE: int  # elements from a copied image to the next
+    HAS_BIAS: int
+
+
+_ELSE = (
+    "ITEM", "CALLS", "AHEAD", "SOURCE", "SUMS", "pack", "store", "sum_plane", "calls", "places", "source", "sums",
+)  # fmt: skip
+
+
+@macrokernel((*_Sizes._fields, *_ELSE))
+def _channels(z, step, part, parts):
+    """Items are input channels."""
+    source, sums = z.source + part * z.SOURCE * z.ITEM, z.sums + part * z.SUMS * z.ITEM
+    OHW = z.OH * z.OW
+    begin, end = share_of(z.IC, part, parts)
+    for ic in range(begin, end):
+        first = ic // z.ICG * z.OCG
+        # Without images there is one block, of no pixels.
+        for n in range(0, max(z.MB, 1), z.IMAGES):
+            images = min(z.IMAGES, z.MB - n)
+            for oh in range(0, z.OH, z.LINES):
+                lines = min(z.LINES, z.OH - oh)
+                at = (n * z.IC + ic) * z.IH * z.IW
+                for q in range(z.SW):
+                    call(
+                        z.pack,
+                        (
+                            z.src + at * z.ITEM, source + q * z.PHASE * z.ITEM, images, z.IC * z.IH * z.IW, z.IMAGE,
+                            z.IH, z.IW, oh * z.SH - z.PH, 1, (lines - 1) * z.SH + z.HALO, q - z.PW, z.SW, z.WS,
+                            z.IH * z.IW,
+                        ),
+                    )  # fmt: skip
+                grad = ((n * z.OC + first) * z.OH + oh) * z.OW
+                for i in range(z.CALLS):
+                    call(
+                        word(z.calls, 4 * i),
+                        (
+                            source + word(z.calls, 4 * i + 1), z.IMAGE, z.SRC_LINE, z.TAP_LINE, z.PHASE,
+                            z.residual + grad * z.ITEM + word(z.calls, 4 * i + 2), images, z.OC * OHW, OHW, lines, z.OW,
+                            z.AHEAD, sums + word(z.calls, 4 * i + 3), 1 if n + oh == 0 else 0,
+                        ),
+                    )  # fmt: skip
+        to = (first * z.ICG + ic % z.ICG) * z.TAPS
+        call(z.store, (sums, z.places, z.OCG, z.TAPS, z.dst + to * z.ITEM, z.ICG * z.TAPS))
+        if z.HAS_BIAS and ic % z.ICG == 0:
+            for oc in range(first, first + z.OCG):
+                to = z.OC * z.ICG * z.TAPS + oc
+                grad = z.residual + oc * OHW * z.ITEM
+                call(z.sum_plane, (grad, z.MB, z.OC * OHW, OHW, sums, z.dst + to * z.ITEM))
+
+
+class _Tile(NamedTuple):
+    """Channels and taps whose sums are in registers at once."""
+
+    OCB: int
+    TH: int
+    TW: int
+
+
+def _even(extent: int, most: int) -> int:
+    """Parts of at most ``most``, as equal as can be."""
+    return -(-extent // -(-extent // max(1, most)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _tile(p: Conv2dProblem) -> _Tile:
+    most = vector_registers() - 4
+    TW = _even(p.kw, most)
+    TH = _even(p.kh, most // TW) if TW == p.kw else 1
+    # Each channel has its gradients in a register.
+    OCB = _even(p.oc // p.g, (vector_registers() - 2) // (TH * TW + 1)) if TH * TW == p.kh * p.kw else 1
+    return _Tile(OCB, TH, TW)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sizes(p: Conv2dProblem) -> _Sizes:
+    lanes = lanes_of(p.dtype)
+    WS = -(-p.ow // lanes) * lanes + (p.kw - 1) * p.dw // p.sw
+    HALO = (p.kh - 1) * p.dh + 1
+
+    def lines(budget: int) -> int:
+        """Output lines whose copy takes so many bytes."""
+        return max(1, (budget // (p.sw * WS * p.itemsize) - HALO) // p.sh + 1)
+
+    near = cache_bytes(1) // 2
+    # Lines that blocks have in common are copied twice.
+    LINES = _even(p.oh, lines(near) if lines(near) * p.sh >= 2 * HALO else lines(cache_bytes(2) // 4))
+    copied = (LINES - 1) * p.sh + HALO
+    IMAGES = _even(max(1, p.mb), near // (copied * p.sw * WS * p.itemsize)) if LINES == p.oh else 1
+    return _Sizes(
+        MB=p.mb, IC=p.ic, OC=p.oc, ICG=p.ic // p.g, OCG=p.oc // p.g, TAPS=p.kh * p.kw, IH=p.ih, IW=p.iw, OH=p.oh,
+        OW=p.ow, SH=p.sh, SW=p.sw, PH=p.ph, PW=p.pw, IMAGES=IMAGES, LINES=LINES, WS=WS, SRC_LINE=p.sh * WS,
+        TAP_LINE=p.dh * WS, HALO=HALO, PHASE=copied * WS + lanes, IMAGE=p.sw * (copied * WS + lanes),
+        HAS_BIAS=int(p.bias),
+    )  # fmt: skip
+
+
+def _first(extent: int, part: int) -> list[int]:
+    """Where parts of ``extent`` begin; the last reaches back."""
+    return [min(at, extent - part) for at in range(0, extent, part)]
+
+
+def _plan(p: Conv2dProblem, z: _Sizes) -> tuple[np.ndarray, np.ndarray, int]:
+    """Calls of a block (address, and where source, gradients and sums begin, in bytes), places of sums, their size."""
+    t, lanes = _tile(p), lanes_of(p.dtype)
+    calls = []
+    places = np.zeros((z.OCG, p.kh, p.kw), np.intp)
+    size = 0
+    for oc in _first(z.OCG, t.OCB):
+        for kh in _first(p.kh, t.TH):
+            for kw in _first(p.kw, t.TW):
+                steps, first = divmod(kw * p.dw, p.sw)
+                spec = TapsSpec(p.dtype, lanes, t.OCB, t.TH, t.TW, p.sw, p.dw, first)
+                at = (kh * z.TAP_LINE + steps, oc * z.OH * z.OW, size)
+                calls.append((sum_taps.address(spec), *(each * p.itemsize for each in at)))
+                slots = np.arange(spec.tile.MR).reshape(t.OCB, t.TH, t.TW) * lanes + size
+                places[oc : oc + t.OCB, kh : kh + t.TH, kw : kw + t.TW] = slots
+                size += spec.tile.MR * lanes
+    return np.array(calls, np.intp), places, size
+
+
+def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
+    z, t, lanes = _sizes(p), _tile(p), lanes_of(p.dtype)
+    tiles = -(-z.OCG // t.OCB) * -(-p.kh // t.TH) * -(-p.kw // t.TW)
+    return {
+        "source": (threads, z.IMAGES * z.IMAGE + lanes), "sums": (threads, tiles * t.OCB * t.TH * t.TW * lanes),
+    }  # fmt: skip
+
+
+def _unsupported(p: Conv2dProblem) -> str | None:
+    if p.sw > _MOST_STRIDE:
+        return f"the stride between columns is {p.sw}, expected at most {_MOST_STRIDE}"
+    if p.dw > _MOST_DILATION:
+        return f"the dilation between columns is {p.dw}, expected at most {_MOST_DILATION}"
+    return None
+
+
+@algorithm(
+    "bwd_w_planes",
+    family="backward_weights",
+    directions=("bwd_w",),
+    packing=nothing_packed,
+    error_factor=8.0,
+    exact_on_integers=True,
+    unsupported=_unsupported,
+    scratch=_scratch,
+)
+def bwd_w_planes(setup: Setup) -> Run:
+    """Plane by plane, pixels in vectors and a sum per tap: for depthwise and few channels a group."""
+    p, threads = setup.problem, setup.threads
+    z, lanes = _sizes(p), lanes_of(p.dtype)
+    calls, places, _ = _plan(p, z)
+    vector = TileShape(1, 1, lanes)
+    arrays = {"calls": calls, "places": places, **setup.scratch}
+    plane = z.OCG * z.OH * z.OW
+    record = _channels.record(
+        **z._asdict(), ITEM=p.itemsize, CALLS=len(calls), AHEAD=plane if plane * p.itemsize <= _NEAR_BYTES else 4 * lanes * 4,
+        SOURCE=arrays["source"].shape[1], SUMS=arrays["sums"].shape[1],
+        pack=pack_source.address(CopySpec(p.dtype, vector, p.sw if p.sw <= 2 else 0)),
+        store=store_taps.address(VectorSpec(p.dtype, vector)),
+        sum_plane=sum_plane.address(VectorSpec(p.dtype, vector)) if p.bias else 0,
+        **{name: address_of(array) for name, array in arrays.items()},
+    )  # fmt: skip
+    return Launch(_channels, record, threads, keep=tuple(arrays.values()))
