@@ -126,7 +126,7 @@ def _blocks(z, step, part, parts):
                             (
                                 z.src + at * z.ITEM, source + i * z.IMAGE * z.ITEM, C, z.IH * z.IW, z.PLANE, z.IH,
                                 z.IW, oh * z.SH - z.PH, z.DOWN, (lines - 1) * z.LSTEP + z.HALO, ow * z.SW - z.PW, z.ACROSS,
-                                z.WC, _PLANES_AHEAD * z.IH * z.IW,
+                                z.WC, _PLANES_AHEAD * z.IH * z.IW, 0,
                             ),
                         )  # fmt: skip
                     pixels = z.pixels if columns == z.COLUMNS else z.pixels_last

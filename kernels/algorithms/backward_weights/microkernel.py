@@ -12,12 +12,23 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from llvmlite import ir
 from numba import types
 
-from kernels.machine.ir import data_pointer, fma, index_value, load_vector, prefetch, splat
+from kernels.machine.ir import (
+    data_pointer,
+    every,
+    fma,
+    index_value,
+    load_vector,
+    masked_load,
+    prefetch,
+    splat,
+)
 from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
-from kernels.machine.register_tile import tile_plus, tile_transposed, tile_zeros
-from kernels.machine.static import intrinsic, number
+from kernels.machine.register_tile import TileType, tile_plus, tile_transposed, tile_zeros
+from kernels.machine.static import StaticType, intrinsic, number
+from kernels.machine.target import inner
 from kernels.machine.tile_memory import ask_for, tile_load, tile_load_partial, tile_load_strided, tile_store
 from kernels.machine.tile_shape import TileShape
 
@@ -199,39 +210,99 @@ class CopySpec(NamedTuple):
     pitch: int
 
 
-@memory_microkernel
+@microkernel
 def pack_source(
     spec, src: Elements, copy: Elements, planes: int, plane: int, copied_plane: int, IH: int, IW: int, top: int,
-    down: int, lines: int, left: int, pitch: int, columns: int, ahead: int,
+    down: int, lines: int, left: int, pitch: int, columns: int, ahead: int, bare: int,
 ):  # fmt: skip
     """Lines ``top``, ``top + down`` and on of each plane, columns ``left``, ``left + pitch`` and on; zeros beside it.
 
-    Vectors overhang into what is written next, behind the last line into room for one. What stands ``ahead`` elements
-    behind is asked for: the hardware's own streams end with the lines of a plane.
+    If ``bare``, these stand there already. Vectors overhang into what is written next, with zeros, behind the last line
+    into room for one. What stands ``ahead`` elements behind is asked for: the hardware's own streams end with the lines
+    of a plane.
     """
     LANES = number(spec.vector.lanes)
     if number(spec.pitch):
         pitch = number(spec.pitch)
     low = min(columns, max(0, -(left // pitch)))
     high = max(low, min(columns, (IW - 1 - left) // pitch + 1))
-    whole = low + (high - low) // LANES * LANES
+    whole, rest = low + (high - low) // LANES * LANES, (high - low) % LANES
+    first = min(lines, max(0, -(top // down)))
+    last = max(first, min(lines, (IH - 1 - top) // down + 1))
     for c in range(planes):
-        for line in range(lines):
-            ih = top + line * down
-            to = c * copied_plane + line * columns
-            begin, middle, end = low, whole, high
-            if ih < 0 or ih >= IH:
-                begin, middle, end = 0, 0, 0
-            at = c * plane + ih * IW + left
-            for i in range(0, begin, LANES):
-                tile_store(tile_zeros(spec.vector, copy), copy, to + i, 0)
-            for i in range(begin, middle, LANES):
+        to, at = c * copied_plane, c * plane + (top + first * down) * IW + left
+        if not bare:
+            clear(spec, copy, to, first * columns)
+        to += first * columns
+        for _ in range(first, last):
+            if not bare:
+                clear(spec, copy, to, low)
+            for i in range(low, whole, LANES):
                 ask_for(src, at + i * pitch + ahead)
                 vector = tile_load_strided(spec.vector, spec.pitch, src, at + i * pitch, pitch, 0, LANES)
                 tile_store(vector, copy, to + i, 0)
-            if middle < end:
-                ask_for(src, at + middle * pitch + ahead)
-                vector = tile_load_strided(spec.vector, spec.pitch, src, at + middle * pitch, pitch, 0, end - middle)
-                tile_store(vector, copy, to + middle, 0)
-            for i in range(end, columns, LANES):
-                tile_store(tile_zeros(spec.vector, copy), copy, to + i, 0)
+            if rest > 0:
+                ask_for(src, at + whole * pitch + ahead)
+                if number(spec.pitch):
+                    tile_store(tile_load_first(spec, src, at + whole * pitch, rest), copy, to + whole, 0)
+                else:
+                    vector = tile_load_strided(spec.vector, spec.pitch, src, at + whole * pitch, pitch, 0, rest)
+                    tile_store(vector, copy, to + whole, 0)
+            if not bare:
+                clear(spec, copy, to + high, columns - high)
+            to += columns
+            at += down * IW
+        if not bare:
+            clear(spec, copy, to, (lines - last) * columns)
+
+
+@inner
+def clear(spec, copy, at, count):
+    """Zeros to ``copy[at:][:count]``, in whole vectors."""
+    for i in range(0, count, number(spec.vector.lanes)):
+        tile_store(tile_zeros(spec.vector, copy), copy, at + i, 0)
+
+
+@memory_microkernel
+def clear_copy(spec, copy: Elements, count: int):
+    """Zeros, for all that `pack_source` leaves as it is."""
+    for i in range(count):
+        copy[i] = 0.0
+
+
+@intrinsic
+def tile_load_first(typingctx: Any, spec: Any, a: Any, ai: Any, count: Any) -> Any:
+    """``tile_load_first(spec, a, ai, count)``: the vector of the first ``count`` of every ``pitch``-th element.
+
+    The other lanes are zeros, and what they would be is not read.
+    """
+    if not isinstance(spec, StaticType):
+        return None
+    s: CopySpec = spec.value
+    tile = TileType(s.vector, a.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        model = context.get_value_type(tile)
+        data = data_pointer(context, builder, a, arguments[1])
+        start, live = (index_value(context, builder, typ, arguments[i]) for i, typ in ((2, ai), (3, count)))
+        vector = model.elements[0]
+        pitch = max(1, s.pitch)
+        last = builder.add(builder.mul(builder.sub(live, live.type(1)), live.type(pitch)), live.type(1))
+        loaded = [
+            masked_load(builder, vector, data, builder.add(start, start.type(v * s.vector.lanes)), each)
+            for v, each in enumerate(masks_below(builder, last, s.vector.lanes, pitch))
+        ]
+        return builder.insert_value(ir.Constant(model, ir.Undefined), every(builder, loaded, pitch), 0)
+
+    return tile(spec, a, ai, count), codegen
+
+
+def masks_below(builder: Any, count: ir.Value, lanes: int, vectors: int) -> list[ir.Value]:
+    """Masks of the elements below ``count`` of so many vectors; of 32-bit numbers, which need no packing to be masks."""
+    number_ = ir.IntType(32)
+    bound = splat(builder, builder.trunc(count, number_), lanes)
+    numbers = ir.VectorType(number_, lanes)
+    return [
+        builder.icmp_signed("<", ir.Constant(numbers, list(range(v * lanes, (v + 1) * lanes))), bound)
+        for v in range(vectors)
+    ]

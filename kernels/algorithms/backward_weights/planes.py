@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.algorithms.backward_weights.microkernel import CopySpec, pack_source
+from kernels.algorithms.backward_weights.microkernel import CopySpec, clear_copy, pack_source
 from kernels.algorithms.backward_weights.naive import nothing_packed
 from kernels.algorithms.backward_weights.taps import TapsSpec, VectorSpec, store_taps, sum_plane, sum_taps
 from kernels.machine.cpu import cache_bytes, lanes_of, vector_registers
@@ -34,8 +34,8 @@ from kernels.registry import Run, Scratch, Setup, algorithm
 
 #: Steps between columns of which code is made.
 _MOST_STRIDE = _MOST_DILATION = 4
-#: Gradients of planes up to so many bytes are asked for a plane ahead.
-_NEAR_BYTES = 4096
+#: How far ahead the source is asked for.
+_AHEAD_BYTES = 1024
 
 
 class _Sizes(NamedTuple):
@@ -55,43 +55,50 @@ class _Sizes(NamedTuple):
     SW: int
     PH: int
     PW: int
-    IMAGES: int  # per block; 1 unless LINES is OH
+    CHANNELS: int  # input channels per block, with their output channels or of one group; 1 unless LINES is OH
     LINES: int  # output lines per block
     WS: int  # copied columns
     SRC_LINE: int  # elements from the copied lines of an output line to those of the next
     TAP_LINE: int  # elements from those of a kernel row to those of the next
     HALO: int  # copied lines of one output line
     PHASE: int  # elements from the copied columns of a remainder by SW to those of the next
-    IMAGE: int  # elements from a copied image to the next
+    PLANE: int  # elements from a copied channel to the next
+    GRAD: int  # elements from the gradients of a channel of a block to those of the next
+    RESULT: int  # the same of the result
     HAS_BIAS: int
 
 
 _ELSE = (
-    "ITEM", "CALLS", "AHEAD", "SOURCE", "SUMS", "pack", "store", "sum_plane", "calls", "places", "source", "sums",
+    "ITEM", "BLOCKS", "IN_GROUP", "LANES", "CALLS", "AHEAD", "BARE", "clear", "SOURCE", "SUMS", "SIZE", "pack", "store", "sum_plane", "calls", "places", "source", "sums",
 )  # fmt: skip
 
 
 @macrokernel((*_Sizes._fields, *_ELSE))
 def _channels(z, step, part, parts):
-    """Items are input channels."""
+    """Items are blocks of input channels."""
     source, sums = z.source + part * z.SOURCE * z.ITEM, z.sums + part * z.SUMS * z.ITEM
-    OHW = z.OH * z.OW
-    begin, end = share_of(z.IC, part, parts)
-    for ic in range(begin, end):
+    OHW, SUMS = z.OH * z.OW, z.SIZE * z.LANES
+    begin, end = share_of(z.BLOCKS, part, parts)
+    # Copies of whole planes have their zeros always at the same places.
+    if z.BARE and begin < end:
+        call(z.clear, (source, z.SOURCE))
+    for block in range(begin, end):
+        # Of a group's channels, or over all groups of one channel.
+        ic = block // z.IN_GROUP * z.ICG + block % z.IN_GROUP * z.CHANNELS
+        channels = min(z.CHANNELS, (z.IC if z.ICG == 1 else (ic // z.ICG + 1) * z.ICG) - ic)
         first = ic // z.ICG * z.OCG
         # Without images there is one block, of no pixels.
-        for n in range(0, max(z.MB, 1), z.IMAGES):
-            images = min(z.IMAGES, z.MB - n)
-            for oh in range(0, z.OH, z.LINES):
-                lines = min(z.LINES, z.OH - oh)
+        for n in range(max(z.MB, 1)):
+            for oh in range(0, z.OH if z.MB else 1, z.LINES):
+                lines = min(z.LINES, z.OH - oh) if z.MB else 0
                 at = (n * z.IC + ic) * z.IH * z.IW
-                for q in range(z.SW):
+                for q in range(z.SW if z.MB else 0):
                     call(
                         z.pack,
                         (
-                            z.src + at * z.ITEM, source + q * z.PHASE * z.ITEM, images, z.IC * z.IH * z.IW, z.IMAGE,
+                            z.src + at * z.ITEM, source + q * z.PHASE * z.ITEM, channels, z.IH * z.IW, z.PLANE,
                             z.IH, z.IW, oh * z.SH - z.PH, 1, (lines - 1) * z.SH + z.HALO, q - z.PW, z.SW, z.WS,
-                            z.IH * z.IW,
+                            z.AHEAD, z.BARE,
                         ),
                     )  # fmt: skip
                 grad = ((n * z.OC + first) * z.OH + oh) * z.OW
@@ -99,15 +106,22 @@ def _channels(z, step, part, parts):
                     call(
                         word(z.calls, 4 * i),
                         (
-                            source + word(z.calls, 4 * i + 1), z.IMAGE, z.SRC_LINE, z.TAP_LINE, z.PHASE,
-                            z.residual + grad * z.ITEM + word(z.calls, 4 * i + 2), images, z.OC * OHW, OHW, lines, z.OW,
-                            z.AHEAD, sums + word(z.calls, 4 * i + 3), 1 if n + oh == 0 else 0,
+                            source + word(z.calls, 4 * i + 1), z.PLANE, z.SRC_LINE, z.TAP_LINE, z.PHASE,
+                            z.residual + grad * z.ITEM + word(z.calls, 4 * i + 2), channels, z.GRAD, OHW, lines, z.OW,
+                            sums + word(z.calls, 4 * i + 3), SUMS, 1 if n + oh == 0 else 0,
                         ),
                     )  # fmt: skip
         to = (first * z.ICG + ic % z.ICG) * z.TAPS
-        call(z.store, (sums, z.places, z.OCG, z.TAPS, z.dst + to * z.ITEM, z.ICG * z.TAPS))
+        for c in range(channels):
+            call(
+                z.store,
+                (
+                    sums + c * SUMS * z.ITEM, z.SIZE, z.places, z.OCG, z.TAPS, z.dst + (to + c * z.RESULT) * z.ITEM,
+                    z.ICG * z.TAPS,
+                ),
+            )  # fmt: skip
         if z.HAS_BIAS and ic % z.ICG == 0:
-            for oc in range(first, first + z.OCG):
+            for oc in range(first, first + (channels * z.OCG if z.ICG == 1 else z.OCG)):
                 to = z.OC * z.ICG * z.TAPS + oc
                 grad = z.residual + oc * OHW * z.ITEM
                 call(z.sum_plane, (grad, z.MB, z.OC * OHW, OHW, sums, z.dst + to * z.ITEM))
@@ -136,6 +150,16 @@ def _tile(p: Conv2dProblem) -> _Tile:
     return _Tile(OCB, TH, TW)
 
 
+def _tiles(p: Conv2dProblem, t: _Tile) -> int:
+    """Tiles that cover all output channels of a group and all taps."""
+    return -(-(p.oc // p.g) // t.OCB) * -(-p.kh // t.TH) * -(-p.kw // t.TW)
+
+
+def _size(t: _Tile) -> int:
+    """Vectors of a tile."""
+    return t.OCB * t.TH * t.TW
+
+
 @functools.lru_cache(maxsize=1024)
 def _sizes(p: Conv2dProblem) -> _Sizes:
     lanes = lanes_of(p.dtype)
@@ -150,11 +174,15 @@ def _sizes(p: Conv2dProblem) -> _Sizes:
     # Lines that blocks have in common are copied twice.
     LINES = _even(p.oh, lines(near) if lines(near) * p.sh >= 2 * HALO else lines(cache_bytes(2) // 4))
     copied = (LINES - 1) * p.sh + HALO
-    IMAGES = _even(max(1, p.mb), near // (copied * p.sw * WS * p.itemsize)) if LINES == p.oh else 1
+    PLANE = p.sw * (copied * WS + lanes)
+    ICG, OCG, t = p.ic // p.g, p.oc // p.g, _tile(p)
+    most = near // (PLANE * p.itemsize) if LINES == p.oh else 1
+    CHANNELS = _even(p.ic if ICG == 1 else ICG, max(1, min(most, near // (_tiles(p, t) * _size(t) * lanes * p.itemsize))))
     return _Sizes(
-        MB=p.mb, IC=p.ic, OC=p.oc, ICG=p.ic // p.g, OCG=p.oc // p.g, TAPS=p.kh * p.kw, IH=p.ih, IW=p.iw, OH=p.oh,
-        OW=p.ow, SH=p.sh, SW=p.sw, PH=p.ph, PW=p.pw, IMAGES=IMAGES, LINES=LINES, WS=WS, SRC_LINE=p.sh * WS,
-        TAP_LINE=p.dh * WS, HALO=HALO, PHASE=copied * WS + lanes, IMAGE=p.sw * (copied * WS + lanes),
+        MB=p.mb, IC=p.ic, OC=p.oc, ICG=ICG, OCG=OCG, TAPS=p.kh * p.kw, IH=p.ih, IW=p.iw, OH=p.oh,
+        OW=p.ow, SH=p.sh, SW=p.sw, PH=p.ph, PW=p.pw, CHANNELS=CHANNELS, LINES=LINES, WS=WS, SRC_LINE=p.sh * WS,
+        TAP_LINE=p.dh * WS, HALO=HALO, PHASE=copied * WS + lanes, PLANE=PLANE,
+        GRAD=OCG * p.oh * p.ow if ICG == 1 else 0, RESULT=OCG * p.kh * p.kw if ICG == 1 else p.kh * p.kw,
         HAS_BIAS=int(p.bias),
     )  # fmt: skip
 
@@ -175,19 +203,19 @@ def _plan(p: Conv2dProblem, z: _Sizes) -> tuple[np.ndarray, np.ndarray, int]:
             for kw in _first(p.kw, t.TW):
                 steps, first = divmod(kw * p.dw, p.sw)
                 spec = TapsSpec(p.dtype, lanes, t.OCB, t.TH, t.TW, p.sw, p.dw, first)
-                at = (kh * z.TAP_LINE + steps, oc * z.OH * z.OW, size)
+                at = (kh * z.TAP_LINE + steps, oc * z.OH * z.OW, size * lanes)
                 calls.append((sum_taps.address(spec), *(each * p.itemsize for each in at)))
-                slots = np.arange(spec.tile.MR).reshape(t.OCB, t.TH, t.TW) * lanes + size
+                slots = np.arange(spec.tile.MR).reshape(t.OCB, t.TH, t.TW) + size
                 places[oc : oc + t.OCB, kh : kh + t.TH, kw : kw + t.TW] = slots
-                size += spec.tile.MR * lanes
+                size += spec.tile.MR
     return np.array(calls, np.intp), places, size
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     z, t, lanes = _sizes(p), _tile(p), lanes_of(p.dtype)
-    tiles = -(-z.OCG // t.OCB) * -(-p.kh // t.TH) * -(-p.kw // t.TW)
     return {
-        "source": (threads, z.IMAGES * z.IMAGE + lanes), "sums": (threads, tiles * t.OCB * t.TH * t.TW * lanes),
+        "source": (threads, z.CHANNELS * z.PLANE + lanes),
+        "sums": (threads, (z.CHANNELS * _tiles(p, t) * _size(t) + lanes) * lanes),
     }  # fmt: skip
 
 
@@ -213,16 +241,21 @@ def bwd_w_planes(setup: Setup) -> Run:
     """Plane by plane, pixels in vectors and a sum per tap: for depthwise and few channels a group."""
     p, threads = setup.problem, setup.threads
     z, lanes = _sizes(p), lanes_of(p.dtype)
-    calls, places, _ = _plan(p, z)
+    calls, places, size = _plan(p, z)
     vector = TileShape(1, 1, lanes)
+    vectors = VectorSpec(p.dtype, vector, TileShape(lanes, 1, lanes))
+    copy = CopySpec(p.dtype, vector, p.sw)
     arrays = {"calls": calls, "places": places, **setup.scratch}
-    plane = z.OCG * z.OH * z.OW
+    # Blocks of the channels of a group, or of all of them.
+    blocks = -(-(z.IC if z.ICG == 1 else z.ICG) // z.CHANNELS)
     record = _channels.record(
-        **z._asdict(), ITEM=p.itemsize, CALLS=len(calls), AHEAD=plane if plane * p.itemsize <= _NEAR_BYTES else 4 * lanes * 4,
-        SOURCE=arrays["source"].shape[1], SUMS=arrays["sums"].shape[1],
-        pack=pack_source.address(CopySpec(p.dtype, vector, p.sw if p.sw <= 2 else 0)),
-        store=store_taps.address(VectorSpec(p.dtype, vector)),
-        sum_plane=sum_plane.address(VectorSpec(p.dtype, vector)) if p.bias else 0,
+        **z._asdict(), ITEM=p.itemsize, BLOCKS=blocks if z.ICG == 1 else blocks * p.g, IN_GROUP=blocks, LANES=lanes,
+        CALLS=len(calls), AHEAD=_AHEAD_BYTES // p.itemsize, BARE=int(z.LINES == z.OH),
+        clear=clear_copy.address(copy),
+        SOURCE=arrays["source"].shape[1], SIZE=size, SUMS=arrays["sums"].shape[1],
+        pack=pack_source.address(copy),
+        store=store_taps.address(vectors),
+        sum_plane=sum_plane.address(vectors) if p.bias else 0,
         **{name: address_of(array) for name, array in arrays.items()},
     )  # fmt: skip
     return Launch(_channels, record, threads, keep=tuple(arrays.values()))

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
-from kernels.machine.ir import data_pointer, first_lanes, fma, index_value, load_vector, masked_load
+from kernels.algorithms.backward_weights.microkernel import masks_below, tile_added
+from kernels.machine.ir import data_pointer, fma, index_value, load_vector, masked_load, transpose
 from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
-from kernels.machine.register_tile import tile_zeros
+from kernels.machine.register_tile import TileType, tile_zeros
 from kernels.machine.static import StaticType, intrinsic, number
-from kernels.machine.tile_memory import ask_for, tile_load, tile_load_partial, tile_store
+from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store
 from kernels.machine.tile_shape import TileShape
 
 __all__ = ["TapsSpec", "VectorSpec", "store_taps", "sum_plane", "sum_taps"]
@@ -65,47 +66,32 @@ class TapsSpec(NamedTuple):
 
 @microkernel
 def sum_taps(
-    spec, src: Elements, src_image: int, src_line: int, tap_line: int, phase: int, grad: Elements, images: int,
-    grad_image: int, grad_plane: int, lines: int, columns: int, ahead: int, sums: Elements, begins: int,
+    spec, src: Elements, src_channel: int, src_line: int, tap_line: int, phase: int, grad: Elements, channels: int,
+    grad_channel: int, grad_plane: int, lines: int, columns: int, sums: Elements, sums_channel: int, begins: int,
 ):  # fmt: skip
-    """Add the products of a block of pixels to the sums of some taps, or begin these.
+    """Add the products of a block of pixels to the sums of some taps, or begin these, for each of ``channels``.
 
     Kernel rows are ``tap_line`` elements apart in the copy, columns that differ by one less than a stride ``phase``.
     """
     LANES = number(spec.lanes)
-    tile = tile_zeros(spec.tile, grad)
     whole = columns - columns % LANES
-    for image in range(images):
-        for line in range(lines):
-            at, pixel = image * src_image + line * src_line, image * grad_image + line * columns
+    for channel in range(channels):
+        tile = tile_zeros(spec.tile, grad)
+        at, pixel = channel * src_channel, channel * grad_channel
+        for _ in range(lines):
             for i in range(0, whole, LANES):
-                ask_for(grad, pixel + i + ahead)
                 tile = tile_taps(spec, spec.whole, tile, src, at + i, tap_line, phase, grad, pixel + i, grad_plane, 0)
             if whole < columns:
-                ask_for(grad, pixel + whole + ahead)
                 tile = tile_taps(
                     spec, spec.part, tile, src, at + whole, tap_line, phase, grad, pixel + whole, grad_plane,
                     columns - whole,
                 )  # fmt: skip
-    if begins == 0:
-        tile = tile_summed(tile, sums)
-    tile_store(tile, sums, 0, LANES)
-
-
-@intrinsic
-def tile_summed(typingctx: Any, tile: Any, a: Any) -> Any:
-    """``tile_summed(tile, a)``: add vectors that stand one after the other from ``a[0]`` on."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        size, result = tile.shape, arguments[0]
-        data = data_pointer(context, builder, a, arguments[1])
-        vector = context.get_value_type(tile).elements[0]
-        for slot in range(size.MR * size.NV):
-            other = load_vector(builder, data, ir.IntType(64)(slot * size.lanes), vector)
-            result = builder.insert_value(result, builder.fadd(other, builder.extract_value(result, slot)), slot)
-        return result
-
-    return tile(tile, a), codegen
+            at += src_line
+            pixel += columns
+        to = channel * sums_channel
+        if begins == 0:
+            tile = tile_added(tile, sums, to)
+        tile_store(tile, sums, to, LANES)
 
 
 @intrinsic
@@ -116,7 +102,7 @@ def tile_taps(
     """``tile_taps(spec, whole, tile, a, ai, row, phase, b, bi, plane, count)``.
 
     Channel o and tap (i, j) get the products of ``b[bi + o * plane :]`` and ``a`` at ``ai`` plus ``i`` rows and where
-    column j stands added; unless ``whole``, of the first ``count`` pixels.
+    column j stands added; unless ``whole``, of the first ``count`` pixels: gradients behind them count as zeros.
     """
     if not isinstance(spec, StaticType) or not isinstance(whole, StaticType):
         return None
@@ -129,23 +115,20 @@ def tile_taps(
             for i, typ in ((4, ai), (5, row), (6, phase), (8, bi), (9, plane), (10, count))
         )
         vector = context.get_value_type(tile).elements[0]
-        mask = None if whole.value else first_lanes(builder, live, s.lanes)
-
-        def loaded(data: ir.Value, place: ir.Value) -> ir.Value:
-            if mask is None:
-                return load_vector(builder, data, place, vector)
-            return masked_load(builder, vector, data, place, mask)
-
         values = []
         for _ in range(s.OCB):
-            values.append(loaded(grads, at))
+            if whole.value:
+                values.append(load_vector(builder, grads, at, vector))
+            else:
+                (mask,) = masks_below(builder, live, s.lanes, 1)
+                values.append(masked_load(builder, vector, grads, at, mask))
             at = builder.add(at, channel)
         result = arguments[2]
         for i in range(s.TH):
             for j in range(s.TW):
                 steps, q = divmod(s.first + j * s.DW, s.SW)
                 place = builder.add(start, builder.mul(across, across.type(q)))
-                pixels = loaded(source, builder.add(place, place.type(steps)))
+                pixels = load_vector(builder, source, builder.add(place, place.type(steps)), vector)
                 for o, value in enumerate(values):
                     slot = (o * s.TH + i) * s.TW + j
                     total = fma(builder, pixels, value, builder.extract_value(result, slot))
@@ -157,25 +140,45 @@ def tile_taps(
 
 
 class VectorSpec(NamedTuple):
-    """What is specialised by the length of vectors alone."""
+    """What is specialised by the length of vectors alone: ``square`` has as many of them as each has elements."""
 
     dtype: str
     vector: TileShape
+    square: TileShape
 
 
 @memory_microkernel
-def store_taps(spec, sums: Elements, places: Offsets, channels: int, taps: int, dst: Elements, step: int):
-    """Each vector of sums added up: that at ``places[channel * taps + tap]`` to ``dst[channel * step + tap]``."""
-    LANES = number(spec.vector.lanes)
+def store_taps(
+    spec, sums: Elements, size: int, places: Offsets, channels: int, taps: int, dst: Elements, step: int
+):  # fmt: skip
+    """Each of ``size`` vectors added up: that of number ``places[channel * taps + tap]`` is ``dst[channel * step + tap]``.
+
+    Behind the last vector there is room for the rest of a square.
+    """
+    LANES = number(spec.square.lanes)
+    for i in range(0, size, LANES):
+        tile_store(tile_totals(tile_load(spec.square, sums, i * LANES, LANES)), sums, i, 0)
     for channel in range(channels):
         for tap in range(taps):
-            at = places[channel * taps + tap]
-            width = LANES // 2
-            while width > 0:
-                for i in range(width):
-                    sums[at + i] += sums[at + width + i]
-                width //= 2
-            dst[channel * step + tap] = sums[at]
+            dst[channel * step + tap] = sums[places[channel * taps + tap]]
+
+
+@intrinsic
+def tile_totals(typingctx: Any, tile: Any) -> Any:
+    """``tile_totals(tile)``: a vector of the sums of the rows of a square, each by halves."""
+    size = tile.shape
+    if size.lanes != size.MR or size.NV != 1:
+        return None
+    result = TileType(TileShape(1, 1, size.lanes), tile.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vectors = transpose(builder, [builder.extract_value(arguments[0], m) for m in range(size.MR)])
+        while len(vectors) > 1:
+            half = len(vectors) // 2
+            vectors = [builder.fadd(*pair) for pair in zip(vectors[:half], vectors[half:], strict=True)]
+        return builder.insert_value(ir.Constant(context.get_value_type(result), ir.Undefined), vectors[0], 0)
+
+    return result(tile), codegen
 
 
 @memory_microkernel
