@@ -1,7 +1,3 @@
 """Gradients of weights and biases."""
 
-from kernels.algorithms.backward_weights import (  # noqa: F401  (importing registers)
-    loops as _loops,
-    naive as _naive,
-    planes as _planes,
-)
+from kernels.algorithms.backward_weights import loops, naive, planes  # noqa: F401  (importing them registers them)

@@ -5,8 +5,8 @@
 dst[oc][ic, kh, kw] = sum over (image, oh, ow) of grad[oc][pixel] * src[ic][pixel shifted by the tap].
 
 Layout: per block of pixels, source [ic][image][line][column] with zeros around it, gradients [pixel][NR] of one panel
-of output channels, sums [oc / NR][ic, kh, kw][NR]. Without taps only the lines and columns are copied that the stride
-picks.
+of output channels, sums [oc / NR][ic, kh, kw][NR]. A source without padding is read where it is. Of others only the
+lines and columns are copied that the stride picks, if there are no taps beside them.
 Tile: MR input channels and taps (broadcast) x NR output channels (vectors).
 Loops, outside in: group, share of output channels, block of input channels (these number the items that threads take);
 block of pixels: some columns, lines or whole images; panel of output channels; rows of the tile; pixels (the last two
@@ -18,11 +18,11 @@ Sums: one after the other within a block, then the blocks, in an order that does
 from __future__ import annotations
 
 import functools
-import os
 from typing import NamedTuple
 
 import numpy as np
 
+from kernels.algorithms.backward_weights.costs import tiles_amounts
 from kernels.algorithms.backward_weights.microkernel import (
     CopySpec,
     PanelSpec,
@@ -34,6 +34,7 @@ from kernels.algorithms.backward_weights.microkernel import (
     sum_tiles,
 )
 from kernels.algorithms.backward_weights.naive import nothing_packed
+from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import LINE_BYTES, cache_bytes, lanes_of, vector_registers
 from kernels.machine.microkernel import call, macrokernel
 from kernels.machine.parallel import Launch, address_of, share_of
@@ -41,7 +42,12 @@ from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 from kernels.registry import Run, Scratch, Setup, algorithm
 
-
+#: Rows of a tile: each has its address in a register.
+_MOST_ROWS = 12
+#: Planes a multiple of so many bytes apart have few sets of L1 for their lines.
+_CROWDED_BYTES = 1024
+#: Items per thread that make shares even enough.
+_ITEMS = 4
 #: Planes ahead that the source is asked for while it is copied.
 _PLANES_AHEAD = 8
 
@@ -86,9 +92,11 @@ class _Sizes(NamedTuple):
     HAS_BIAS: int
 
 
+#: What else is in the record: elements of scratch of a thread, addresses, and what the microkernels of tiles are told.
 _ELSE = (
-    "ITEMS", "ITEM", "CHUNK", "ROWS", "WORD", "LAST_LINE", "SOURCE", "PANEL", "SUMS", "BIASES", "TILE_SUMS", "pack", "gradients", "tiles", "store", "sum_biases", "rows",
-    "pixels", "pixels_last", "lines", "source", "panel", "sums", "biases",
+    "ITEMS", "ITEM", "CHUNK", "ROWS", "WORD", "LAST_LINE", "SOURCE", "PANEL", "SUMS", "BIASES", "TILE_SUMS", "pack",
+    "gradients", "tiles", "store", "sum_biases", "rows", "pixels", "pixels_last", "lines", "source", "panel", "sums",
+    "biases",
 )  # fmt: skip
 
 
@@ -125,8 +133,8 @@ def _blocks(z, step, part, parts):
                             z.pack,
                             (
                                 z.src + at * z.ITEM, source + i * z.IMAGE * z.ITEM, C, z.IH * z.IW, z.PLANE, z.IH,
-                                z.IW, oh * z.SH - z.PH, z.DOWN, (lines - 1) * z.LSTEP + z.HALO, ow * z.SW - z.PW, z.ACROSS,
-                                z.WC, _PLANES_AHEAD * z.IH * z.IW, 0,
+                                z.IW, oh * z.SH - z.PH, z.DOWN, (lines - 1) * z.LSTEP + z.HALO, ow * z.SW - z.PW,
+                                z.ACROSS, z.WC, _PLANES_AHEAD * z.IH * z.IW,
                             ),
                         )  # fmt: skip
                     pixels = z.pixels if columns == z.COLUMNS else z.pixels_last
@@ -157,9 +165,7 @@ def _blocks(z, step, part, parts):
             first = g * z.OCG + p * z.NR
             live = min(z.NR, z.OCG - p * z.NR)
             at = (first * z.ICG + c0) * z.TAPS
-            call(
-                z.store, (sums + (p - panel0) * z.TILE_SUMS * z.ITEM, M, z.dst + at * z.ITEM, z.ICG * z.TAPS, live)
-            )
+            call(z.store, (sums + (p - panel0) * z.TILE_SUMS * z.ITEM, M, z.dst + at * z.ITEM, z.ICG * z.TAPS, live))
             if z.HAS_BIAS and iblock == 0:
                 at = z.OC * z.ICG * z.TAPS + first
                 call(z.store, (biases + (p - panel0) * z.NR * z.ITEM, 1, z.dst + at * z.ITEM, 1, live))
@@ -175,16 +181,14 @@ def _shape(p: Conv2dProblem) -> TileShape:
     lanes, M = lanes_of(p.dtype), p.ic // p.g * p.kh * p.kw
     registers = vector_registers()
     NV = min(2, -(-(p.oc // p.g) // lanes))
-    most = min((registers - NV - 1) // NV, 12 if registers == 32 else 12)
+    # Each row takes a register of addresses, too.
+    most = min((registers - NV - 1) // NV, _MOST_ROWS)
     return TileShape(-(-M // -(-M // min(most, M))), NV, lanes)
-
-
-L2S = int(os.environ.get("L2S", "2"))
 
 
 def _is_crowded(p: Conv2dProblem) -> bool:
     """Whether planes of the source are so far apart that many lines of theirs fall into the same sets of L1."""
-    return (p.ih * p.iw * p.itemsize) % 1024 == 0
+    return (p.ih * p.iw * p.itemsize) % _CROWDED_BYTES == 0
 
 
 @functools.lru_cache(maxsize=1024)
@@ -193,8 +197,8 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     # Pixels: neither sizes of items nor threads may change what is added to what.
     most = max(1, cache_bytes(1) // 2 // (shape.NR * p.itemsize))
     COLUMNS = _even(p.ow, most)
-    LINES = _even(p.oh, most // COLUMNS) if COLUMNS == p.ow else 1
-    IMAGES = _even(max(1, p.mb), most // (p.oh * p.ow)) if LINES == p.oh and COLUMNS == p.ow else 1
+    LINES = _even(p.oh, most // COLUMNS) if p.ow == COLUMNS else 1
+    IMAGES = _even(max(1, p.mb), most // (p.oh * p.ow)) if p.oh == LINES and p.ow == COLUMNS else 1
     DOWN, LSTEP, HALO = (p.sh, 1, 1) if p.kh == 1 else (1, p.sh, (p.kh - 1) * p.dh + 1)
     ACROSS, CSTEP = (p.sw, 1) if p.kw == 1 else (1, p.sw)
     WC, HC = (COLUMNS - 1) * CSTEP + (p.kw - 1) * p.dw + 1, (LINES - 1) * LSTEP + HALO
@@ -202,8 +206,8 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     # An odd number of cache lines: planes that are powers of two apart fall into few sets of L1.
     PLANE = (-(-IMAGES * HC * WC // line) | 1) * line
     IMAGE = HC * WC
-    # What the planes of a block take of the caches.
-    IBLOCKS = -(-ICG // max(1, cache_bytes(2) // L2S // (PLANE * p.itemsize)))
+    # What is read of the source takes half of L2.
+    IBLOCKS = -(-ICG // max(1, cache_bytes(2) // 2 // (PLANE * p.itemsize)))
     COPIED = p.padded_shape != (p.ih, p.iw) or p.sh > p.kh or p.sw > p.kw or _is_crowded(p)
     if not COPIED:
         PLANE, WC, IMAGE = p.ih * p.iw, p.iw, p.ic * p.ih * p.iw
@@ -213,10 +217,10 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     # Sums of an item stay in L2.
     panels = max(4, cache_bytes(2) // 2 // (ICB * TAPS * shape.NR * p.itemsize))
     SHARES = -(-PANELS // panels)
-    if p.g * IBLOCKS * SHARES < 4 * threads:
-        SHARES = min(PANELS, max(SHARES, -(-4 * threads // (p.g * IBLOCKS)))) if threads > 1 else SHARES
-    if p.g * IBLOCKS * SHARES < 4 * threads and threads > 1:
-        IBLOCKS = min(ICG, -(-4 * threads // (p.g * SHARES)))
+    if threads > 1:
+        # Few items leave threads idle. To transpose gradients again costs more than to copy the source again.
+        SHARES = min(PANELS, max(SHARES, -(-_ITEMS * threads // (p.g * IBLOCKS))))
+        IBLOCKS = min(ICG, max(IBLOCKS, -(-_ITEMS * threads // (p.g * SHARES))))
         ICB = -(-ICG // IBLOCKS)
     return _Sizes(
         MB=p.mb, G=p.g, IC=p.ic, OC=p.oc, ICG=ICG, OCG=OCG, TAPS=TAPS, ICB=ICB, IBLOCKS=IBLOCKS, PANELS=PANELS,
@@ -241,7 +245,9 @@ def _memory(z: _Sizes, lanes: int) -> tuple[_Memory, int]:
     tile_sums = (-(-M // z.MR) * z.MR + lanes) * z.NR
     panels = -(-z.PANELS // z.SHARES)
     panel = (z.IMAGES * z.LINES * z.COLUMNS + lanes) * z.NR
-    return _Memory((z.ICB * z.PLANE + lanes) * z.COPIED, panel, panels * tile_sums, (panels * z.NR) * z.HAS_BIAS), tile_sums
+    return _Memory(
+        (z.ICB * z.PLANE + lanes) * z.COPIED, panel, panels * tile_sums, (panels * z.NR) * z.HAS_BIAS
+    ), tile_sums
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
@@ -262,7 +268,13 @@ def _row_table(p: Conv2dProblem, z: _Sizes) -> np.ndarray:
     """
     c, kh, kw = np.ogrid[: z.ICB, : p.kh, : p.kw]
     rows = (c * z.PLANE + kh * p.dh * z.WC + kw * p.dw).reshape(-1)
-    return np.stack([np.append(each, np.full(rows.size + 2 * z.MR - each.size, each[-1])) for each in (rows, rows[: -z.TAPS] if z.ICB > 1 else rows)]).astype(np.intp)
+    table = np.full((2, rows.size + 2 * z.MR), rows[-1], np.intp)
+    table[0, : rows.size] = rows
+    if z.ICB > 1:
+        less = rows[: -z.TAPS]
+        table[1] = less[-1]
+        table[1, : less.size] = less
+    return table
 
 
 def _line_table(p: Conv2dProblem, z: _Sizes) -> np.ndarray:
@@ -270,6 +282,10 @@ def _line_table(p: Conv2dProblem, z: _Sizes) -> np.ndarray:
     length = z.LINES * z.COLUMNS
     image, channel, at = np.ogrid[: z.IMAGES, : min(z.NR, z.OCG), : length : LINE_BYTES // p.itemsize]
     return np.ascontiguousarray((image * z.OC * p.oh * p.ow + channel * p.oh * p.ow + at).reshape(-1), np.intp)
+
+
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
+    return tiles_amounts(p, _sizes(p, threads), _shape(p), threads)
 
 
 @algorithm(
@@ -280,13 +296,14 @@ def _line_table(p: Conv2dProblem, z: _Sizes) -> np.ndarray:
     error_factor=8.0,
     exact_on_integers=True,
     scratch=_scratch,
+    amounts=_amounts,
 )
 def bwd_w_direct(setup: Setup) -> Run:
     """Register tiles of output channels by input channels and taps, summed over blocks of pixels."""
     p, threads = setup.problem, setup.threads
     z, shape = _sizes(p, threads), _shape(p)
-    memory, tile_sums = _memory(z, shape.lanes)
     lanes = shape.lanes
+    memory, tile_sums = _memory(z, lanes)
     panel = PanelSpec(p.dtype, TileShape(lanes, 1, lanes), TileShape(1, shape.NV, lanes))
     copy = CopySpec(p.dtype, TileShape(1, 1, lanes), z.ACROSS if z.ACROSS <= 2 else 0)
     tables = {
@@ -296,9 +313,9 @@ def bwd_w_direct(setup: Setup) -> Run:
     rows = tables["rows"]
     arrays = {**tables, **setup.scratch}
     record = _blocks.record(
-        **z._asdict(), ITEMS=z.G * z.SHARES * z.IBLOCKS, ITEM=p.itemsize, CHUNK=max(1, LINE_BYTES // p.itemsize // z.CSTEP),
-        ROWS=rows.shape[1], WORD=rows.itemsize, LAST_LINE=tables["lines"].size - 1, SOURCE=memory.source, PANEL=memory.panel,
-        SUMS=memory.sums, BIASES=memory.biases, TILE_SUMS=tile_sums, pack=pack_source.address(copy),
+        **z._asdict(), ITEMS=z.G * z.SHARES * z.IBLOCKS, ITEM=p.itemsize,
+        CHUNK=max(1, LINE_BYTES // p.itemsize // z.CSTEP), ROWS=rows.shape[1], WORD=rows.itemsize,
+        LAST_LINE=tables["lines"].size - 1, SOURCE=memory.source, PANEL=memory.panel, SUMS=memory.sums, BIASES=memory.biases, TILE_SUMS=tile_sums, pack=pack_source.address(copy),
         gradients=pack_gradients.address(panel), tiles=sum_tiles.address(TileSpec(p.dtype, shape)),
         store=store_weights.address(panel), sum_biases=sum_biases.address(panel) if p.bias else 0,
         **{name: address_of(array) for name, array in arrays.items()},

@@ -2,8 +2,8 @@
 
 A tile is MR rows, each an input channel and a tap (broadcast), by NV vectors of output channels. Where a row's source
 pixels begin, and where each pixel lies from there, comes from two tables: so rows are any channels and taps, and pixels
-any run of lines and images. Beside twelve multiply-adds of vectors, a pixel takes eight loads of both operands and one of
-the table.
+any run of lines and images. Beside twelve multiply-adds of vectors, a pixel takes eight loads of both operands and one
+of the table.
 
 What is batched: a call takes all rows of a block with one panel of gradients.
 """
@@ -32,7 +32,18 @@ from kernels.machine.target import inner
 from kernels.machine.tile_memory import ask_for, tile_load, tile_load_partial, tile_load_strided, tile_store
 from kernels.machine.tile_shape import TileShape
 
-__all__ = ["CopySpec", "PanelSpec", "TileSpec", "pack_gradients", "pack_source", "store_weights", "sum_biases", "sum_tiles"]
+__all__ = [
+    "CopySpec",
+    "PanelSpec",
+    "TileSpec",
+    "masks_below",
+    "pack_gradients",
+    "pack_source",
+    "store_weights",
+    "sum_biases",
+    "sum_tiles",
+    "tile_added",
+]
 
 
 class TileSpec(NamedTuple):
@@ -213,13 +224,12 @@ class CopySpec(NamedTuple):
 @microkernel
 def pack_source(
     spec, src: Elements, copy: Elements, planes: int, plane: int, copied_plane: int, IH: int, IW: int, top: int,
-    down: int, lines: int, left: int, pitch: int, columns: int, ahead: int, bare: int,
+    down: int, lines: int, left: int, pitch: int, columns: int, ahead: int,
 ):  # fmt: skip
     """Lines ``top``, ``top + down`` and on of each plane, columns ``left``, ``left + pitch`` and on; zeros beside it.
 
-    If ``bare``, these stand there already. Vectors overhang into what is written next, with zeros, behind the last line
-    into room for one. What stands ``ahead`` elements behind is asked for: the hardware's own streams end with the lines
-    of a plane.
+    Vectors overhang into what is written next, behind the last line into room for one. What stands ``ahead`` elements
+    behind is asked for: the hardware's own streams end with the lines of a plane.
     """
     LANES = number(spec.vector.lanes)
     if number(spec.pitch):
@@ -231,12 +241,10 @@ def pack_source(
     last = max(first, min(lines, (IH - 1 - top) // down + 1))
     for c in range(planes):
         to, at = c * copied_plane, c * plane + (top + first * down) * IW + left
-        if not bare:
-            clear(spec, copy, to, first * columns)
+        clear(spec, copy, to, first * columns)
         to += first * columns
         for _ in range(first, last):
-            if not bare:
-                clear(spec, copy, to, low)
+            clear(spec, copy, to, low)
             for i in range(low, whole, LANES):
                 ask_for(src, at + i * pitch + ahead)
                 vector = tile_load_strided(spec.vector, spec.pitch, src, at + i * pitch, pitch, 0, LANES)
@@ -248,12 +256,10 @@ def pack_source(
                 else:
                     vector = tile_load_strided(spec.vector, spec.pitch, src, at + whole * pitch, pitch, 0, rest)
                     tile_store(vector, copy, to + whole, 0)
-            if not bare:
-                clear(spec, copy, to + high, columns - high)
+            clear(spec, copy, to + high, columns - high)
             to += columns
             at += down * IW
-        if not bare:
-            clear(spec, copy, to, (lines - last) * columns)
+        clear(spec, copy, to, (lines - last) * columns)
 
 
 @inner
@@ -261,13 +267,6 @@ def clear(spec, copy, at, count):
     """Zeros to ``copy[at:][:count]``, in whole vectors."""
     for i in range(0, count, number(spec.vector.lanes)):
         tile_store(tile_zeros(spec.vector, copy), copy, at + i, 0)
-
-
-@memory_microkernel
-def clear_copy(spec, copy: Elements, count: int):
-    """Zeros, for all that `pack_source` leaves as it is."""
-    for i in range(count):
-        copy[i] = 0.0
 
 
 @intrinsic
@@ -298,10 +297,10 @@ def tile_load_first(typingctx: Any, spec: Any, a: Any, ai: Any, count: Any) -> A
 
 
 def masks_below(builder: Any, count: ir.Value, lanes: int, vectors: int) -> list[ir.Value]:
-    """Masks of the elements below ``count`` of so many vectors; of 32-bit numbers, which need no packing to be masks."""
-    number_ = ir.IntType(32)
-    bound = splat(builder, builder.trunc(count, number_), lanes)
-    numbers = ir.VectorType(number_, lanes)
+    """Masks of the elements below ``count`` of so many vectors; 32-bit numbers need no packing to be masks."""
+    word = ir.IntType(32)
+    bound = splat(builder, builder.trunc(count, word), lanes)
+    numbers = ir.VectorType(word, lanes)
     return [
         builder.icmp_signed("<", ir.Constant(numbers, list(range(v * lanes, (v + 1) * lanes))), bound)
         for v in range(vectors)

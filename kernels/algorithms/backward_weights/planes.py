@@ -4,13 +4,15 @@
 
 dst[oc][ic, kh, kw] = sum over (image, oh, ow) of grad[oc][pixel] * src[ic][pixel shifted by the tap].
 
-Layout: gradients as they are; of the source a copy of lines with zeros beside them, ``[image][column % SW][line]
-[columns]``; sums a vector per output channel and tap.
+Layout: gradients as they are; of the source a copy of lines with zeros beside them, ``[channel][line]
+[column % SW][columns]``; sums a vector per output channel and tap.
 Tile: OCB output channels x TH x TW taps, each a vector; larger kernels take several, of which the last reaches back.
-Loops, outside in: input channel (these are the items that threads take); block of lines, or of whole images; tile; and
-in `kernels.algorithms.backward_weights.taps` image, line, vector of pixels. The copy of a block stays in L1 while
-all tiles pass over it. Source and gradients cross memory once.
-Sums: lane by lane within a block, then the blocks, then the lanes, in an order that does not depend on threads.
+Loops, outside in: block of input channels (these are the items that threads take); image; block of lines; tile; and in
+`kernels.algorithms.backward_weights.taps` channel, line, vector of pixels. Only channels whose whole planes fit L1
+together are more than one a block. The copy of a block stays in L1 while all tiles pass over it. Source and gradients
+cross memory once.
+Sums: lane by lane within a plane's block of lines, then the blocks, then the lanes, in an order that does not depend on
+threads.
 
 On paper, 3 x 3 taps on AVX2: 9 multiply-adds and 10 loads a vector of pixels, two each a cycle.
 """
@@ -22,9 +24,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.algorithms.backward_weights.microkernel import CopySpec, clear_copy, pack_source
+from kernels.algorithms.backward_weights.costs import planes_amounts
 from kernels.algorithms.backward_weights.naive import nothing_packed
 from kernels.algorithms.backward_weights.taps import TapsSpec, VectorSpec, store_taps, sum_plane, sum_taps
+from kernels.algorithms.stencil.microkernel import EXTENTS, Copy, clear_rows, copy_rows
+from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes, lanes_of, vector_registers
 from kernels.machine.microkernel import call, macrokernel, word
 from kernels.machine.parallel import Launch, address_of, share_of
@@ -34,8 +38,6 @@ from kernels.registry import Run, Scratch, Setup, algorithm
 
 #: Steps between columns of which code is made.
 _MOST_STRIDE = _MOST_DILATION = 4
-#: How far ahead the source is asked for.
-_AHEAD_BYTES = 1024
 
 
 class _Sizes(NamedTuple):
@@ -66,10 +68,16 @@ class _Sizes(NamedTuple):
     GRAD: int  # elements from the gradients of a channel of a block to those of the next
     RESULT: int  # the same of the result
     HAS_BIAS: int
+    LANES: int
+    CALLS: int  # tiles
+    BLOCKS: int  # of channels
+    IN_GROUP: int  # of those, in a group, or in all of them if groups have one channel
 
 
+#: What else is in the record: elements of scratch of a thread, vectors of sums of a channel, and addresses.
 _ELSE = (
-    "ITEM", "BLOCKS", "IN_GROUP", "LANES", "CALLS", "AHEAD", "BARE", "clear", "SOURCE", "SUMS", "SIZE", "pack", "store", "sum_plane", "calls", "places", "source", "sums",
+    "ITEM", "SOURCE", "SUMS", "SIZE", "clear", "copy", "store", "sum_plane", "extents", "calls", "places", "source",
+    "sums",
 )  # fmt: skip
 
 
@@ -79,8 +87,7 @@ def _channels(z, step, part, parts):
     source, sums = z.source + part * z.SOURCE * z.ITEM, z.sums + part * z.SUMS * z.ITEM
     OHW, SUMS = z.OH * z.OW, z.SIZE * z.LANES
     begin, end = share_of(z.BLOCKS, part, parts)
-    # Copies of whole planes have their zeros always at the same places.
-    if z.BARE and begin < end:
+    if begin < end:
         call(z.clear, (source, z.SOURCE))
     for block in range(begin, end):
         # Of a group's channels, or over all groups of one channel.
@@ -91,16 +98,13 @@ def _channels(z, step, part, parts):
         for n in range(max(z.MB, 1)):
             for oh in range(0, z.OH if z.MB else 1, z.LINES):
                 lines = min(z.LINES, z.OH - oh) if z.MB else 0
-                at = (n * z.IC + ic) * z.IH * z.IW
-                for q in range(z.SW if z.MB else 0):
-                    call(
-                        z.pack,
-                        (
-                            z.src + at * z.ITEM, source + q * z.PHASE * z.ITEM, channels, z.IH * z.IW, z.PLANE,
-                            z.IH, z.IW, oh * z.SH - z.PH, 1, (lines - 1) * z.SH + z.HALO, q - z.PW, z.SW, z.WS,
-                            z.AHEAD, z.BARE,
-                        ),
-                    )  # fmt: skip
+                top = oh * z.SH - z.PH
+                # Lines beside the source are not written; of whole planes they are always the same.
+                if z.LINES < z.OH and (top < 0 or top + (lines - 1) * z.SH + z.HALO > z.IH):
+                    call(z.clear, (source, z.SOURCE))
+                if z.MB:
+                    at = (n * z.IC + ic) * z.IH * z.IW
+                    call(z.copy, (z.src + at * z.ITEM, source, z.extents, top, channels))
                 grad = ((n * z.OC + first) * z.OH + oh) * z.OW
                 for i in range(z.CALLS):
                     call(
@@ -144,9 +148,9 @@ def _even(extent: int, most: int) -> int:
 def _tile(p: Conv2dProblem) -> _Tile:
     most = vector_registers() - 4
     TW = _even(p.kw, most)
-    TH = _even(p.kh, most // TW) if TW == p.kw else 1
+    TH = _even(p.kh, most // TW) if p.kw == TW else 1
     # Each channel has its gradients in a register.
-    OCB = _even(p.oc // p.g, (vector_registers() - 2) // (TH * TW + 1)) if TH * TW == p.kh * p.kw else 1
+    OCB = _even(p.oc // p.g, (vector_registers() - 2) // (TH * TW + 1)) if p.kh * p.kw == TH * TW else 1
     return _Tile(OCB, TH, TW)
 
 
@@ -161,9 +165,10 @@ def _size(t: _Tile) -> int:
 
 
 @functools.lru_cache(maxsize=1024)
-def _sizes(p: Conv2dProblem) -> _Sizes:
+def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     lanes = lanes_of(p.dtype)
-    WS = -(-p.ow // lanes) * lanes + (p.kw - 1) * p.dw // p.sw
+    # The last vector of pixels, and that for the last tap.
+    WS = (-(-p.ow // lanes) + -(-((p.kw - 1) * p.dw // p.sw) // lanes)) * lanes
     HALO = (p.kh - 1) * p.dh + 1
 
     def lines(budget: int) -> int:
@@ -174,16 +179,21 @@ def _sizes(p: Conv2dProblem) -> _Sizes:
     # Lines that blocks have in common are copied twice.
     LINES = _even(p.oh, lines(near) if lines(near) * p.sh >= 2 * HALO else lines(cache_bytes(2) // 4))
     copied = (LINES - 1) * p.sh + HALO
-    PLANE = p.sw * (copied * WS + lanes)
+    PLANE = copied * p.sw * WS
     ICG, OCG, t = p.ic // p.g, p.oc // p.g, _tile(p)
-    most = near // (PLANE * p.itemsize) if LINES == p.oh else 1
-    CHANNELS = _even(p.ic if ICG == 1 else ICG, max(1, min(most, near // (_tiles(p, t) * _size(t) * lanes * p.itemsize))))
+    most = near // (PLANE * p.itemsize) if p.oh == LINES else 1
+    most = min(most, near // (_tiles(p, t) * _size(t) * lanes * p.itemsize))
+    # Threads have some blocks each.
+    channels = p.ic if ICG == 1 else ICG
+    CHANNELS = _even(channels, max(1, min(most, channels * (1 if ICG == 1 else p.g) // (4 * threads))))
+    IN_GROUP = -(-channels // CHANNELS)
     return _Sizes(
         MB=p.mb, IC=p.ic, OC=p.oc, ICG=ICG, OCG=OCG, TAPS=p.kh * p.kw, IH=p.ih, IW=p.iw, OH=p.oh,
-        OW=p.ow, SH=p.sh, SW=p.sw, PH=p.ph, PW=p.pw, CHANNELS=CHANNELS, LINES=LINES, WS=WS, SRC_LINE=p.sh * WS,
-        TAP_LINE=p.dh * WS, HALO=HALO, PHASE=copied * WS + lanes, PLANE=PLANE,
+        OW=p.ow, SH=p.sh, SW=p.sw, PH=p.ph, PW=p.pw, CHANNELS=CHANNELS, LINES=LINES, WS=WS, SRC_LINE=p.sh * p.sw * WS,
+        TAP_LINE=p.dh * p.sw * WS, HALO=HALO, PHASE=WS, PLANE=PLANE,
         GRAD=OCG * p.oh * p.ow if ICG == 1 else 0, RESULT=OCG * p.kh * p.kw if ICG == 1 else p.kh * p.kw,
-        HAS_BIAS=int(p.bias),
+        HAS_BIAS=int(p.bias), LANES=lanes, CALLS=_tiles(p, t),
+        BLOCKS=IN_GROUP if ICG == 1 else IN_GROUP * p.g, IN_GROUP=IN_GROUP,
     )  # fmt: skip
 
 
@@ -212,11 +222,16 @@ def _plan(p: Conv2dProblem, z: _Sizes) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
-    z, t, lanes = _sizes(p), _tile(p), lanes_of(p.dtype)
+    z, t, lanes = _sizes(p, threads), _tile(p), lanes_of(p.dtype)
     return {
         "source": (threads, z.CHANNELS * z.PLANE + lanes),
         "sums": (threads, (z.CHANNELS * _tiles(p, t) * _size(t) + lanes) * lanes),
     }  # fmt: skip
+
+
+def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
+    z = _sizes(p, threads)
+    return planes_amounts(p, z, z.CALLS * _size(_tile(p)), z.BLOCKS, threads)
 
 
 def _unsupported(p: Conv2dProblem) -> str | None:
@@ -236,24 +251,25 @@ def _unsupported(p: Conv2dProblem) -> str | None:
     exact_on_integers=True,
     unsupported=_unsupported,
     scratch=_scratch,
+    amounts=_amounts,
 )
 def bwd_w_planes(setup: Setup) -> Run:
     """Plane by plane, pixels in vectors and a sum per tap: for depthwise and few channels a group."""
     p, threads = setup.problem, setup.threads
-    z, lanes = _sizes(p), lanes_of(p.dtype)
+    z, lanes = _sizes(p, threads), lanes_of(p.dtype)
     calls, places, size = _plan(p, z)
     vector = TileShape(1, 1, lanes)
     vectors = VectorSpec(p.dtype, vector, TileShape(lanes, 1, lanes))
-    copy = CopySpec(p.dtype, vector, p.sw)
-    arrays = {"calls": calls, "places": places, **setup.scratch}
-    # Blocks of the channels of a group, or of all of them.
-    blocks = -(-(z.IC if z.ICG == 1 else z.ICG) // z.CHANNELS)
+    copy = Copy(p.dtype, lanes, p.sw)
+    values = {
+        "IH": z.IH, "IW": z.IW, "PW": z.PW, "WS": z.WS, "LINES": z.PLANE // (z.SW * z.WS), "LINE_STEP": 1,
+    }  # fmt: skip
+    extents = np.array([values.get(name, 0) for name in EXTENTS], np.intp)
+    arrays = {"extents": extents, "calls": calls, "places": places, **setup.scratch}
     record = _channels.record(
-        **z._asdict(), ITEM=p.itemsize, BLOCKS=blocks if z.ICG == 1 else blocks * p.g, IN_GROUP=blocks, LANES=lanes,
-        CALLS=len(calls), AHEAD=_AHEAD_BYTES // p.itemsize, BARE=int(z.LINES == z.OH),
-        clear=clear_copy.address(copy),
+        **z._asdict(), ITEM=p.itemsize,
+        clear=clear_rows.address(copy), copy=copy_rows.address(copy),
         SOURCE=arrays["source"].shape[1], SIZE=size, SUMS=arrays["sums"].shape[1],
-        pack=pack_source.address(copy),
         store=store_taps.address(vectors),
         sum_plane=sum_plane.address(vectors) if p.bias else 0,
         **{name: address_of(array) for name, array in arrays.items()},
