@@ -313,11 +313,23 @@ def bwd_w_direct(setup: Setup) -> Run:
     rows = tables["rows"]
     arrays = {**tables, **setup.scratch}
     record = _blocks.record(
-        **z._asdict(), ITEMS=z.G * z.SHARES * z.IBLOCKS, ITEM=p.itemsize,
-        CHUNK=max(1, LINE_BYTES // p.itemsize // z.CSTEP), ROWS=rows.shape[1], WORD=rows.itemsize,
-        LAST_LINE=tables["lines"].size - 1, SOURCE=memory.source, PANEL=memory.panel, SUMS=memory.sums, BIASES=memory.biases, TILE_SUMS=tile_sums, pack=pack_source.address(copy),
-        gradients=pack_gradients.address(panel), tiles=sum_tiles.address(TileSpec(p.dtype, shape)),
-        store=store_weights.address(panel), sum_biases=sum_biases.address(panel) if p.bias else 0,
+        **z._asdict(),
+        ITEMS=z.G * z.SHARES * z.IBLOCKS,
+        ITEM=p.itemsize,
+        CHUNK=max(1, LINE_BYTES // p.itemsize // z.CSTEP),
+        ROWS=rows.shape[1],
+        WORD=rows.itemsize,
+        LAST_LINE=tables["lines"].size - 1,
+        SOURCE=memory.source,
+        PANEL=memory.panel,
+        SUMS=memory.sums,
+        BIASES=memory.biases,
+        TILE_SUMS=tile_sums,
+        pack=pack_source.address(copy),
+        gradients=pack_gradients.address(panel),
+        tiles=sum_tiles.address(TileSpec(p.dtype, shape)),
+        store=store_weights.address(panel),
+        sum_biases=sum_biases.address(panel) if p.bias else 0,
         **{name: address_of(array) for name, array in arrays.items()},
-    )  # fmt: skip
+    )
     return Launch(_blocks, record, threads, keep=tuple(arrays.values()))

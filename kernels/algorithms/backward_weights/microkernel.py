@@ -26,7 +26,7 @@ from kernels.machine.ir import (
     splat,
 )
 from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
-from kernels.machine.register_tile import TileType, tile_plus, tile_transposed, tile_zeros
+from kernels.machine.register_tile import TileType, tile_transposed, tile_zeros
 from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.target import inner
 from kernels.machine.tile_memory import ask_for, tile_load, tile_load_partial, tile_load_strided, tile_store
@@ -190,9 +190,9 @@ def sum_biases(spec, panel: Elements, sums: Elements, count: int, begins: int):
     NR = number(spec.row.NR)
     tile = tile_zeros(spec.row, panel)
     for k in range(count):
-        tile = tile_plus(tile, panel, k * NR)
+        tile = tile_added(tile, panel, k * NR)
     if begins == 0:
-        tile = tile_plus(tile, sums, 0)
+        tile = tile_added(tile, sums, 0)
     tile_store(tile, sums, 0, NR)
 
 

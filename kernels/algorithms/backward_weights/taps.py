@@ -174,23 +174,9 @@ def sum_plane(spec, grad: Elements, images: int, image_step: int, pixels: int, s
         whole = pixels - pixels % LANES
         tile = tile_load_partial(spec.vector, grad, at + whole, 0, 1, 0, pixels - whole)
         for i in range(0, whole, LANES):
-            tile = tile_sum(tile, tile_load(spec.vector, grad, at + i, 0))
-        tile_store(tile_sum(tile, tile_load(spec.vector, sums, 0, 0)), sums, 0, 0)
+            tile = tile_added(tile, grad, at + i)
+        tile_store(tile_added(tile, sums, 0), sums, 0, 0)
     total = sums[0]
     for i in range(1, LANES):
         total += sums[i]
     dst[0] = total
-
-
-@intrinsic
-def tile_sum(typingctx: Any, one: Any, other: Any) -> Any:
-    """``tile_sum(one, other)``: the sum of two tiles."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        result = arguments[0]
-        for slot in range(one.shape.MR * one.shape.NV):
-            total = builder.fadd(*(builder.extract_value(each, slot) for each in arguments))
-            result = builder.insert_value(result, total, slot)
-        return result
-
-    return one(one, other), codegen
