@@ -19,8 +19,6 @@ from pathlib import Path
 import numpy as np
 
 _ROOT = Path(__file__).resolve().parents[2]
-_ALGORITHMS = ("direct_tiled", "im2col_gemm")
-
 #: Seconds by tool, then by layer and algorithm, a number per round.
 Times = dict[str, dict[str, list[float]]]
 
@@ -41,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--network", default="quick")
+    parser.add_argument("--algorithms", default="direct_tiled,im2col_gemm", help="names with commas between them")
     asked = parser.parse_args()
     from suite.machine.environment import this_machine
 
@@ -48,7 +47,7 @@ def main() -> None:
     for _ in range(asked.rounds):
         for tool, measure in (("asv", _asv), ("convmark", _convmark)):
             with tempfile.TemporaryDirectory() as folder:
-                for name, seconds in measure(asked.network, Path(folder)).items():
+                for name, seconds in measure(asked.network, asked.algorithms, Path(folder)).items():
                     times[tool].setdefault(name, []).append(seconds)
     (_ROOT / "results" / "asv" / "times.json").write_text(json.dumps(times, indent=1) + "\n")
     noise, ratios = noise_of(times), ratios_of(times)
@@ -65,7 +64,7 @@ def main() -> None:
         print(f"| {name} | {ours:.1f} | {theirs:.1f} | {np.exp(ratio):.3f} |")
 
 
-def _asv(network: str, folder: Path) -> dict[str, float]:
+def _asv(network: str, algorithms: str, folder: Path) -> dict[str, float]:
     from suite.report.importers import read_asv_results
 
     config = json.loads((_ROOT / "asv.conf.json").read_text())
@@ -75,7 +74,7 @@ def _asv(network: str, folder: Path) -> dict[str, float]:
         "results_dir": str(folder / "asv"),
     }
     (folder / "asv.conf.json").write_text(json.dumps(config))
-    environment = {"CONVMARK_BENCH_NETWORKS": network, "CONVMARK_BENCH_ALGORITHMS": ",".join(_ALGORITHMS)}
+    environment = {"CONVMARK_BENCH_NETWORKS": network, "CONVMARK_BENCH_ALGORITHMS": algorithms}
     asv = [sys.executable, "-m", "asv"]
     options = ["--config", str(folder / "asv.conf.json")]
     commit = subprocess.run(
@@ -88,10 +87,10 @@ def _asv(network: str, folder: Path) -> dict[str, float]:
     return _times(result.rows)
 
 
-def _convmark(network: str, folder: Path) -> dict[str, float]:
+def _convmark(network: str, algorithms: str, folder: Path) -> dict[str, float]:
     from suite.report.load import load
 
-    contenders = [part for name in _ALGORITHMS for part in ("--contender", name)]
+    contenders = [part for name in algorithms.split(",") for part in ("--contender", name)]
     command = [sys.executable, "-m", "suite", "run", "--network", network, *contenders, "--slower", "0"]
     _run([*command, "--results", str(folder)], folder, {})
     return _times(load("latest", results=folder).to_dict("records"))
