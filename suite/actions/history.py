@@ -9,6 +9,7 @@ import pandas as pd
 
 from suite.console import fail, print_json, stderr, stdout, warn
 from suite.history.series import find_changes, order_commits, series_points
+from suite.history.shared import SharedHistory
 from suite.history.stored import git_history, stored_history
 from suite.report.history import changes_table, history_html, series_sentence
 from suite.report.page import document
@@ -21,11 +22,27 @@ __all__ = ["history"]
 _ASV = Path(".asv/results")
 
 
-def history(results: Path, asv: Path | None, output: Path | None, as_json: bool) -> None:
+def history(
+    results: Path,
+    asv: Path | None,
+    output: Path | None,
+    push: str | None,
+    runner: str,
+    source: str | None,
+    as_json: bool,
+) -> None:
     """See `suite.commands.history.history`."""
-    frame = stored_history(results, asv or (_ASV if _ASV.is_dir() else None), warn)
+    if push is not None and source is not None:
+        fail("--push and --from are given, expected one of them")
+    if source is not None:
+        frame = SharedHistory(source).read()
+    else:
+        frame = stored_history(results, asv or (_ASV if _ASV.is_dir() else None), warn)
     if frame.empty:
         fail(f"nothing is stored below {results / 'runs'} or by asv, expected runs; make one with: convmark run")
+    if push is not None:
+        _push(frame, push, runner, as_json)
+        return
     order = order_commits(frame, git_history(results if results.is_dir() else Path(), warn))
     points = series_points(frame, order)
     series, changes = find_changes(points)
@@ -46,6 +63,16 @@ def history(results: Path, asv: Path | None, output: Path | None, as_json: bool)
         print_table(stdout(), changes_table(changes))
     stdout().print(series_sentence(series), soft_wrap=True, markup=False)
     stderr().print(f"Written: {', '.join(map(str, files))}", soft_wrap=True, markup=False)
+
+
+def _push(frame: pd.DataFrame, where: str, runner: str, as_json: bool) -> None:
+    pushed, changes = SharedHistory(where).push(frame, runner)
+    for sentence in changes:
+        warn(sentence)
+    if as_json:
+        print_json({"pushed": pushed, "other_machines": changes})
+    else:
+        print(f"{len(pushed)} run{'' if len(pushed) == 1 else 's'} added to {where}.")
 
 
 def _runs(frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from suite.actions.arguments import all_right
 from suite.console import print_json, stderr, stdout, warn
 from suite.history.series import find_changes, order_commits, series_points
 from suite.history.stored import git_history, stored_history
+from suite.report.exports import write_exports
 from suite.report.gate import gate_html, latest_gate
 from suite.report.history import history_html
 from suite.report.load import foreign_frames, open_stored, together
@@ -29,6 +30,8 @@ def report(
     pytest_benchmark: Path | None,
     gate: Path | None,
     tensorboard: Path | None,
+    lnt: Path | None,
+    conbench: Path | None,
     output: Path | None,
     details: bool,
     as_json: bool,
@@ -48,6 +51,7 @@ def report(
         stderr().print(f"Report: {page}", soft_wrap=True, markup=False)
     if tensorboard is not None:
         write_tensorboard(frame, tensorboard)
+    write_exports(stored, lnt, conbench, warn)
     whole = all([complete(each.run) for each in stored])
     raise typer.Exit(0 if whole and all_right(frame["status"]) else 1)
 

@@ -32,6 +32,14 @@ _TensorBoard = Annotated[
     Path | None, typer.Option("--tensorboard", metavar="DIR", help="Folder that TensorBoard's events go to as well.")
 ]
 
+_Lnt = Annotated[
+    Path | None, typer.Option("--lnt", metavar="FILE", help="File of one run in LNT's report format as well.")
+]
+
+_Conbench = Annotated[
+    Path | None, typer.Option("--conbench", metavar="FILE", help="File of one run's results for Conbench as well.")
+]
+
 
 def report(
     names: _Names = None,
@@ -40,6 +48,8 @@ def report(
     pytest_benchmark: options.PytestBenchmark = None,
     gate: _Gate = None,
     tensorboard: _TensorBoard = None,
+    lnt: _Lnt = None,
+    conbench: _Conbench = None,
     output: options.Output = None,
     details: options.Details = False,
     as_json: options.Json = False,
@@ -51,4 +61,4 @@ def report(
     """
     from suite.actions import report
 
-    report.report(names, results, asv, pytest_benchmark, gate, tensorboard, output, details, as_json)
+    report.report(names, results, asv, pytest_benchmark, gate, tensorboard, lnt, conbench, output, details, as_json)

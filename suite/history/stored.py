@@ -66,9 +66,10 @@ def stored_history(results: Path, asv: Path | None, warn: Callable[[str], None])
     return history_frame(lines)
 
 
-def history_frame(lines: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def history_frame(lines: Iterable[dict[str, Any]] | pd.DataFrame) -> pd.DataFrame:
     """Lines as a table with the columns and kinds of `COLUMNS`, in order."""
-    frame = pd.DataFrame(list(lines), columns=list(COLUMNS)).astype(COLUMNS)
+    values = lines if isinstance(lines, pd.DataFrame) else list(lines)
+    frame = pd.DataFrame(values, columns=list(COLUMNS)).astype(COLUMNS)
     frame["ordered"] = frame["ordered"].fillna(frame["started"])
     return frame.sort_values("ordered", kind="stable", ignore_index=True)
 
