@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 TORCH ?= torch==2.13.0
 
-.PHONY: fuzz test test-memory test-peers lint types bench bench-peers bench-all aa clean
+.PHONY: cold-processes faults fuzz test test-arm64 test-memory test-peers lint types bench bench-peers bench-all aa clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +40,18 @@ bench-all: $(STAMP)
 # What the regression gate is worth on this machine.
 aa: $(STAMP)
 	$(BIN)/convmark aa $(ARGS)
+
+# Processes that are killed and interrupted, full disks and clocks that jump, for MINUTES=2 if nothing is said.
+faults: $(STAMP)
+	$(BIN)/python tests/faults.py $(if $(findstring command,$(origin MINUTES)),--minutes $(MINUTES))
+
+# Eight cold processes that fill one folder of compiled code, on the disk and where every write is delayed.
+cold-processes: $(STAMP)
+	$(BIN)/python tests/cold_processes.py
+
+# Tests of kernels on aarch64, under qemu-user, in a root of Debian's packages that is made once in .arm64; an hour.
+test-arm64: $(STAMP)
+	PYTHON=$(BIN)/python tests/arm64.sh
 
 # Drawn problems on every algorithm that takes them; counts are added to results/reliability.md.
 MINUTES ?= 30

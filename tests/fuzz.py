@@ -20,7 +20,7 @@ from kernels import algorithms
 
 _SECTION = "Drawn problems"
 #: Problems of a kernel, and of those the ones by which it is seen who takes it.
-_AT_ONCE, _SEEN = 120, 3
+_AT_ONCE, _SEEN = 400, 3
 _DIRECTIONS = {"fwd": "forward", "bwd_d": "backward data", "bwd_w": "backward weights"}
 
 #: Convolutions by algorithm and direction.

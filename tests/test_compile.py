@@ -20,10 +20,19 @@ from kernels.machine import compile as compiling
 
 #: Two families; a convolution and a pool are two microkernels and two macrokernels, and what enters them.
 _RUN = """
-import sys
+import os, random, sys, time
 import numpy as np, kernels
 from kernels.blocks.max_pool import MaxPool
+from kernels.machine import compile as compiling
 from kernels.machine.compile import CompileCounter
+if float(os.environ.get("DELAY", 0)):
+    # A folder that delays every write, and what gives it its name.
+    class Slow:
+        def __getattr__(self, name):
+            if name in ("fdopen", "fsync", "replace"):
+                time.sleep(random.uniform(0, float(os.environ["DELAY"])))
+            return getattr(os, name)
+    compiling.os = Slow()
 results = []
 for text in sys.argv[1:] or ["ic2ih5oc3kh3"]:
     p = kernels.Conv2dProblem.parse(text)
@@ -133,9 +142,42 @@ def test_a_folder_that_cannot_be_written_is_one_warning(copy: Path, tmp_path: Pa
     assert out == "18.0 naive 3 pool 2" and errors.count("RuntimeWarning: compiled code is not kept") == 1
 
 
-def test_processes_fill_one_folder_at_once(copy: Path, tmp_path: Path) -> None:
+#: Modes of files say nothing to root, unless it does without that right, as in a container with a read-only root.
+_BOUND = ("setpriv", "--bounding-set", "-dac_override")
+
+
+def test_code_that_can_be_read_but_not_written_is_run(copy: Path, warm: Path, tmp_path: Path) -> None:
+    cache = shutil.copytree(warm, tmp_path / "cache")
+    pieces = cache / "pieces"
+    # Others may read what was kept as well.
+    assert {each.stat().st_mode & 0o044 for each in pieces.iterdir()} == {0o044}
+    for each in (*pieces.iterdir(), pieces):
+        each.chmod(each.stat().st_mode & ~0o222)
+    command = [sys.executable, "-W", "error", "-c", _RUN]
+    if os.geteuid() == 0:
+        if (
+            not shutil.which("setpriv")
+            or subprocess.run([*_BOUND, "true"], capture_output=True, check=False).returncode
+        ):
+            pytest.skip("root may write everywhere, and setpriv cannot take that right from it")
+        command = [*_BOUND, *command]
+    looked = "import os; print(os.access(os.environ['CONVMARK_CACHE_DIR'] + '/pieces', os.W_OK))"
+    variables = {**os.environ, "CONVMARK_CACHE_DIR": str(cache), "PYTHONPATH": str(copy)}
+    found = [
+        subprocess.run(
+            [*command[:-1], code], env=variables, cwd=copy, capture_output=True, text=True, check=True
+        ).stdout
+        for code in (looked, _RUN)
+    ]
+    pieces.chmod(0o755)
+    assert found == ["False\n", "18.0 naive 0 pool 0\n"]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05], ids=["at-once", "delayed"])
+def test_processes_fill_one_folder_at_once(copy: Path, tmp_path: Path, delay: float) -> None:
     problems = ("ic2ih5oc3kh3", "ic3ih5oc3kh3sh2", "ic2ih5oc3kh3f64", "ic5ih9iw7oc3kh1sw2f64")
-    processes = [_start(copy, tmp_path, *problems[i:], *problems[:i]) for i in range(4)]
+    delayed = {"DELAY": str(delay)}
+    processes = [_start(copy, tmp_path, *problems[i:], *problems[:i], **delayed) for i in range(4)]
     sums = {problem: str(float(total)) for problem, total in zip(problems, (18, 27, 18, 5), strict=True)}
     for i, process in enumerate(processes):
         expected = [sums[each] for each in (*problems[i:], *problems[:i])]

@@ -23,8 +23,8 @@ import importlib.util
 import marshal
 import os
 import re
+import secrets
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -230,7 +230,9 @@ def store_piece(key: str, payload: bytes) -> None:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f"{key}.", suffix=_PART)
+        # Of the mode that the user's files have: a folder of root's may be for others to read.
+        name = folder / f"{key}.{os.getpid()}.{secrets.token_hex(4)}{_PART}"
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(_head(key, payload) + payload)
