@@ -15,7 +15,7 @@ from llvmlite import ir
 
 from kernels.algorithms.backward_weights.microkernel import masks_below, tile_added
 from kernels.machine.ir import data_pointer, fma, index_value, load_vector, masked_load, transpose
-from kernels.machine.microkernel import Elements, Offsets, memory_microkernel
+from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
 from kernels.machine.register_tile import TileType, tile_zeros
 from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store
@@ -53,8 +53,18 @@ class TapsSpec(NamedTuple):
         """A row per channel and tap."""
         return TileShape(self.OCB * self.TH * self.TW, 1, self.lanes)
 
+    @property
+    def whole(self) -> bool:
+        """For vectors of pixels that all exist."""
+        return True
 
-@memory_microkernel
+    @property
+    def part(self) -> bool:
+        """For the others."""
+        return False
+
+
+@microkernel
 def sum_taps(
     spec, src: Elements, src_channel: int, src_line: int, tap_line: int, phase: int, grad: Elements, channels: int,
     grad_channel: int, grad_plane: int, lines: int, columns: int, sums: Elements, sums_channel: int, begins: int,
@@ -64,13 +74,17 @@ def sum_taps(
     Kernel rows are ``tap_line`` elements apart in the copy, columns that differ by one less than a stride ``phase``.
     """
     LANES = number(spec.lanes)
+    whole = columns - columns % LANES
     for channel in range(channels):
         tile = tile_zeros(spec.tile, grad)
         at, pixel = channel * src_channel, channel * grad_channel
         for _ in range(lines):
-            for i in range(0, columns, LANES):
+            for i in range(0, whole, LANES):
+                tile = tile_taps(spec, spec.whole, tile, src, at + i, tap_line, phase, grad, pixel + i, grad_plane, 0)
+            if whole < columns:
                 tile = tile_taps(
-                    spec, tile, src, at + i, tap_line, phase, grad, pixel + i, grad_plane, columns - i
+                    spec, spec.part, tile, src, at + whole, tap_line, phase, grad, pixel + whole, grad_plane,
+                    columns - whole,
                 )  # fmt: skip
             at += src_line
             pixel += columns
@@ -82,31 +96,34 @@ def sum_taps(
 
 @intrinsic
 def tile_taps(
-    typingctx: Any, spec: Any, tile: Any, a: Any, ai: Any, row: Any, phase: Any, b: Any, bi: Any,
+    typingctx: Any, spec: Any, whole: Any, tile: Any, a: Any, ai: Any, row: Any, phase: Any, b: Any, bi: Any,
     plane: Any, count: Any,
 ) -> Any:  # fmt: skip
-    """``tile_taps(spec, tile, a, ai, row, phase, b, bi, plane, count)``.
+    """``tile_taps(spec, whole, tile, a, ai, row, phase, b, bi, plane, count)``.
 
     Channel o and tap (i, j) get the products of ``b[bi + o * plane :]`` and ``a`` at ``ai`` plus ``i`` rows and where
-    column j stands added; of the first ``count`` pixels: gradients behind them count as zeros.
+    column j stands added; unless ``whole`` of the first ``count`` pixels: gradients behind them count as zeros.
     """
-    if not isinstance(spec, StaticType):
+    if not isinstance(spec, StaticType) or not isinstance(whole, StaticType):
         return None
     s: TapsSpec = spec.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, grads = data_pointer(context, builder, a, arguments[2]), data_pointer(context, builder, b, arguments[6])
+        source, grads = data_pointer(context, builder, a, arguments[3]), data_pointer(context, builder, b, arguments[7])
         start, down, across, at, channel, live = (
             index_value(context, builder, typ, arguments[i])
-            for i, typ in ((3, ai), (4, row), (5, phase), (7, bi), (8, plane), (9, count))
+            for i, typ in ((4, ai), (5, row), (6, phase), (8, bi), (9, plane), (10, count))
         )
         vector = context.get_value_type(tile).elements[0]
-        (mask,) = masks_below(builder, live, s.lanes, 1)
         values = []
         for _ in range(s.OCB):
-            values.append(masked_load(builder, vector, grads, at, mask))
+            if whole.value:
+                values.append(load_vector(builder, grads, at, vector))
+            else:
+                (mask,) = masks_below(builder, live, s.lanes, 1)
+                values.append(masked_load(builder, vector, grads, at, mask))
             at = builder.add(at, channel)
-        result = arguments[1]
+        result = arguments[2]
         for i in range(s.TH):
             for j in range(s.TW):
                 steps, q = divmod(s.first + j * s.DW, s.SW)
@@ -119,7 +136,7 @@ def tile_taps(
             start = builder.add(start, down)
         return result
 
-    return tile(spec, tile, a, ai, row, phase, b, bi, plane, count), codegen
+    return tile(spec, whole, tile, a, ai, row, phase, b, bi, plane, count), codegen
 
 
 class VectorSpec(NamedTuple):
