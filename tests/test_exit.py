@@ -41,7 +41,7 @@ def test_an_interrupt_while_something_is_imported_is_exit_130_without_a_tracebac
 
 
 def test_an_error_of_our_own_has_a_traceback_and_no_commands_exit_code(tmp_path: Path) -> None:
-    script = "import suite.actions.gate as g, suite.cli\ng.select_layers = lambda *a: 1 / 0\n"
+    script = "import suite.actions.gate as g, suite.cli\ng.select_layers = lambda *a, **k: 1 / 0\n"
     done = _python(script + "suite.cli.main(['gate', '--base', 'HEAD'])", tmp_path)
     assert done.returncode == 70 and "ZeroDivisionError" in done.stderr
 
