@@ -79,7 +79,7 @@ class Part(NamedTuple):
 
     def source(self, grad: np.ndarray) -> np.ndarray:
         """The rows and columns of the gradient that count."""
-        return grad[:, :, self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]
+        return grad[..., self.rows.begin : self.rows.end, self.columns.begin : self.columns.end]
 
     def weights(self, p: Conv2dProblem, wei: np.ndarray) -> np.ndarray:
         """The part's weights: taps flipped, channels exchanged within their groups."""

@@ -87,6 +87,24 @@ def test_drawn_arguments_give_torchs_numbers() -> None:
     assert counts["gradients"] == 2 * _DRAWN and counts["transposed"] > 1000 and counts["sentences"] > 20, counts
 
 
+def test_torchs_own_samples_of_transposed_convolutions_give_its_numbers() -> None:
+    torch = pytest.importorskip("torch")
+    # What torch's list of operators imports.
+    pytest.importorskip("expecttest")
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    (operator,) = (each for each in op_db if each.name == "nn.functional.conv_transpose2d")
+    compared = 0
+    for dtype in (torch.float32, torch.float64):
+        for each in operator.sample_inputs("cpu", dtype):
+            given = [None if array is None else array.detach() for array in (each.input, *each.args)]
+            expected = operator(*(None if array is None else array.double() for array in given), **each.kwargs)
+            for name in ("direct_naive", "direct_tiled", "im2col_gemm"):
+                _close(conv_transpose2d(*given, **each.kwargs, algorithm=name, threads=1), expected.numpy(), 2e-6)
+            compared += 1
+    assert compared >= 20
+
+
 def test_gradients_are_adjoint() -> None:
     rng = np.random.default_rng(3)
     for _ in range(20):
