@@ -155,7 +155,7 @@ def interrupted_run(place: _Place) -> None:
 def _goes_on(place: _Place) -> None:
     """The latest run, resumed, stores what it lacks, once, and keeps what it had."""
     stored = place.stored()
-    if not list(place.folder.glob("results/runs/*/run.json")):
+    if not list(place.folder.glob("results/runs/*/request.json")):
         assert not stored
         return
     code, out, err = place.done("-m", "suite", "run", "--resume", "latest", "--json")
