@@ -104,6 +104,7 @@ _SUITE_FLOORS = (
     ("suite", "suite.__main__", "suite.cli"),
     ("suite.commands", "suite.asv_bench", "suite.pytest_bench"),
     ("suite.actions",),
+    ("suite.fleet",),
     ("suite.report", "suite.history"),
     ("suite.gate", "suite.verification"),
     ("suite.progress",),

@@ -48,6 +48,11 @@ COMMANDS = {
         "history",
         "Read all stored runs, ours and asv's, and find the commits at which a speed changed, machine by machine.",
     ),
+    "fleet": (
+        "fleet",
+        "fleet",
+        "Measure the same run on many machines by a Dask cluster, and compare them.",
+    ),
     "cache": ("cache", "cache", "Show where compiled code is kept and how much there is of it, or remove what is old."),
 }
 
@@ -91,7 +96,8 @@ def command(name: str) -> Any:
     examples = module.EXAMPLES
     lines = options.examples(*(examples[name] if isinstance(examples, dict) else examples))
     one = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    one.command(name, epilog="\n".join((lines, getattr(module, "EXIT_CODES", ""))))(getattr(module, function))
+    said = "\n".join((lines, getattr(module, "EXIT_CODES", "")))
+    one.command(name, epilog=said, context_settings=getattr(module, "CONTEXT", None))(getattr(module, function))
     return get_command(one)
 
 

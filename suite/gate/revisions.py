@@ -29,7 +29,15 @@ from suite.digests import digest
 from suite.git import GitError, git, no_revision, repository_root
 from suite.results.files import locked
 
-__all__ = ["WORKING_TREE", "Revision", "RevisionBuilder", "RevisionError", "revision_builder"]
+__all__ = [
+    "WORKING_TREE",
+    "Revision",
+    "RevisionBuilder",
+    "RevisionError",
+    "build_environment",
+    "cache_folder",
+    "revision_builder",
+]
 
 #: What stands for the files as they are, committed or not.
 WORKING_TREE = "working tree"
@@ -66,7 +74,7 @@ class Revision:
 @contextmanager
 def revision_builder(repository: Path) -> Iterator[RevisionBuilder]:
     """A builder whose folder is removed afterwards; what killed runs left behind is removed first."""
-    root = _cache() / "revisions"
+    root = cache_folder() / "revisions"
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,7 +102,8 @@ def _sweep(root: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where sources and environments are kept."""
     root = os.environ.get("CONVMARK_CACHE_DIR")
     try:
         return Path(root).expanduser() if root else user_cache_path("convmark")
@@ -134,7 +143,7 @@ class RevisionBuilder:
         """
         sources = Path(tempfile.mkdtemp(prefix="sources-", dir=self._folder))
         title = self._unpack(name, sources)
-        python = self._environment(sources) if own_environment else sys.executable
+        python = build_environment(sources) if own_environment else sys.executable
         (sources / "suite").symlink_to(_SUITE)
         return Revision(title, sources, python)
 
@@ -180,29 +189,43 @@ class RevisionBuilder:
             raise RevisionError(no_revision(root, name)) from error
         return found.decode().strip()
 
-    def _environment(self, sources: Path) -> str:
-        """An interpreter with what the sources depend on; kept for every revision that states the same."""
-        stated = [path.read_bytes() for part in _STATES_DEPENDENCIES if (path := sources / part).exists()]
-        folder = _cache() / "environments" / digest((f"{sys.version} {sys.executable}", *stated))
-        python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Another gate may be building the same one: it is waited for.
-        with locked(folder.with_suffix(".lock")):
-            if not (folder / "complete").exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                constraints = sources / "constraints.txt"
-                limits = ["-c", str(constraints)] if constraints.exists() else []
-                _build(sys.executable, "-m", "venv", str(folder))
-                _build(str(python), "-m", "pip", "install", "--quiet", *limits, *_dependencies(sources))
-                (folder / "complete").touch()
-        return str(python)
+
+def build_environment(sources: Path, extras: tuple[str, ...] = ()) -> str:
+    """An interpreter with what sources depend on; kept for all sources that state the same.
+
+    Parameters
+    ----------
+    sources : Path
+    extras : tuple of str
+        Names of optional dependencies that it has as well.
+
+    Raises
+    ------
+    RevisionError
+        It cannot be built.
+    """
+    stated = [path.read_bytes() for part in _STATES_DEPENDENCIES if (path := sources / part).exists()]
+    folder = cache_folder() / "environments" / digest((f"{sys.version} {sys.executable}", *stated, *extras))
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Another process may be building the same one: it is waited for.
+    with locked(folder.with_suffix(".lock")):
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            constraints = sources / "constraints.txt"
+            limits = ["-c", str(constraints)] if constraints.exists() else []
+            _build(sys.executable, "-m", "venv", str(folder))
+            _build(str(python), "-m", "pip", "install", "--quiet", *limits, *_dependencies(sources, extras))
+            (folder / "complete").touch()
+    return str(python)
 
 
-def _dependencies(sources: Path) -> list[str]:
-    """What the kernels need, as their revision's own project file says it."""
+def _dependencies(sources: Path, extras: tuple[str, ...]) -> list[str]:
+    """What the kernels need, and extras, as their revision's own project file says it."""
     try:
         project = tomllib.loads((sources / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        return [*project["dependencies"]]
+        optional = [project["optional-dependencies"][name] for name in extras]
+        return [*project["dependencies"], *(each for needed in optional for each in needed)]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
         raise RevisionError(
             f"its pyproject.toml states no dependencies ({error!r}), expected a list of them"

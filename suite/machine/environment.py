@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import platform
 import sys
@@ -23,7 +24,18 @@ from suite.git import GitError, git, repository_root
 from suite.machine import probes
 from suite.records import checked
 
-__all__ = ["Limits", "Machine", "commit_of_sources", "evicting_bytes", "measure_limits", "this_machine"]
+__all__ = [
+    "STATED_COMMIT",
+    "Limits",
+    "Machine",
+    "commit_of_sources",
+    "evicting_bytes",
+    "measure_limits",
+    "this_machine",
+]
+
+#: A file next to the packages that says the commit of sources without a repository.
+STATED_COMMIT = "convmark-commit.json"
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -206,6 +218,10 @@ def commit_of_sources() -> tuple[str, bool, str]:
     reason : str
         Git's words; empty if there is a commit, or no repository of these sources.
     """
+    stated = _ROOT / STATED_COMMIT
+    if stated.exists():
+        values = json.loads(stated.read_text(encoding="utf-8"))
+        return str(values["commit"]), bool(values["dirty"]), ""
     try:
         # Installed below another repository: its commit would say nothing of these sources.
         if repository_root(_ROOT) != _ROOT:

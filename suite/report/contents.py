@@ -19,6 +19,7 @@ from suite.report.comparisons import (
     version_tables,
 )
 from suite.report.layers import layer_tables
+from suite.report.machines import machine_tables
 from suite.report.table import Table
 from suite.report.tradeoff import tradeoff_tables
 
@@ -44,6 +45,7 @@ class Section:
 
 
 SECTIONS = (
+    Section("machines", "Machines", machine_tables),
     Section("networks", "Networks", network_tables),
     Section("kinds", "Kinds of layers", kind_tables),
     Section("auto", "What auto is worth", automatic_tables),

@@ -1,0 +1,29 @@
+"""``python -m suite.fleet.child``: a command of convmark that ends with the process that holds its standard input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+__all__: list[str] = []
+
+#: Seconds from the interrupt, after which a command stores what it has, to the end.
+_PATIENCE_S = 20.0
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(_PATIENCE_S)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    from suite.cli import main
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    main(sys.argv[1:])
