@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 TORCH ?= torch==2.13.0
 
-.PHONY: cold-processes faults fuzz test test-arm64 test-memory test-peers lint types bench bench-peers bench-all aa clean
+.PHONY: cold-processes faults fleet fuzz test test-arm64 test-memory test-peers lint types bench bench-peers bench-all aa clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -57,6 +57,10 @@ test-arm64: $(STAMP)
 MINUTES ?= 30
 fuzz: $(STAMP)
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
+
+# A scheduler and three workers as processes: a minute or two.
+fleet: $(STAMP)
+	CONVMARK_FLEET_TESTS=1 $(BIN)/python -m pytest -p no:xdist tests/test_fleet.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check kernels suite tests examples results

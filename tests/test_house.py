@@ -101,7 +101,7 @@ def test_one_region_is_parallel() -> None:
 
 #: Floors of the suite from the top down; a module is on the floor of its longest name here.
 _SUITE_FLOORS = (
-    ("suite", "suite.__main__", "suite.cli"),
+    ("suite", "suite.__main__", "suite.cli", "suite.fleet.child"),
     ("suite.commands", "suite.asv_bench", "suite.pytest_bench"),
     ("suite.actions",),
     ("suite.fleet",),

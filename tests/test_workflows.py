@@ -78,7 +78,13 @@ def test_workflows_ask_for_options_that_there_are(name: str, command: str) -> No
 
 def test_nightly_publishes_what_it_reports() -> None:
     runs = "\n".join(step.get("run", "") for step in _steps("nightly"))
-    assert "convmark run --all --contender all --threads 1,2" in runs and "convmark report latest" in runs
+    assert "convmark run --all --contender all --threads 1,2" in runs and "convmark report machines/" in runs
+    jobs = _workflow("nightly")["jobs"]
+    assert len(jobs["measure"]["strategy"]["matrix"]["runner"]) > 1
+    # What each machine hands over is what the merging job takes.
+    kept = jobs["measure"]["steps"][-1]["with"]["name"]
+    [taken] = [s for s in jobs["merge"]["steps"] if s.get("uses", "").startswith("actions/download-artifact@")]
+    assert kept.startswith(taken["with"]["pattern"].rstrip("*")) and "--push history" in runs
     publish = _workflow("nightly")["jobs"]["publish"]
     assert publish["permissions"] == {"pages": "write", "id-token": "write"}
     assert publish["steps"][-1]["uses"].startswith("actions/deploy-pages@")
