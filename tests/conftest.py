@@ -45,6 +45,14 @@ EDGES = (
     "ic2ih33oc2kh31ph15",  # large kernel
 )
 
+#: Of gradients: strides, dilations, kernels beside what they cover, cropped rows and columns, no tap at all, groups,
+#: biases.
+GRADIENT_EDGES = (
+    "ic4ih9iw11oc6kh3ph1", "ic16ih17iw16oc16kh3sh2ph1mb2b1", "ic4ih9iw12oc6kh3sh2ph1dh2g2", "ic8ih12oc8kh3ph1g8",
+    "ic3ih20oc8kh7sh2ph3", "ic8ih8oc4kh1sh2b1", "ic2ih5oc3kh1ph2", "ic8ih9oc4kh1sh3sw2ph1", "ic2ih7oc2kh5sh2dh2ph9",
+    "ic4ih6oc4kh2sh2b1", "ic2ih16oc2kh1sh20b1", "mb3ic3ih10iw3oc2kh4kw2sh3ph2pb0pr3pw1", "mb0ic2ih5oc2kh3",
+)  # fmt: skip
+
 
 @pytest.fixture(params=EDGES)
 def edge_problem(request: pytest.FixtureRequest) -> Conv2dProblem:
@@ -52,13 +60,14 @@ def edge_problem(request: pytest.FixtureRequest) -> Conv2dProblem:
 
 
 def integers(problem: Conv2dProblem, seed: int = 7) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Source, weights and bias of small whole numbers: every partial sum is exact in float32."""
+    """A problem's operands and bias of small whole numbers: every partial sum is exact in float32."""
     rng = np.random.default_rng(seed)
 
     def draw(shape: tuple[int, ...]) -> np.ndarray:
         return rng.integers(-4, 5, shape).astype(problem.dtype)
 
-    return draw(problem.input_shape), draw(problem.weight_shape), draw((problem.oc,)) if problem.bias else None
+    first, second = map(draw, problem.operand_shapes)
+    return first, second, draw(problem.bias_shape) if problem.bias and problem.direction != "bwd_w" else None
 
 
 def register_made_up(

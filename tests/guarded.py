@@ -131,9 +131,11 @@ def _scratch(case: Case, guard: Guard, p: Conv2dProblem) -> dict[str, np.ndarray
 def _prepared(algorithm: str, text: str, placement: str) -> tuple[Any, ...]:
     """What ``prepare`` makes of guarded weights; kept from one case to the next, since it may take long."""
     p = Conv2dProblem.parse(text)
+    if p.direction == "bwd_w":
+        return get_algorithm(algorithm).packing(p, 1).packed
     _, wei, bia = integers(p)
     guard = Guard(placement)
-    bias = guard.copy("bias", np.zeros(p.oc, p.dtype) if bia is None else bia)
+    bias = guard.copy("bias", np.zeros(p.bias_shape, p.dtype) if bia is None else bia)
     return get_algorithm(algorithm).prepare(p, guard.copy("weights", wei), bias)
 
 
@@ -150,13 +152,15 @@ def _run(case: Case, guard: Guard) -> tuple[str, str]:
     reason = algorithm.unsupported(p)
     if reason is not None:
         return "refused", reason
-    src, _, _ = integers(p)
+    src, second, _ = integers(p)
     packed = _copies(guard, "packed", _prepared(case.algorithm, case.text, case.placement))
     source = guard.copy("src", src)
-    dst = guard.empty("dst", p.output_shape, p.dtype)
+    dst = guard.empty("dst", p.result_shape, p.dtype)
     epilogue = Epilogue(residual=case.epilogue, relu=case.epilogue)
     added = np.arange(dst.size, dtype=p.dtype).reshape(dst.shape) % 7 - 3 if case.epilogue else None
     residual = dst if added is None else guard.copy("residual", added)
+    if p.direction == "bwd_w":
+        residual = guard.copy("grad_output", second)
     setup = Setup(p, packed, epilogue, _scratch(case, guard, p), case.threads)
     if dst.size:
         algorithm.bind(setup)(source, dst, residual)

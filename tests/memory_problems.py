@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pytest
-from conftest import EDGES
+from conftest import EDGES, GRADIENT_EDGES
 
-from kernels import Algorithm, Conv2dProblem, ProblemError, plan
+from kernels import Algorithm, Conv2dProblem, ProblemError, plan, plan_backward_weights
 from kernels.machine.microkernel import Microkernel
 from kernels.machine.parallel import Launch
 
@@ -79,8 +79,10 @@ _FULL = 304
 #: How many microkernels those may need beside the edges', since compiling is nearly all that they cost, and after how
 #: many draws in vain more.
 _COMPILES, _PATIENCE = 48, 300
+#: The first of GRADIENT_EDGES that an algorithm does not refuse, so many are compiled for by test_gradients.
+_FIRST = 5
 #: Problems of a sample, and of how many that were drawn one is looked at.
-_SAMPLE, _SPREAD = 16, 5
+_SAMPLE, _SPREAD = {"fwd": 16, "bwd_d": 8, "bwd_w": 8}, 5
 #: What a sample compiles for, by number of threads: what other tests compile anyway.
 _COMPILED: Mapping[int, tuple[str, ...]] = {
     1: (*EDGES, "ic16ih12oc18kh2"),
@@ -113,22 +115,24 @@ def _drawn() -> tuple[str, ...]:
 
 
 @functools.cache
-def matrix(algorithm: Algorithm) -> tuple[str, ...]:
-    """The problems that an algorithm is asked for in full: 304 that it does not refuse, of every kind.
+def matrix(algorithm: Algorithm, direction: str) -> tuple[str, ...]:
+    """The problems of a direction that an algorithm is asked for in full: 304 that it does not refuse, of every kind.
 
     Kinds take turns. From some number of microkernels on, problems are taken that need no other.
     """
-    found = [text for text in map(_standard, EDGES) if _pieces(algorithm, text) is not None]
+    edges = EDGES if direction == "fwd" else (*EDGES, *GRADIENT_EDGES)
+    found = [text for text in _directed(edges, direction) if _pieces(algorithm, text) is not None]
     compiled = _pieces_of(algorithm, found)
     draws = {kind: random.Random(f"{kind} {algorithm.name}") for kind in KINDS}
     most, vain = len(compiled) + _COMPILES, 0
     for kind in itertools.cycle(KINDS):
         problem = _draw(draws[kind], {**_ANYTHING, **KINDS[kind][1]})
-        pieces = None if problem is None else _pieces(algorithm, str(problem))
-        if pieces is None or str(problem) in found:
+        text = "" if problem is None else str(problem.replace(direction=direction))
+        pieces = None if problem is None else _pieces(algorithm, text)
+        if pieces is None or text in found:
             continue
         if pieces <= compiled or len(compiled) < most:
-            found.append(str(problem))
+            found.append(text)
             compiled, vain = compiled | pieces, 0
         else:
             most, vain = (most + _COMPILES, 0) if vain == _PATIENCE else (most, vain + 1)
@@ -142,21 +146,26 @@ def spread(texts: Sequence[str], count: int) -> tuple[str, ...]:
     return tuple(texts[i * len(texts) // count] for i in range(count))
 
 
-def sample(algorithm: Algorithm, threads: int) -> tuple[str, ...]:
-    """Problems that ``algorithm`` does not refuse, spread over the matrix.
+def sample(algorithm: Algorithm, direction: str, threads: int) -> tuple[str, ...]:
+    """Problems of a direction that ``algorithm`` does not refuse, spread over the matrix.
 
     Compiling is nearly all of what a case costs, so these are problems that need no microkernel but
     those that a few problems of other tests need too.
     """
-    compiled = _pieces_of(algorithm, map(_standard, _COMPILED[threads]))
-    some = (*map(_standard, _COMPILED[threads]), *EDGES, *_drawn()[len(EDGES) :: _SPREAD])
+    own = _directed(_COMPILED[threads], direction)
+    if direction != "fwd":
+        taken = (text for text in _directed(GRADIENT_EDGES, direction) if _pieces(algorithm, text) is not None)
+        own = tuple(itertools.islice(taken, _FIRST))
+    compiled = _pieces_of(algorithm, (*own, *_directed(_COMPILED[threads], "fwd")))
+    some = (*own, *_directed((*EDGES, *_drawn()[len(EDGES) :: _SPREAD]), direction))
     pieces = {text: _pieces(algorithm, text) for text in some}
     cheap = [text for text, needed in pieces.items() if needed is not None and needed <= compiled]
-    return tuple(cheap[:: max(1, len(cheap) // _SAMPLE)])
+    return tuple(cheap[:: max(1, len(cheap) // _SAMPLE[direction])])
 
 
-def _standard(text: str) -> str:
-    return str(Conv2dProblem.parse(text))
+def _directed(texts: Iterable[str], direction: str) -> tuple[str, ...]:
+    """Texts of forward convolutions as those of another direction, in their standard form."""
+    return tuple(str(Conv2dProblem.parse(text).replace(direction=direction)) for text in texts)
 
 
 def _pieces_of(algorithm: Algorithm, texts: Iterable[str]) -> frozenset[str]:
@@ -179,8 +188,11 @@ def _pieces(algorithm: Algorithm, text: str) -> frozenset[str] | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Microkernel, "address", recorded)
         patch.setattr(Launch, "__call__", lambda self, *arrays: None)
-        bia = np.zeros(p.oc, p.dtype) if p.bias else None
-        plan(p, np.zeros(p.weight_shape, p.dtype), bia, algorithm=algorithm.name, threads=1)
+        if p.direction == "bwd_w":
+            plan_backward_weights(p, algorithm=algorithm.name, threads=1)
+        else:
+            bia = np.zeros(p.bias_shape, p.dtype) if p.bias else None
+            plan(p, np.zeros(p.weight_shape, p.dtype), bia, algorithm=algorithm.name, threads=1)
     return frozenset(needed)
 
 

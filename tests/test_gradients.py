@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import GRADIENT_EDGES
 
 from kernels import (
     ArgumentError,
@@ -119,14 +120,6 @@ def test_gradients_are_adjoint() -> None:
         np.testing.assert_allclose(products, products[0], rtol=1e-9, atol=1e-9)
 
 
-#: Strides, dilations, kernels beside what they cover, cropped rows and columns, no tap at all, groups, biases.
-_EDGES = (
-    "ic4ih9iw11oc6kh3ph1", "ic16ih17iw16oc16kh3sh2ph1mb2b1", "ic4ih9iw12oc6kh3sh2ph1dh2g2", "ic8ih12oc8kh3ph1g8",
-    "ic3ih20oc8kh7sh2ph3", "ic8ih8oc4kh1sh2b1", "ic2ih5oc3kh1ph2", "ic8ih9oc4kh1sh3sw2ph1", "ic2ih7oc2kh5sh2dh2ph9",
-    "ic4ih6oc4kh2sh2b1", "ic2ih16oc2kh1sh20b1", "mb3ic3ih10iw3oc2kh4kw2sh3ph2pb0pr3pw1", "mb0ic2ih5oc2kh3",
-)  # fmt: skip
-
-
 @pytest.mark.parametrize(
     "algorithm",
     [pytest.param(each, marks=pytest.mark.xdist_group(each.name), id=each.name) for each in algorithms("bwd_d")],
@@ -134,7 +127,7 @@ _EDGES = (
 def test_backward_data_is_exact_or_close(algorithm: Any) -> None:
     from suite.check.checker import Oracle
 
-    problems = [Conv2dProblem.parse(f"bwd_d:{text}") for text in _EDGES]
+    problems = [Conv2dProblem.parse(f"bwd_d:{text}") for text in GRADIENT_EDGES]
     # Transforms of any stride compile what they have for stride 1 as well.
     taken = [each for each in problems if algorithm.unsupported(each) is None][:5]
     for problem in taken:
@@ -147,7 +140,7 @@ def test_backward_weights_are_exact_and_close(algorithm: Any) -> None:
     from suite.check.checker import Oracle
 
     tried = 0
-    for text in _EDGES:
+    for text in GRADIENT_EDGES:
         problem = Conv2dProblem.parse(f"bwd_w:{text}")
         for dtype in ("float32", "float64"):
             check = Oracle(problem.replace(dtype=dtype)).check(algorithm, 2)

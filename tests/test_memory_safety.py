@@ -20,11 +20,15 @@ FULL = os.environ.get("CONVMARK_TEST_MEMORY") == "full"
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason=f"guard pages are made by Linux's mprotect, this is {sys.platform}"
 )
-#: One worker an algorithm, as in test_algorithms: each kernel is then compiled once.
-each_algorithm = pytest.mark.parametrize(
-    "name", [pytest.param(each.name, marks=pytest.mark.xdist_group(each.name)) for each in algorithms("fwd")]
-)
 
+
+#: One worker an algorithm, as in test_algorithms: each kernel is then compiled once.
+def _each(direction: str | None = None) -> pytest.MarkDecorator:
+    names = [each.name for each in algorithms(direction)]
+    return pytest.mark.parametrize("name", [pytest.param(each, marks=pytest.mark.xdist_group(each)) for each in names])
+
+
+each_algorithm = _each()
 
 #: Problems of the full run with an epilogue, and with narrow vectors.
 EPILOGUES, NARROW_ONES = 24, 20
@@ -44,22 +48,26 @@ def cases(name: str, texts: Mapping[int, Sequence[str]]) -> list[Case]:
 
 
 def few(name: str, count: int) -> Sequence[str]:
-    """So many problems in full, else the first of those that are compiled for anyway."""
+    """So many problems of each direction in full, else the first of those that are compiled for anyway."""
     algorithm = get_algorithm(name)
     if FULL:
-        return spread(matrix(algorithm), count)
-    return [next(text for text in NARROW if algorithm.unsupported(Conv2dProblem.parse(text)) is None)]
+        return [text for way in algorithm.directions for text in spread(matrix(algorithm, way), count)]
+    problems = (Conv2dProblem.parse(text).replace(direction=algorithm.directions[0]) for text in NARROW)
+    return [next(str(each) for each in problems if algorithm.unsupported(each) is None)]
 
 
 @each_algorithm
 def test_nothing_past_an_end_is_touched(name: str) -> None:
     algorithm = get_algorithm(name)
-    outcome = run_cases(
-        cases(name, {threads: matrix(algorithm) if FULL else sample(algorithm, threads) for threads in (1, 2)})
-    )
+    asked = []
+    for way in algorithm.directions:
+        texts = {n: matrix(algorithm, way) if FULL else sample(algorithm, way, n) for n in (1, 2)}
+        assert all(texts.values()), way
+        asked += cases(name, texts)
+    outcome = run_cases(asked)
     print(f"{name}: {dict(outcome.counts)}")
     assert not outcome.failures, "\n".join(outcome.failures)
-    assert outcome.counts["ok"]
+    assert outcome.counts["ok"] == len(asked)
 
 
 @each_algorithm
@@ -75,11 +83,11 @@ def test_nothing_past_an_end_is_touched_with_narrow_vectors(name: str, width: in
     assert outcome.counts["ok"]
 
 
-@each_algorithm
+@_each("fwd")
 def test_nothing_past_an_end_is_touched_by_an_epilogue(name: str) -> None:
-    outcome = run_cases(
-        [Case(name, text, placement, 1, epilogue=True) for text in few(name, EPILOGUES) for placement in PLACEMENTS]
-    )
+    # Convolutions alone have one.
+    texts = [text for text in few(name, EPILOGUES) if Conv2dProblem.parse(text).direction == "fwd"]
+    outcome = run_cases([Case(name, text, at, 1, epilogue=True) for text in texts for at in PLACEMENTS])
     assert not outcome.failures, "\n".join(outcome.failures)
     assert outcome.counts["ok"]
 
