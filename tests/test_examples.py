@@ -222,3 +222,24 @@ def test_resnet18_is_pytorchs(tmp_path: Path) -> None:
         assert found is not None, done.stdout
         difference, largest = map(float, found.groups())
         assert largest > 1 and difference < 1e-4 * largest
+
+
+# -- train_digits.py -----------------------------------------------------------
+
+
+def test_digits_are_learnt(tmp_path: Path) -> None:
+    done = _run("train_digits.py", "--epochs", 2, "--output", tmp_path / "digits.png", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, last = map(float, re.search(r"loss (\S+) to (\S+) in 60 steps", done.stdout).groups())
+    assert 2.0 < first < 3.0 and last < 0.6 * first
+    from PIL import Image
+
+    with Image.open(tmp_path / "digits.png") as picture:
+        assert picture.size[0] > 400 and picture.getextrema() == (0, 255)
+
+
+def test_digits_are_learnt_as_by_torch(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    done = _run("train_digits.py", "--epochs", 2, "--compare", "--output", tmp_path / "digits.png", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(re.search(r"PyTorch's losses: (\S+)", done.stdout).group(1)) < 1e-10
