@@ -21,7 +21,7 @@ test: $(STAMP)
 
 # What other libraries compute, where they are installed.
 test-peers: $(PEERS)
-	$(BIN)/python -m pytest tests/test_contenders.py tests/test_blocks_suite.py tests/test_torch_semantics.py tests/test_layers.py tests/test_gradients.py
+	$(BIN)/python -m pytest tests/test_contenders.py tests/test_blocks_suite.py tests/test_torch_semantics.py tests/test_layers.py tests/test_gradients.py tests/test_examples.py
 
 # Every problem of the guard-page matrix, not the sample that `make test` takes; minutes to an hour.
 test-memory: $(STAMP)

@@ -42,8 +42,9 @@ class Network:
         rng = np.random.default_rng(seed)
         self.first = Conv2d(1, 8, 3, padding=1, dtype=dtype, rng=rng)
         self.second = Conv2d(8, 16, 3, padding=1, dtype=dtype, rng=rng)
-        self.first.train()
-        self.second.train()
+        for layer in (self.first, self.second):
+            layer.kaiming_normal_(nonlinearity="relu")
+            layer.train()
         self.weight = rng.uniform(-0.1, 0.1, (10, 64)).astype(dtype)
         self.bias = np.zeros(10, dtype)
 

@@ -62,7 +62,7 @@ def test_nothing_past_an_end_is_touched(name: str) -> None:
     asked = []
     for way in algorithm.directions:
         texts = {n: matrix(algorithm, way) if FULL else sample(algorithm, way, n) for n in (1, 2)}
-        assert all(texts.values()), way
+        assert any(texts.values()), way
         asked += cases(name, texts)
     outcome = run_cases(asked)
     print(f"{name}: {dict(outcome.counts)}")
