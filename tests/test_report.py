@@ -416,3 +416,10 @@ def test_what_chooses_an_algorithm_is_none_and_only_auto_is_compared_with_librar
     assert table.lines[0][2] == "2.00x"
     [alone] = bests(frame_of(rows[1:3])).to_dict("records")
     assert alone["ours_contender"] == "auto_window_only" and pd.isna(alone["auto_time_s"])
+
+
+def test_a_choice_alone_is_held_against_nothing() -> None:
+    chosen = [
+        row("auto", 1.0, problem=text, family="auto", reason="chose fast") for text in ("ic4ih8oc8kh3", "ic4ih6oc8kh3")
+    ]
+    assert choice_tables(frame_of([*chosen, peer("ncnn", 0.1)])) == []

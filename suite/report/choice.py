@@ -71,7 +71,8 @@ def _judged(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     frame = single(frame)
     ok = frame[(frame["status"] == "ok") & (frame["cache"] == "warm") & ~frame["peer"]]
     for said, part in by_circumstances(ok.drop_duplicates(["circumstances", "problem", "algorithm"])):
-        own = part[~chooses(part)].assign(time_s=part["time_s"].astype(float))
+        # Times before rows: a column that is given to no rows makes some.
+        own = part.assign(time_s=part["time_s"].astype(float))[~chooses(part)]
         times = own.pivot(index="problem", columns="algorithm", values="time_s")
         times = times.reindex(own["problem"].unique())
         times = times[times.notna().sum(axis=1) > 1]
