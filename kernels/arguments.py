@@ -22,6 +22,7 @@ __all__ = [
     "check_out",
     "check_real",
     "read_algorithm",
+    "read_asked",
     "read_budgets",
     "read_count",
     "read_groups",
@@ -192,6 +193,45 @@ def _limit(name: str, value: Any) -> float | None:
     if math.isnan(number):
         raise ValueError(f"{name} is nan, expected a number or None")
     return number
+
+
+def read_asked(
+    function: str,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    algorithm: Any,
+    threads: int | None,
+    budgets: tuple[Any, Any, Any],
+    *,
+    padding_mode: Any = "zeros",
+    strings: bool = True,
+) -> Asked:
+    """All that ``function`` is asked for, read in this order.
+
+    Parameters
+    ----------
+    function : str
+        Its name is in errors.
+    stride, padding, dilation, groups, algorithm, threads, padding_mode
+        As the user gave them.
+    budgets : tuple
+        What `read_budgets` takes.
+    strings : bool
+        Whether the padding may be a string.
+
+    Raises
+    ------
+    ArgumentError, ShapeError, ValueError
+        As the functions that read one of them.
+    """
+    return Asked(
+        read_ints("stride", stride, function),
+        read_padding(padding, function) if strings else read_ints("padding", padding, function),
+        read_ints("dilation", dilation, function), read_groups(groups, function), read_padding_mode(padding_mode),
+        read_algorithm(algorithm), threads, read_budgets(*budgets),
+    )  # fmt: skip
 
 
 def read_count(name: str, value: Any, least: int = 0) -> int:

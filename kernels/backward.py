@@ -9,8 +9,8 @@ import numpy as np
 
 from kernels.arguments import Asked, as_array
 from kernels.border import Border
-from kernels.errors import ArgumentError, ShapeError
-from kernels.geometry import Described
+from kernels.errors import ArgumentError
+from kernels.geometry import Described, check_gradient
 from kernels.machine.threads import resolve
 from kernels.plan import BackwardWeightsPlan, Plan
 from kernels.problem import Conv2dProblem
@@ -70,8 +70,7 @@ def known_gradient(grad_output: object, described: Described, dtype: np.dtype) -
         It is of another shape or dtype than the output, or no array.
     """
     grad = as_array("grad_output", grad_output, "backward")
-    if grad.shape != described.output_shape:
-        raise ShapeError(f"grad_output has shape {grad.shape}, expected {described.output_shape}")
+    check_gradient(grad, described)
     if grad.dtype != dtype:
         raise ArgumentError(f"grad_output has dtype {grad.dtype}, expected {dtype}")
     return np.ascontiguousarray(grad)

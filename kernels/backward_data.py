@@ -151,6 +151,11 @@ def _is_cropped(p: Conv2dProblem, part: Part) -> bool:
     return (part.problem.ih, part.problem.iw) != (p.oh, p.ow)
 
 
+def _is_one(p: Conv2dProblem) -> bool:
+    """Whether backward data is nothing but one convolution, of all of the gradient."""
+    return _is_whole(p) and not _is_cropped(p, _all(p)[0])
+
+
 def with_directions(own: Algorithm, find: Callable[[str], Algorithm]) -> Algorithm:
     """An algorithm that refuses other directions than its own, and computes backward data by parts if it has that.
 
@@ -196,7 +201,7 @@ class _BackwardData:
         self._own, self._find = own, find
 
     def unsupported(self, p: Conv2dProblem) -> str | None:
-        """The reason of the first part that is refused; with a companion, of the last if all are."""
+        """Why the first part that is refused is; a companion takes those, but not all of them."""
         count = min(p.kh, p.sh) * min(p.kw, p.sw)
         if count > _MOST_PARTS:
             return f"strides and taps make {count} parts, expected at most {_MOST_PARTS}"
@@ -239,7 +244,7 @@ class _BackwardData:
         """Parts are computed one after the other, in the same scratch; their results stand side by side."""
         parts = _all(p)
         shapes = [self._of(part).scratch(part.problem, threads) for part in parts]
-        if _is_whole(p) and not _is_cropped(p, parts[0]):
+        if _is_one(p):
             return shapes[0]
         own = max((workspace_bytes(each, p.dtype) for each in shapes), default=0) // p.itemsize
         results = 0 if _is_whole(p) else sum(math.prod(part.problem.output_shape) for part in parts)
@@ -248,21 +253,21 @@ class _BackwardData:
 
     def amounts(self, p: Conv2dProblem, threads: int) -> Amounts | None:
         """Those of all parts; putting them together is the same for every algorithm."""
-        first, *others = (self._of(part).amounts(part.problem, threads) for part in _all(p)) if _all(p) else (None,)
-        if first is None or None in others:
+        parts = _all(p)
+        counted = [self._of(part).amounts(part.problem, threads) for part in parts]
+        found = [each for each in counted if each is not None]
+        if not found or len(found) < len(parts):
             return None
-        return first._replace(
-            meetings=first.meetings + sum(each.meetings for each in others if each is not None),
-            beside=tuple(each for each in others if each is not None),
-        )
+        first, *others = found
+        return first._replace(meetings=sum(each.meetings for each in found), beside=tuple(others))
 
     def bind(self, setup: Setup) -> Run:
         """A run of each part, and what puts their results together."""
         p, parts = setup.problem, _all(setup.problem)
         counts, *packed = setup.packed[:-1]
-        whole = _is_whole(p)
-        if whole and not _is_cropped(p, parts[0]):
+        if _is_one(p):
             return self._own.bind(dataclasses.replace(setup, problem=parts[0].problem, packed=tuple(packed)))
+        whole = _is_whole(p)
         runs, places, at, taken = [], [], 0, 0
         results = setup.scratch["results"]
         for part, count in zip(parts, counts, strict=True):

@@ -110,7 +110,7 @@ class Algorithm:
         ``unsupported(problem) -> str | None``: why the problem is refused.
     packing : callable
         ``packing(problem, threads) -> Packing``: arrays for packed weights, and what packs into them; copies of
-        weights and biases by default.
+        weights and biases by default, and nothing backward weights.
     scratch : callable
         ``scratch(problem, threads) -> Scratch``: the arrays that ``run`` writes to beside ``dst``.
     amounts : callable

@@ -6,17 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arguments import (
-    Asked,
-    Ints,
-    as_array,
-    read_algorithm,
-    read_budgets,
-    read_groups,
-    read_ints,
-    read_padding,
-    read_padding_mode,
-)
+from kernels.arguments import Ints, as_array, read_asked
 from kernels.one_call import CALLS, compute_once, shape_of
 
 __all__ = ["clear_caches", "conv2d"]
@@ -112,10 +102,9 @@ def conv2d(
     """
     src, wei = as_array("input", input), as_array("weight", weight)
     bia = None if bias is None else as_array("bias", bias)
-    asked = Asked(
-        read_ints("stride", stride), read_padding(padding), read_ints("dilation", dilation), read_groups(groups),
-        read_padding_mode(padding_mode), read_algorithm(algorithm), threads,
-        read_budgets(max_error, max_workspace, window_only),
-    )  # fmt: skip
+    budgets = max_error, max_workspace, window_only
+    asked = read_asked(
+        "conv2d", stride, padding, dilation, groups, algorithm, threads, budgets, padding_mode=padding_mode
+    )
     known = shape_of(src, wei, bia, asked, packing=True)
     return compute_once(known, src, wei, bia, out, ("input", "weight"), "conv2d")

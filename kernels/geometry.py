@@ -21,6 +21,7 @@ __all__ = [
     "check_channels",
     "check_dimensions",
     "check_dtypes",
+    "check_gradient",
     "check_groups",
     "check_same_strides",
     "describe",
@@ -28,6 +29,7 @@ __all__ = [
     "other_rank",
     "per_axis",
     "same_padding",
+    "shaped",
 ]
 
 
@@ -85,6 +87,17 @@ _TORCH_NAMES = {
     "uint64": ("long unsigned int", "UInt64"), "complex64": ("c10::complex<float>", "ComplexFloat"),
     "complex128": ("c10::complex<double>", "ComplexDouble"),
 }  # fmt: skip
+
+
+def shaped(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array of a shape, of which no element is to be read: it takes no memory."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def check_gradient(grad: np.ndarray, described: Described) -> None:
+    """Refuse a gradient of another shape than the output."""
+    if grad.shape != described.output_shape:
+        raise ShapeError(f"grad_output has shape {grad.shape}, expected {described.output_shape}")
 
 
 def describe(src: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked) -> Described:

@@ -8,34 +8,17 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from kernels.arguments import (
-    Asked,
-    Ints,
-    Padding,
-    as_array,
-    read_algorithm,
-    read_budgets,
-    read_groups,
-    read_ints,
-    read_padding,
-)
-from kernels.errors import ShapeError
-from kernels.geometry import Described, describe
+from kernels.arguments import Asked, Ints, as_array, read_asked, read_ints
+from kernels.geometry import Described, check_gradient, describe, shaped
 from kernels.one_call import compute_once, shape_of
 
 __all__ = ["OfInput", "OfWeight", "conv2d_input", "conv2d_weight"]
 
 
-def _like(shape: tuple[int, ...], array: np.ndarray) -> np.ndarray:
-    """An array of a shape, of which no element is there."""
-    return np.broadcast_to(np.zeros((), array.dtype), shape)
-
-
 def _described(src: np.ndarray, wei: np.ndarray, grad: np.ndarray, asked: Asked, direction: str) -> Described:
     """The gradient of a convolution's input or weights, whose output is of the shape of ``grad``."""
     forward = describe(src, wei, None, asked)
-    if grad.shape != forward.output_shape:
-        raise ShapeError(f"grad_output has shape {grad.shape}, expected {forward.output_shape}")
+    check_gradient(grad, forward)
     result = src.shape if direction == "bwd_d" else wei.shape
     problem = None if forward.problem is None else forward.problem.replace(direction=direction)
     return Described(problem, result, forward.border)
@@ -54,7 +37,7 @@ class OfInput:
 
     def __call__(self, grad: np.ndarray, wei: np.ndarray, bia: np.ndarray | None, asked: Asked) -> Described:
         """The problem that they make, or the shape of a result that has no elements."""
-        return _described(_like(self.input_size, grad), wei, grad, asked, "bwd_d")
+        return _described(shaped(self.input_size, grad.dtype), wei, grad, asked, "bwd_d")
 
 
 @dataclass(frozen=True)
@@ -70,7 +53,7 @@ class OfWeight:
 
     def __call__(self, src: np.ndarray, grad: np.ndarray, bia: np.ndarray | None, asked: Asked) -> Described:
         """The problem that they make, or the shape of a result that has no elements."""
-        return _described(src, _like(self.weight_size, grad), grad, asked, "bwd_w")
+        return _described(src, shaped(self.weight_size, grad.dtype), grad, asked, "bwd_w")
 
 
 def conv2d_input(
@@ -114,8 +97,8 @@ def conv2d_input(
         As `conv2d`; ShapeError as well if ``grad_output`` is of another shape than the output.
     """
     wei, grad = as_array("weight", weight, "conv2d_input"), as_array("grad_output", grad_output, "conv2d_input")
-    asked = _asked("conv2d_input", stride, padding, dilation, groups, algorithm, threads)
-    asked = asked._replace(budgets=read_budgets(max_error, max_workspace, window_only))
+    budgets = max_error, max_workspace, window_only
+    asked = read_asked("conv2d_input", stride, padding, dilation, groups, algorithm, threads, budgets)
     how = OfInput(read_ints("input_size", tuple(input_size), "conv2d_input"))
     known = shape_of(grad, wei, None, asked, packing=True, how=how)
     return compute_once(known, grad, wei, None, out, ("grad_output", "weight"), "conv2d_input")
@@ -162,24 +145,8 @@ def conv2d_weight(
         As `conv2d`; ShapeError as well if ``grad_output`` is of another shape than the output.
     """
     src, grad = as_array("input", input, "conv2d_weight"), as_array("grad_output", grad_output, "conv2d_weight")
-    asked = _asked("conv2d_weight", stride, padding, dilation, groups, algorithm, threads)
-    asked = asked._replace(budgets=read_budgets(max_error, max_workspace, window_only))
+    budgets = max_error, max_workspace, window_only
+    asked = read_asked("conv2d_weight", stride, padding, dilation, groups, algorithm, threads, budgets)
     how = OfWeight(read_ints("weight_size", tuple(weight_size), "conv2d_weight"))
     known = shape_of(src, grad, None, asked, packing=True, how=how)
     return compute_once(known, src, grad, None, out, ("input", "grad_output"), "conv2d_weight")
-
-
-def _asked(
-    name: str,
-    stride: Ints,
-    padding: Ints | str,
-    dilation: Ints,
-    groups: int,
-    algorithm: str,
-    threads: int | None,
-) -> Asked:
-    read: Padding = read_padding(padding, name)
-    return Asked(
-        read_ints("stride", stride, name), read, read_ints("dilation", dilation, name), read_groups(groups, name),
-        algorithm=read_algorithm(algorithm), threads=threads,
-    )  # fmt: skip

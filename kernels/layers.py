@@ -28,7 +28,7 @@ from kernels.arguments import (
 )
 from kernels.backward import Gradients, PlanOf, gradients_of_convolution, known_gradient, plan_of
 from kernels.errors import ArgumentError, DtypeError, ShapeError, StateDictError
-from kernels.geometry import Described, check_channels, check_same_strides, describe
+from kernels.geometry import Described, check_channels, check_same_strides, describe, shaped
 from kernels.machine.threads import resolve
 from kernels.one_call import Shape, shape_of
 from kernels.parameters import IncompatibleKeys, Owner, own_array, read_state
@@ -391,7 +391,7 @@ class Conv2d(Owner):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the result for an input of that shape, or raise what a call would."""
-        return self.described(np.broadcast_to(np.zeros((), self._dtype), input_shape)).output_shape
+        return self.described(shaped(input_shape, self._dtype)).output_shape
 
     # -- training ---------------------------------------------------------
 

@@ -52,6 +52,13 @@ class _Bound:
         self._run = algorithm.bind(self.setup)
         self._turn = new_lock()
 
+    def _result(self, out: np.ndarray | None, **inputs: np.ndarray) -> np.ndarray:
+        """``out``, checked, or a new array."""
+        if out is None:
+            return np.empty(self._output_shape, self._dtype)
+        check_out(out, self._output_shape, self._dtype, {**inputs})
+        return out
+
     def run(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
         """Compute of arrays that are known to be the problem's, C-contiguous and apart; see `Algorithm.bind`."""
         if dst.size:
@@ -165,10 +172,7 @@ class Plan(_Bound):
             It is no array, or has masked elements.
         """
         src = _checked("input", input, self._input_shape, self._dtype)
-        if out is None:
-            out = np.empty(self._output_shape, self._dtype)
-        else:
-            check_out(out, self._output_shape, self._dtype, {"input": src})
+        out = self._result(out, input=src)
         added = out
         if residual is not None or self.epilogue.residual:
             added = self._checked_residual(residual, out)
@@ -241,10 +245,7 @@ class BackwardWeightsPlan(_Bound):
         """
         src = _checked("input", input, self._input_shape, self._dtype)
         grad = _checked("grad_output", grad_output, self.problem.output_shape, self._dtype)
-        if out is None:
-            out = np.empty(self._output_shape, self._dtype)
-        else:
-            check_out(out, self._output_shape, self._dtype, {"input": src, "grad_output": grad})
+        out = self._result(out, input=src, grad_output=grad)
         self.run(src, out, grad)
         return out
 

@@ -40,6 +40,9 @@ def _supports_everything(problem: Conv2dProblem) -> str | None:
 
 
 def _copies(problem: Conv2dProblem, threads: int) -> Packing:
+    if problem.direction == "bwd_w":
+        # Both operands change from call to call.
+        return Packing((), lambda wei: None, lambda bia: None)
     # What the user writes to the arrays later is none of a plan's.
     wei, bia = np.empty(problem.weight_shape, problem.dtype), np.empty(problem.oc, problem.dtype)
     return Packing((wei, bia), functools.partial(np.copyto, wei), functools.partial(np.copyto, bia))

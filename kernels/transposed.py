@@ -12,15 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.arguments import (
-    Asked,
-    Ints,
-    as_array,
-    read_algorithm,
-    read_budgets,
-    read_groups,
-    read_ints,
-)
+from kernels.arguments import Asked, Ints, as_array, read_asked, read_ints
 from kernels.border import check_not_negative, check_rank
 from kernels.errors import ShapeError
 from kernels.geometry import Described, check_dimensions, check_dtypes, check_groups, no_kernel, other_rank, per_axis
@@ -208,11 +200,8 @@ def conv_transpose2d(
     name = "conv_transpose2d"
     src, wei = as_array("input", input, name), as_array("weight", weight, name)
     bia = None if bias is None else as_array("bias", bias, name)
-    asked = Asked(
-        read_ints("stride", stride, name), read_ints("padding", padding, name), read_ints("dilation", dilation, name),
-        read_groups(groups, name), algorithm=read_algorithm(algorithm), threads=threads,
-        budgets=read_budgets(max_error, max_workspace, window_only),
-    )  # fmt: skip
+    budgets = max_error, max_workspace, window_only
+    asked = read_asked(name, stride, padding, dilation, groups, algorithm, threads, budgets, strings=False)
     how = Transposed(read_ints("output_padding", output_padding, name))
     known = shape_of(src, wei, bia, asked, packing=True, how=how)
     return compute_once(known, src, wei, bia, out, ("input", "weight"), name)

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-__all__ = ["GitError", "git", "no_revision", "repository_root"]
+__all__ = ["GitError", "commit_of", "git", "no_revision", "repository_root"]
 
 #: Variables by which a process that git started, such as a hook, is bound to git's own repository; those that
 #: ``git rev-parse --local-env-vars`` names, but for settings.
@@ -74,6 +74,21 @@ def repository_root(folder: Path) -> Path:
         It is in none, or git refuses to look at it.
     """
     return Path(os.fsdecode(git(folder, "rev-parse", "--show-toplevel").rstrip(b"\n")))
+
+
+def commit_of(root: Path, name: str) -> str:
+    """The commit that a revision of a repository is.
+
+    Raises
+    ------
+    GitError
+        There is no such revision; the message says what could bring it.
+    """
+    try:
+        found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except GitError as error:
+        raise GitError(no_revision(root, name)) from error
+    return found.decode().strip()
 
 
 def no_revision(root: Path, name: str) -> str:

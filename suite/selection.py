@@ -10,6 +10,7 @@ from typing import Any
 from kernels import Conv2dProblem, ProblemError
 from suite.blocks.problem import Block
 from suite.catalogue import Layer, blocks, layers, networks
+from suite.check.inputs import direction_of
 from suite.contenders import Contender, select_block_contenders, select_contenders
 from suite.hints import hint
 from suite.machine.probes import resolve_threads
@@ -133,7 +134,7 @@ def select_blocks(names: Iterable[str]) -> list[Layer[Any]]:
 
 def _computing(layer: Layer[Any], chosen: tuple[Contender[Any, Any], ...]) -> tuple[Contender[Any, Any], ...]:
     """The contenders that compute what a layer is about; all if none does, who then say why."""
-    direction = getattr(layer.problem, "direction", "fwd")
+    direction = direction_of(layer.problem)
     return tuple(each for each in chosen if direction in each.directions) or chosen
 
 

@@ -28,6 +28,9 @@ __all__ = [
     "layers_of",
 ]
 
+#: Directions that there is a choice of algorithms for; old commits, which the gate times, have no list of them.
+_CHOSEN = ("fwd", "bwd_d", "bwd_w")
+
 #: Names of the contenders on blocks; others are compared with the first.
 FUSED, UNFUSED = "block_fused", "block_unfused"
 
@@ -79,7 +82,7 @@ class Ours(Own):
     @property
     def directions(self) -> tuple[str, ...]:  # type: ignore[override]
         """The algorithm's; ``"auto"`` has one for each."""
-        return WindowOnly.directions if self.name == "auto" else get_algorithm(self.name).directions
+        return _CHOSEN if self.name == "auto" else get_algorithm(self.name).directions
 
     def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
         """The algorithm's own reason."""
@@ -101,7 +104,7 @@ class WindowOnly(Own):
 
     family = "window_only"
     apart = True
-    directions = ("fwd", "bwd_d", "bwd_w")
+    directions = _CHOSEN
 
     def unsupported(self, problem: Conv2dProblem, threads: int = 1) -> str | None:
         """Nothing: direct algorithms take everything."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.digests import digest, sources_digest
-from suite.git import GitError, git, no_revision, repository_root
+from suite.git import GitError, commit_of, git, repository_root
 from suite.machine.environment import STATED_COMMIT, commit_of_sources
 from suite.results.files import StoreError
 
@@ -71,10 +71,9 @@ def pack(revision: str = "") -> Sources:
 def _archived(revision: str, folder: Path) -> str:
     root = repository_root(_ROOT)
     try:
-        wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        commit = git(root, *wanted).decode().strip()
+        commit = commit_of(root, revision)
     except GitError as error:
-        raise StoreError(no_revision(root, revision)) from error
+        raise StoreError(str(error)) from error
     with tarfile.open(fileobj=io.BytesIO(git(root, "archive", commit, *_PARTS))) as archive:
         archive.extractall(folder, filter="data")
     return commit

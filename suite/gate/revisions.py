@@ -26,7 +26,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from suite.digests import digest
-from suite.git import GitError, git, no_revision, repository_root
+from suite.git import GitError, commit_of, git, repository_root
 from suite.results.files import locked
 
 __all__ = [
@@ -162,7 +162,7 @@ class RevisionBuilder:
             return WORKING_TREE
         try:
             root = repository_root(self._repository)
-            commit = self._commit(root, name)
+            commit = commit_of(root, name)
             present = git(root, "ls-tree", "--name-only", commit, *wanted).decode().split()
             if "kernels" not in present:
                 raise RevisionError(
@@ -181,13 +181,6 @@ class RevisionBuilder:
             return repository_root(self._repository)
         except GitError:
             return self._repository
-
-    def _commit(self, root: Path, name: str) -> str:
-        try:
-            found = git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        except GitError as error:
-            raise RevisionError(no_revision(root, name)) from error
-        return found.decode().strip()
 
 
 def build_environment(sources: Path, extras: tuple[str, ...] = ()) -> str:

@@ -33,7 +33,6 @@ from kernels.algorithms.backward_weights.microkernel import (
     sum_biases,
     sum_tiles,
 )
-from kernels.algorithms.backward_weights.naive import nothing_packed
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import LINE_BYTES, cache_bytes, lanes_of, vector_registers
 from kernels.machine.microkernel import call, macrokernel
@@ -292,7 +291,6 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
     "bwd_w_direct",
     family="backward_weights",
     directions=("bwd_w",),
-    packing=nothing_packed,
     error_factor=8.0,
     exact_on_integers=True,
     scratch=_scratch,

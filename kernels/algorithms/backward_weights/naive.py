@@ -13,14 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.contract import Packing
 from kernels.costs.amounts import Amounts, lines_of_layer, longest_share
 from kernels.machine.microkernel import Elements, call, macrokernel, microkernel
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.problem import Conv2dProblem
 from kernels.registry import Run, Setup, algorithm
-
-__all__ = ["nothing_packed"]
 
 
 class PairSpec(NamedTuple):
@@ -97,11 +94,6 @@ def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
     return Amounts("seven loops", counts, longest_share(p.oc * (p.ic // p.g), threads))
 
 
-def nothing_packed(problem: Conv2dProblem, threads: int) -> Packing:
-    """Of an algorithm both of whose operands change from call to call."""
-    return Packing((), lambda wei: None, lambda bia: None)
-
-
 @algorithm(
     "bwd_w_naive",
     family="backward_weights",
@@ -109,7 +101,6 @@ def nothing_packed(problem: Conv2dProblem, threads: int) -> Packing:
     error_factor=8.0,
     exact_on_integers=True,
     window_only=True,
-    packing=nothing_packed,
     amounts=_amounts,
 )
 def bwd_w_naive(setup: Setup) -> Run:

@@ -25,7 +25,6 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.algorithms.backward_weights.costs import planes_amounts
-from kernels.algorithms.backward_weights.naive import nothing_packed
 from kernels.algorithms.backward_weights.taps import TapsSpec, VectorSpec, store_taps, sum_plane, sum_taps
 from kernels.algorithms.stencil.microkernel import EXTENTS, Copy, clear_rows, copy_rows
 from kernels.costs.amounts import Amounts
@@ -246,7 +245,6 @@ def _unsupported(p: Conv2dProblem) -> str | None:
     "bwd_w_planes",
     family="backward_weights",
     directions=("bwd_w",),
-    packing=nothing_packed,
     error_factor=8.0,
     exact_on_integers=True,
     unsupported=_unsupported,
