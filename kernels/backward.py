@@ -9,7 +9,7 @@ import numpy as np
 
 from kernels.arguments import Asked, as_array
 from kernels.border import Border
-from kernels.errors import ArgumentError
+from kernels.errors import DtypeError
 from kernels.geometry import Described, check_gradient
 from kernels.machine.threads import resolve
 from kernels.plan import BackwardWeightsPlan, Plan
@@ -66,13 +66,13 @@ def known_gradient(grad_output: object, described: Described, dtype: np.dtype) -
 
     Raises
     ------
-    ShapeError, ArgumentError
+    ShapeError, DtypeError, ArgumentError
         It is of another shape or dtype than the output, or no array.
     """
     grad = as_array("grad_output", grad_output, "backward")
     check_gradient(grad, described)
     if grad.dtype != dtype:
-        raise ArgumentError(f"grad_output has dtype {grad.dtype}, expected {dtype}")
+        raise DtypeError(f"grad_output has dtype {grad.dtype}, expected {dtype}")
     return np.ascontiguousarray(grad)
 
 

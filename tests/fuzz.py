@@ -1,9 +1,10 @@
 """Draws problems until the time is over, on every algorithm that takes them: ``make fuzz MINUTES=30``.
 
 Kernels are drawn one after the other, and problems of each: those share compiled code, which takes longer than a
-thousand small convolutions. A kernel is one that the algorithm takes that was tried least. Each run goes on where the
-one before ended; what it tried is added to what runs before it tried, in a file that ``results/reliability.md`` is
-written from. A problem that is wrong is shrunk, printed as what can be pasted, and ends the run with exit code 1.
+thousand small convolutions. A kernel is one that the algorithm takes that was tried least on vectors of this width.
+Each run goes on where the one before ended; what it tried is added to what runs before it tried, in a file that
+``results/reliability.md`` is written from. A problem that is wrong is shrunk, printed as what can be pasted, and ends
+the run with exit code 1.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from recorded import record, recorded
 
 from kernels import algorithms
+from kernels.machine.cpu import vector_bytes
 
 _SECTION = "Drawn problems"
 #: Problems of a kernel, and of those the ones by which it is seen who takes it.
 _AT_ONCE, _SEEN = 400, 3
 _DIRECTIONS = {"fwd": "forward", "bwd_d": "backward data", "bwd_w": "backward weights"}
+_VECTORS = {16: "16-byte vectors", 32: "AVX2", 64: "AVX-512"}
 
-#: Convolutions by algorithm and direction.
-Tried = Counter[tuple[str, str]]
+#: Convolutions by algorithm, direction and bytes of a vector.
+Tried = Counter[tuple[str, str, int]]
 
 
 def run(minutes: float, kernel: int, before: Tried) -> tuple[Tried, int, int]:
@@ -32,10 +35,11 @@ def run(minutes: float, kernel: int, before: Tried) -> tuple[Tried, int, int]:
     tried: Tried = Counter()
     drawn, most, is_wrong = 0, 0, False
     end = time.monotonic() + 60 * minutes
-    names = [each.name for each in algorithms()]
+    names, vectors = [each.name for each in algorithms()], vector_bytes()
 
     def count(name: str) -> int:
-        return sum(n for (each, _), n in (*before.items(), *tried.items()) if each == name)
+        found = (n for (each, _, width), n in (*before.items(), *tried.items()) if (each, width) == (name, vectors))
+        return sum(found)
 
     def one(case: Case) -> None:
         nonlocal drawn, is_wrong
@@ -50,7 +54,7 @@ def run(minutes: float, kernel: int, before: Tried) -> tuple[Tried, int, int]:
             reason = fault(case, each)
             is_wrong = is_wrong or bool(reason)
             assert not reason, f"{each.name}: {reason}\n{case!r}\n{command(case, each.name)}"
-            tried[each.name, case.problem.direction] += convolutions(case)
+            tried[each.name, case.problem.direction, vectors] += convolutions(case)
 
     while time.monotonic() < end:
         least = min(names, key=count)
@@ -87,19 +91,24 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     minutes = parser.parse_args().minutes
     known = recorded(_SECTION)
-    before: Tried = Counter()
-    for name, *counts in known.get("rows", []):
-        before.update({(name, each): n for each, n in zip(_DIRECTIONS, counts, strict=True) if n})
+    before: Tried = Counter({(name, way, width): n for name, way, width, n in known.get("tried", [])})
     tried, drawn, kernel = run(minutes, known.get("kernel", 0), before)
     total, drawn = before + tried, drawn + known.get("drawn", 0)
     text = (
         f"{drawn:,} problems, on which algorithms computed {sum(total.values()):,} convolutions: of whole numbers with "
-        "an epilogue, exact or after rounding, on one thread and often on two, between guards; and of normal values, "
-        "within the promise of error. One that is wrong would have ended the run. `make fuzz MINUTES=30` adds to these."
+        "an epilogue, exact or after rounding, on one thread and often on several, between guards; and of normal "
+        "values, within the promise of error. One that is wrong would have ended the run. `make fuzz MINUTES=30` adds "
+        "to these."
     )
-    names = sorted({name for name, _ in total} | {each.name for each in algorithms()})
-    rows = [[name, *(total[name, each] for each in _DIRECTIONS)] for name in names]
-    record(_SECTION, text, ["algorithm", *_DIRECTIONS.values()], rows, drawn=drawn, kernel=kernel)
+    names = sorted({name for name, _, _ in total} | {each.name for each in algorithms()})
+    parts: Counter[tuple[str, object]] = Counter()
+    for (name, way, width), n in total.items():
+        parts.update({(name, way): n, (name, width): n})
+    widths = [width for width in _VECTORS if any(each == width for _, _, each in total)]
+    rows = [[name, *(parts[name, each] for each in (*_DIRECTIONS, *widths))] for name in names]
+    columns = ["algorithm", *_DIRECTIONS.values(), *(f"of these {_VECTORS[each]}" for each in widths)]
+    state = sorted((*key, n) for key, n in total.items())
+    record(_SECTION, text, columns, rows, drawn=drawn, kernel=kernel, tried=state)
     print(f"{sum(tried.values())} convolutions, none wrong; {sum(total.values())} in all")
 
 

@@ -7,6 +7,7 @@ import random
 import shlex
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from hypothesis import strategies as st
 
@@ -15,18 +16,21 @@ from kernels import (
     Conv2dProblem,
     Epilogue,
     algorithms,
+    conv2d,
     conv2d_exact,
+    conv2d_input,
     conv2d_reference,
+    conv2d_weight,
     error_unit,
     plan,
     plan_backward_weights,
 )
 from kernels.epilogue import NO_EPILOGUE
 
-#: Multiply-adds of a drawn problem, so that the oracle takes a millisecond.
-_MOST_MACS = 400_000
-#: Elements before and after a result that stay as they are.
-_GUARD = 64
+#: Multiply-adds of a drawn problem, so that the oracle takes a millisecond; of a deep or wide one, some.
+_MOST_MACS, _MOST_MACS_OF_LARGE = 400_000, 4_000_000
+#: Elements before and after an array that are NaN, and stay so; odd, so that vectors lie across lines.
+_GUARD = 61
 #: What a leaky ReLU multiplies by: exact in binary.
 _SLOPE = 0.25
 
@@ -57,6 +61,12 @@ def _extents(most: int) -> st.SearchStrategy[int]:
     return st.integers(1, min(most, 8)) | st.sampled_from([*edges, most]) | st.integers(1, most)
 
 
+#: Channels beyond one block of sums, and widths beyond one strip of tiles.
+_DEEP = (100, 127, 128, 129, 192, 255, 256, 257, 300, 384, 511, 512, 513, 700)
+_WIDE = (100, 127, 128, 129, 200, 255, 256, 257, 400, 513)
+_SHAPES = ("small", "small", "small", "deep in", "deep out", "wide", "tall", "batch")
+
+
 class Kernel(NamedTuple):
     """What convolutions have in common that share compiled code; extents are not in it."""
 
@@ -69,8 +79,8 @@ class Kernel(NamedTuple):
     epilogue: Epilogue
 
 
-_KINDS = ("3x3", "5x5", "line", "1x1", "depthwise", "large", "grouped", "any")
-_LINES = (1, 7), (7, 1), (1, 3), (3, 1), (1, 5), (5, 1)
+_KINDS = ("3x3", "5x5", "line", "1x1", "depthwise", "large", "grouped", "any", "2x2", "7x7")
+_LINES = (1, 7), (7, 1), (1, 3), (3, 1), (1, 5), (5, 1), (1, 2), (2, 1)
 
 
 def kernel_of(number: int, few: bool = False) -> Kernel:
@@ -78,7 +88,7 @@ def kernel_of(number: int, few: bool = False) -> Kernel:
     rng = random.Random(number)
     kind = _KINDS[:6][number % 6] if few else _KINDS[number % len(_KINDS)]
     taps, strides, dilations = (1, 1), (1, 1), (1, 1)
-    if kind in ("3x3", "5x5"):
+    if kind in ("2x2", "3x3", "5x5", "7x7"):
         taps = (int(kind[0]),) * 2
         if not few:
             dilations, strides = (rng.choice((1, 1, 1, 2, 3)),) * 2, (rng.choice((1, 1, 1, 2)),) * 2
@@ -103,29 +113,39 @@ def kernel_of(number: int, few: bool = False) -> Kernel:
 def problems(draw: st.DrawFn, kernel: Kernel) -> Conv2dProblem:
     """Problems of a kernel, of any extents."""
     (kh, kw), (sh, sw), (dh, dw) = kernel.taps, kernel.strides, kernel.dilations
+    shape = draw(st.sampled_from(_SHAPES))
     g, icg, ocg, most = 1, draw(_extents(70)), draw(_extents(70)), 40
     if kernel.kind in ("depthwise", "grouped", "large"):
-        g = draw(st.sampled_from((2, 3, 4, 8, 16, 17)))
+        g = draw(st.sampled_from((2, 3, 4, 8, 16, 17, 31, 32, 33, 64)))
         icg, ocg = draw(_extents(16)), draw(_extents(9))
     if kernel.kind in ("depthwise", "large"):
         icg, ocg, most = 1, draw(st.sampled_from((1, 1, 2))), 24 if kernel.kind == "large" else 40
+    elif shape in ("deep in", "deep out"):
+        few, many, most = draw(_extents(17)), max(1, draw(st.sampled_from(_DEEP)) // g), 7
+        icg, ocg = (many, few) if shape == "deep in" else (few, many)
     spans = (kh - 1) * dh + 1, (kw - 1) * dw + 1
     sides = [draw(st.sampled_from((0, span // 2, span // 2)) | st.integers(0, span)) for span in (*spans, *spans)]
     ph, pw, pb, pr = sides if draw(st.booleans()) else (spans[0] // 2, spans[1] // 2) * 2
     ih, iw = (
-        max(draw(_extents(most)), span - before - after)
+        max(draw(_extents(9 if shape == "batch" else most)), span - before - after)
         for span, before, after in zip(spans, (ph, pw), (pb, pr), strict=True)
     )
+    if shape == "wide":
+        ih, iw = min(ih, max(spans[0], 4)), draw(st.sampled_from(_WIDE))
+    if shape == "tall":
+        ih, iw = draw(st.sampled_from(_WIDE)), min(iw, max(spans[1], 4))
+    mb = draw(st.sampled_from((5, 8, 9, 17, 33) if shape == "batch" else (1, 1, 2, 3)))
+    most_macs = _MOST_MACS if shape == "small" else _MOST_MACS_OF_LARGE
     p = Conv2dProblem(
-        mb=draw(st.sampled_from((1, 1, 2, 3))), g=g, ic=g * icg, ih=ih, iw=iw, oc=g * ocg, kh=kh, kw=kw, sh=sh, sw=sw,
+        mb=mb, g=g, ic=g * icg, ih=ih, iw=iw, oc=g * ocg, kh=kh, kw=kw, sh=sh, sw=sw,
         ph=ph, pw=pw, pb=pb, pr=pr, dh=dh, dw=dw, bias=draw(st.booleans()), dtype=kernel.dtype,
         direction=kernel.direction,
     )  # fmt: skip
     # Channels are what is least missed, then groups.
-    while p.macs_nominal > _MOST_MACS and max(p.ic, p.oc) > p.g:
+    while p.macs_nominal > most_macs and max(p.ic, p.oc) > p.g:
         ic, oc = (-(-n // p.g // 2) * p.g if n == max(p.ic, p.oc) else n for n in (p.ic, p.oc))
         p = p.replace(ic=ic, oc=oc)
-    if p.macs_nominal > _MOST_MACS and p.g > 2:
+    if p.macs_nominal > most_macs and p.g > 2:
         p = p.replace(g=2, ic=2, oc=2)
     return p
 
@@ -134,7 +154,8 @@ def problems(draw: st.DrawFn, kernel: Kernel) -> Conv2dProblem:
 def cases(draw: st.DrawFn, kernel: Kernel | None = None) -> Case:
     """A problem of a kernel, or of few of them, a number of threads and a seed."""
     own = kernel_of(draw(st.integers(0, 5)), few=True) if kernel is None else kernel
-    return Case(draw(problems(own)), own.epilogue, draw(st.sampled_from((1, 1, 2))), draw(st.integers(0, 2**16)))
+    threads = min(draw(st.sampled_from((1, 1, 2, 2, 3, 5))), numba.config.NUMBA_NUM_THREADS)
+    return Case(draw(problems(own)), own.epilogue, threads, draw(st.integers(0, 2**16)))
 
 
 def takers(problem: Conv2dProblem) -> list[Algorithm]:
@@ -158,7 +179,7 @@ def _arrays(case: Case, is_whole: bool) -> _Arrays:
     p, rng = case.problem, np.random.default_rng((case.seed, is_whole))
     shapes = *p.operand_shapes, p.bias_shape, p.result_shape
     drawn = [rng.integers(-3, 4, each) if is_whole else rng.standard_normal(each) for each in shapes]
-    first, second, bia, residual = (each.astype(p.dtype) for each in drawn)
+    first, second, bia, residual = (_beside(each.astype(p.dtype))[0] for each in drawn)
     given = bia if p.bias and p.direction != "bwd_w" else None
     if is_whole:
         expected: tuple[np.ndarray, ...] = (
@@ -176,7 +197,8 @@ def fault(case: Case, algorithm: Algorithm) -> str:
 
     On whole numbers, with the epilogue: exact, or after rounding. On normal values: within its promise, relative to
     what the result is expected to be: of few outputs all may be small by chance, or lie on padding. Inputs and what
-    stands beside the result are not written to, and each number of threads gives the same bits.
+    stands beside arrays are not written to, and each number of threads gives the same bits. Normal values go through
+    functions of a single call where there is one for the problem, after others of its shape.
     """
     whole, normal = _arrays(case, True), _arrays(case, False)
     before = [each.copy() for each in whole[:2]]
@@ -189,7 +211,13 @@ def fault(case: Case, algorithm: Algorithm) -> str:
         return f"{wrong} of {found.size} elements differ from the exact integers"
     if any(not np.array_equal(a, b) for a, b in zip(before, whole[:2], strict=True)):
         return "an input was written to"
-    return _imprecise(case.problem, algorithm, normal, case.threads)
+    if _is_single(case.problem):
+        _single(case, algorithm.name, whole)
+        result = _single(case, algorithm.name, normal)
+    else:
+        run, _ = _bound(case, algorithm.name, normal, NO_EPILOGUE, case.threads)
+        result = run(None)
+    return _imprecise(case.problem, algorithm, normal, result)
 
 
 def convolutions(case: Case) -> int:
@@ -208,24 +236,48 @@ def _bound(case: Case, algorithm: str, arrays: _Arrays, epilogue: Epilogue, thre
     return (lambda out: bound(arrays.first, out, residual=added)), bound
 
 
+def _is_single(p: Conv2dProblem) -> bool:
+    """Whether functions of a single call compute the problem: the same padding on both sides, no bias of gradients."""
+    return (p.ph, p.pw) == (p.pb, p.pr) and (p.direction == "fwd" or not p.bias)
+
+
+def _single(case: Case, algorithm: str, arrays: _Arrays) -> np.ndarray:
+    """The problem's result by a function that is given everything at each call."""
+    p = case.problem
+    words = {
+        "stride": (p.sh, p.sw), "padding": (p.ph, p.pw), "dilation": (p.dh, p.dw), "groups": p.g,
+        "algorithm": algorithm, "threads": case.threads,
+    }  # fmt: skip
+    if p.direction == "fwd":
+        return conv2d(arrays.first, arrays.second, arrays.bia, **words)
+    if p.direction == "bwd_d":
+        return conv2d_input(p.input_shape, arrays.second, arrays.first, **words)
+    return conv2d_weight(arrays.first, p.weight_shape, arrays.second, **words)
+
+
+def _beside(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A copy with NaN before and after it, and all of that."""
+    room = np.full(array.size + 2 * _GUARD, np.nan, array.dtype)
+    copy = room[_GUARD : _GUARD + array.size].reshape(array.shape)
+    copy[...] = array
+    return copy, room
+
+
 def _guarded(case: Case, algorithm: Algorithm, arrays: _Arrays) -> np.ndarray | str:
     """The result, with guards around it, on the case's threads; or what is wrong with how it was written."""
-    p = case.problem
     found = []
     for threads in {1, case.threads}:
         run, bound = _bound(case, algorithm.name, arrays, case.epilogue, threads)
         bound.poison()
-        size = int(np.prod(p.result_shape))
-        room = np.full(size + 2 * _GUARD, np.nan, p.dtype)
-        dst = room[_GUARD : _GUARD + size].reshape(p.result_shape)
+        dst, room = _beside(np.full(case.problem.result_shape, np.nan, case.problem.dtype))
         run(dst)
         if not np.isnan(np.concatenate([room[:_GUARD], room[-_GUARD:]])).all():
             return "elements beside the result were written to"
         if not np.isfinite(dst).all():
-            return f"{int(np.count_nonzero(~np.isfinite(dst)))} of {size} elements are not finite"
+            return f"{int(np.count_nonzero(~np.isfinite(dst)))} of {dst.size} elements are not finite"
         found.append(dst)
     if len(found) == 2 and found[0].tobytes() != found[1].tobytes():
-        return "one and two threads give different bits"
+        return "two numbers of threads give different bits"
     return found[0]
 
 
@@ -237,9 +289,8 @@ def _ended(sums: np.ndarray, residual: np.ndarray, epilogue: Epilogue) -> np.nda
     return sums + residual if epilogue.residual_last else sums
 
 
-def _imprecise(p: Conv2dProblem, algorithm: Algorithm, arrays: _Arrays, threads: int) -> str:
-    run, _ = _bound(Case(p, NO_EPILOGUE, threads, 0), algorithm.name, arrays, NO_EPILOGUE, threads)
-    difference = run(None).astype(np.float64)
+def _imprecise(p: Conv2dProblem, algorithm: Algorithm, arrays: _Arrays, result: np.ndarray) -> str:
+    difference = result.astype(np.float64).reshape(p.result_shape)
     for part in arrays.expected:
         difference = difference - part
     # What the result is expected to be of independent values and without padding.

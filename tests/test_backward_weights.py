@@ -18,6 +18,7 @@ PROBLEMS = (
     "ic130ih9oc34kh3ph1",
     "ic4ih5oc4kh3ph1mb0b1",
     "ic4ih1oc5kh1mb8",
+    "ic3ih2iw1oc2kh2pr1mb3",
     "g3ic12ih9oc15kh3ph1mb2",
     "g8ic8ih17oc8kh3ph1mb2b1",
     "g6ic6ih40iw41oc6kh3sh2ph1pb0pr0mb2",

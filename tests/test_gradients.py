@@ -14,6 +14,7 @@ from kernels import (
     Conv2d,
     Conv2dProblem,
     ConvTranspose2d,
+    DtypeError,
     ShapeError,
     algorithms,
     conv2d,
@@ -235,6 +236,16 @@ def test_layers_have_torchs_gradients(mode: str, transposed: bool) -> None:
         if found.bias is not None:
             np.testing.assert_allclose(found.bias, theirs.bias.grad.numpy(), rtol=1e-9, atol=1e-10)
         assert (found.bias is None) == (theirs.bias is None)
+
+
+@pytest.mark.parametrize("kind", [Conv2d, ConvTranspose2d])
+def test_gradients_of_another_dtype_or_shape_are_refused(kind: type[Conv2d] | type[ConvTranspose2d]) -> None:
+    layer, src = kind(2, 3, 3, rng=0), np.ones((1, 2, 5, 5), np.float32)
+    shape = layer(src).shape
+    with pytest.raises(DtypeError, match="grad_output has dtype float64, expected float32"):
+        layer.backward(np.ones(shape), src)
+    with pytest.raises(ShapeError):
+        layer.backward(np.ones((*shape[:3], shape[3] + 1), np.float32), src)
 
 
 def test_an_output_size_stands_for_an_output_padding() -> None:

@@ -202,8 +202,10 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     ACROSS, CSTEP = (p.sw, 1) if p.kw == 1 else (1, p.sw)
     WC, HC = (COLUMNS - 1) * CSTEP + (p.kw - 1) * p.dw + 1, (LINES - 1) * LSTEP + HALO
     line = LINE_BYTES // p.itemsize
-    # An odd number of cache lines: planes that are powers of two apart fall into few sets of L1.
-    PLANE = (-(-IMAGES * HC * WC // line) | 1) * line
+    # Later images are copied behind planes whose next one has its first image already: there is room for what of a
+    # vector overhangs. An odd number of cache lines: planes that are powers of two apart fall into few sets of L1.
+    overhang = lanes_of(p.dtype) - 1 if IMAGES > 1 else 0
+    PLANE = (-(-(IMAGES * HC * WC + overhang) // line) | 1) * line
     IMAGE = HC * WC
     # What is read of the source takes half of L2.
     IBLOCKS = -(-ICG // max(1, cache_bytes(2) // 2 // (PLANE * p.itemsize)))
