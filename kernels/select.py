@@ -153,16 +153,19 @@ def _chosen(
 def choose_threads(
     problem: Conv2dProblem, most: int, budgets: Budgets = NO_BUDGETS, *, packing: bool = False
 ) -> tuple[Choice, int]:
-    """The choice and on how many threads: ``most``, or one if starting others takes longer than they save."""
-    many = _chosen(problem, most, budgets, packing=packing)
-    if most == 1:
-        return many, most
-    one = _chosen(problem, 1, budgets, packing=packing)
+    """The choice and on how many threads: ``most``, or fewer if to start others takes longer than they save.
+
+    Asked are ``most`` and the powers of two below it.
+    """
+    counts = [2**i for i in range((most - 1).bit_length())] + [most]
+    choices = [_chosen(problem, count, budgets, packing=packing) for count in counts]
     for seconds_of in _SECONDS:
-        alone, together = (seconds_of(each.chosen) for each in (one, many))
-        if alone is not None and together is not None:
-            return (one, 1) if alone <= together else (many, most)
-    return many, most
+        times = [seconds_of(each.chosen) for each in choices]
+        # What was measured on some counts alone says nothing about the others.
+        if times[0] is not None and times[-1] is not None:
+            _, fastest = min((seconds, i) for i, seconds in enumerate(times) if seconds is not None)
+            return choices[fastest], counts[fastest]
+    return choices[-1], most
 
 
 def choice_of(

@@ -145,12 +145,14 @@ def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
     # unless a stride leaves unused pixels in L1.
     row = row_tiles(p)
     share = 2 if p.sw == 1 and max(row.WIDE, row.ACROSS - row.WIDE) == 1 else 3
-    most = ICG if shape.MR >= 7 else max(1, cache_bytes(1) // share // p.itemsize // (p.kh * p.kw * shape.NR))
-    # A plane so small that all tiles read the same lines: if enough channels of it fit L1 beside the weights, no tile
-    # waits for L2.
-    with_planes = cache_bytes(1) * 3 // 4 // p.itemsize // (p.kh * p.kw * shape.NR + p.ih * p.iw)
-    if with_planes >= _LEAST_CHANNELS:
-        most = min(most, with_planes)
+    most = ICG
+    if shape.MR < 7:
+        most = max(1, cache_bytes(1) // share // p.itemsize // (p.kh * p.kw * shape.NR))
+        # A plane so small that all tiles read the same lines: if enough channels of it fit L1 beside the weights, no
+        # tile waits for L2.
+        with_planes = cache_bytes(1) * 3 // 4 // p.itemsize // (p.kh * p.kw * shape.NR + p.ih * p.iw)
+        if with_planes >= _LEAST_CHANNELS:
+            most = min(most, with_planes)
     best = None
     blocks = -(-ICG // min(most, ICG)) - 1
     while blocks < ICG:

@@ -39,6 +39,8 @@ _ITEMS = 16
 _WORD, _MOST_TABLE_BYTES = 8, 2**30
 #: Bytes ahead that weights are asked for: a page, which is where the hardware's own streams end.
 _FURTHER = 4096
+#: Widest stride between columns that a microkernel is compiled for; wider ones share one.
+_MOST_PITCH = 4
 #: In a strip of so many tiles, the weights of the next block of channels are asked for by the last tile: a page ahead,
 #: and a stream that begins anew, come late for a sixteenth of its tiles.
 _FEW_TILES = 16
@@ -225,7 +227,7 @@ def row_specs(setup: Setup) -> dict[str, RowSpec]:
     p = setup.problem
     z, (shape, _, _) = _sizes(p, 1)
     live = z.OCG - (z.BLOCKS - 1) * z.NR
-    pitch, kind = p.sw if p.sw <= 2 else 0, setup.epilogue.kind
+    pitch, kind = p.sw if p.sw <= _MOST_PITCH else 0, setup.epilogue.kind
     specs = {}
     for name, NV, is_partial in (("tile", shape.NV, False), ("last", -(-live // shape.lanes), live % shape.lanes > 0)):
         for less in range(2):

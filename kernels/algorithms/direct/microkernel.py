@@ -45,7 +45,7 @@ class RowSpec(NamedTuple):
     reach : int
         The most pixels that are cut off at one end of a tile.
     pitch : int
-        From one pixel of the source to the next: 1 or 2, or 0 where it is given at run time.
+        From one pixel of the source to the next, or 0 if it is given at run time.
     partial : bool
         Whether some of the channels do not exist.
     epilogue : Epilogue
@@ -167,9 +167,12 @@ def _products(
     """One tap of the tile's pixels from ``part[0]`` to ``part[1]``."""
     vector = slots[0].type.pointee
     values = [load_vector(builder, panel, stride.type(v * vector.count), vector) for v in range(size.NV)]
+    place = builder.gep(place, [builder.mul(stride, stride.type(part[0]))])
     for m in range(*part):
-        pixel = builder.load(builder.gep(place, [builder.mul(stride, stride.type(m))]))
+        pixel = builder.load(place)
         pixel = splat(builder, pixel, vector.count)
         for v, value in enumerate(values):
             slot = slots[m * size.NV + v]
             builder.store(fma(builder, pixel, value, builder.load(slot)), slot)
+        # One address from the other: multiples of a stride that is no constant would wait in registers that are not there.
+        place = builder.gep(place, [stride])
