@@ -77,7 +77,7 @@ def test_what_cannot_be_indexed_is_refused_with_the_figure(text: str, said: str)
 def test_what_cannot_be_allocated_is_refused_with_the_figure() -> None:
     p = Conv2dProblem.parse("ic1ih1iw2000000oc1kh1kw1000000")
     named = {each.name: each for each in algorithms()}
-    with pytest.raises(UnsupportedProblem, match=r"tables of taps take 532\.\d GiB, expected at most 1 GiB"):
+    with pytest.raises(UnsupportedProblem, match=r"tables of taps take \d+\.\d GiB, expected at most 1 GiB"):
         named["direct_tiled"].require(p)
     wei = np.broadcast_to(np.float32(1), (2**28, 2**28, 1, 1))
     with pytest.raises(MemoryError, match=r"Unable to allocate 256. PiB for an array"):
