@@ -2,8 +2,8 @@
 
 ``python results/costs/fit.py`` reads what ``collect.py`` measured on one thread of this kind of CPU (the folder
 ``avx2`` or ``avx512``): the layers of all networks and problems that were drawn, of large kernels more. It writes the
-table of that kind in kernels/costs and prints how well the model then chooses. What is in ``avx512`` was measured at
-commit bf53b0f, its layers by ``bash results/layers/run.sh``.
+table of that kind in kernels/costs and prints how well the model then chooses. ``python results/costs/fit.py
+left-out`` fits nothing: it prints how the constants of the other kind of CPU would choose on this one.
 
 Non-negative least squares on relative errors; outliers weigh less, and so does an algorithm where it is
 far from the fastest. A machine that is shared is slower for minutes: if all that competes for a problem took
@@ -13,13 +13,16 @@ longer than predicted, that problem's times count for so much less.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linprog, nnls
 
 from kernels import Conv2dProblem, get_algorithm
+from kernels.costs import table
 from kernels.costs.errors import error_terms
 from kernels.costs.model import seconds_by_term
 from kernels.costs.table import forget_tables
@@ -66,7 +69,7 @@ def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
     """Cycles by loops and kind of work."""
     found = found.assign(speed=1.0)
     for _ in range(_ROUNDS):
-        table, predicted = {}, pd.Series(0.0, found.index)
+        cycles_of, predicted = {}, pd.Series(0.0, found.index)
         for loops, rows in found.groupby("loops"):
             counts = pd.DataFrame([each.counts for each in rows["amounts"]])
             seconds = (rows["seconds"] / rows["speed"]).to_numpy()
@@ -79,7 +82,7 @@ def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
                 cycles, _ = nnls(ratios / scale * weights[:, None], weights)
                 off = ratios / scale @ cycles - 1
                 weights = base / np.sqrt(1 + (off / _OUTLIER) ** 2)
-            table[str(loops)] = {
+            cycles_of[str(loops)] = {
                 name: float(f"{each:.4g}")
                 for name, each in zip(counts.columns, cycles / scale, strict=True)
                 if each > 0
@@ -90,7 +93,7 @@ def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
     found["off"] = (found["off"] * found["speed"] - 1).abs()
     for loops, rows in found[found["slower"] < _NEAR].groupby("loops"):
         print(f"{loops}: of {len(rows)} times near the fastest nine in ten within {rows['off'].quantile(0.9):.0%}")
-    return table
+    return cycles_of
 
 
 def _speeds(found: pd.DataFrame) -> pd.Series:
@@ -120,9 +123,9 @@ def fitted_errors(found: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
     return errors
 
 
-def judge(found: pd.DataFrame) -> None:
+def judge(found: pd.DataFrame, limits: Limits | None = None) -> None:
     """Print how often the model's choice is within a tenth of the fastest, and where it is not."""
-    predicted = [sum(seconds_by_term(amounts).values()) for amounts in found["amounts"]]
+    predicted = [sum(seconds_by_term(amounts, 1, limits).values()) for amounts in found["amounts"]]
     found = found.assign(predicted=predicted)
     for of, rows in found.groupby("of"):
         chosen = rows.loc[rows.reset_index().groupby("problem")["predicted"].idxmin().map(dict(enumerate(rows.index)))]
@@ -131,13 +134,24 @@ def judge(found: pd.DataFrame) -> None:
             print(f"  {row.slower:.2f} times the fastest: {row.algorithm} on {row.problem}")
 
 
+def left_out(found: pd.DataFrame, limits: Limits) -> None:
+    """Judge the constants of the other kind of CPU by what was measured on this one."""
+    other = {"avx2": "avx512", "avx512": "avx2"}[cpu_class()]
+    with mock.patch.object(table, "cpu_class", lambda: other):
+        forget_tables()
+        judge(found, limits)
+
+
 def main() -> None:
     """Fit, write, judge."""
     found = measured().reset_index(drop=True)
     rates = json.loads((_HERE / "limits.json").read_text())
     limits = Limits.measured(rates["fma_per_s"], rates["memory_bytes_per_s"])
-    table = {"limits": limits, "cycles": fitted(found, limits), "roundings": fitted_errors(every_error())}
-    _TABLE.write_text(json.dumps(table, indent=1) + "\n")
+    if sys.argv[1:] == ["left-out"]:
+        left_out(found, limits)
+        return
+    constants = {"limits": limits, "cycles": fitted(found, limits), "roundings": fitted_errors(every_error())}
+    _TABLE.write_text(json.dumps(constants, indent=1) + "\n")
     forget_tables()
     judge(found)
 
