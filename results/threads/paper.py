@@ -70,7 +70,8 @@ def main() -> None:
         f"What the cost model expects of more threads than were measured, by the constants of {cpu_class().upper()}: "
         "`python results/threads/paper.py`. Efficiency is the time on one thread by that on all, by their number; "
         "mb=1 and each shape once. Nothing here was timed.", "",
-        "| network | layers | " + " | ".join(f"efficiency on {n} | least | layers on fewer threads" for n in _COUNTS) + " |",
+        "| network | layers | "
+        + " | ".join(f"efficiency on {n} | least | layers on fewer threads" for n in _COUNTS) + " |",
         "| --- | ---: |" + " ---: |" * 3 * len(_COUNTS),
     ]  # fmt: skip
     for network, part in [*frame.groupby("network"), ("all", frame)]:
@@ -85,9 +86,8 @@ def main() -> None:
     lines += ["", "## What limits first", ""]
     limits = frame.groupby(["threads", "limit"]).size().unstack(fill_value=0)
     lines += ["| threads | " + " | ".join(limits.columns) + " |", "| ---: |" + " ---: |" * len(limits.columns)]
-    lines += [
-        "| " + " | ".join([str(count), *map(str, row)]) + " |" for count, row in zip(limits.index, limits.to_numpy())
-    ]
+    for count, row in limits.iterrows():
+        lines.append("| " + " | ".join([str(count), *map(str, row)]) + " |")
     for count in _COUNTS:
         of = frame[frame["threads"] == count].sort_values("efficiency")
         lines += [
@@ -98,8 +98,8 @@ def main() -> None:
         ]  # fmt: skip
         for each in of.itertuples():
             lines.append(
-                f"| {each.network}/{each.layer} | {each.problem} | {each.algorithm} | {each.used} | {each.longest:.2f} | "
-                f"{each.meetings} | {1e6 * each.time_s:.1f} | {1e6 * each.threads_s:.1f} | {1e6 * each.memory_s:.1f} | "
+                f"| {each.network}/{each.layer} | {each.problem} | {each.algorithm} | {each.used} | "
+                f"{each.longest:.2f} | {each.meetings} | {1e6 * each.time_s:.1f} | {1e6 * each.threads_s:.1f} | {1e6 * each.memory_s:.1f} | "
                 f"{each.efficiency:.0%} | {each.limit} |"
             )
     Path(__file__).with_name("threads.md").write_text("\n".join(lines) + "\n")

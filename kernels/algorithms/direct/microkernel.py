@@ -174,5 +174,5 @@ def _products(
         for v, value in enumerate(values):
             slot = slots[m * size.NV + v]
             builder.store(fma(builder, pixel, value, builder.load(slot)), slot)
-        # One address from the other: multiples of a stride that is no constant would wait in registers that are not there.
+        # One address from the other: there are no registers for the multiples of a stride that is no constant.
         place = builder.gep(place, [stride])
