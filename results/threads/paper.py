@@ -97,11 +97,12 @@ def main() -> None:
             "| --- | --- | --- |" + " ---: |" * 7 + " --- |",
         ]  # fmt: skip
         for each in of.itertuples():
-            lines.append(
-                f"| {each.network}/{each.layer} | {each.problem} | {each.algorithm} | {each.used} | "
-                f"{each.longest:.2f} | {each.meetings} | {1e6 * each.time_s:.1f} | {1e6 * each.threads_s:.1f} | {1e6 * each.memory_s:.1f} | "
-                f"{each.efficiency:.0%} | {each.limit} |"
-            )
+            cells = [
+                f"{each.network}/{each.layer}", each.problem, each.algorithm, each.used, f"{each.longest:.2f}",
+                each.meetings, f"{1e6 * each.time_s:.1f}", f"{1e6 * each.threads_s:.1f}", f"{1e6 * each.memory_s:.1f}",
+                f"{each.efficiency:.0%}", each.limit,
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     Path(__file__).with_name("threads.md").write_text("\n".join(lines) + "\n")
 
 
