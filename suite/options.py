@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
+#: Seconds that a fleet waits for a lost scheduler or machine, and from one look for new rows to the next.
+PATIENCE_S, POLL_S = 600.0, 30.0
+
 __all__ = [
+    "PATIENCE_S",
+    "POLL_S",
     "Asv",
     "Batch",
     "Cache",
@@ -22,6 +27,7 @@ __all__ = [
     "NoWait",
     "Ours",
     "Output",
+    "Part",
     "Problems",
     "Processes",
     "PytestBenchmark",
@@ -86,6 +92,13 @@ Cache = Annotated[
 Reference = Annotated[
     str, typer.Option("--reference", metavar="NAME", help="What ratios are stated to; else each layer's best peer.")
 ]
+Part = Annotated[
+    str,
+    typer.Option(
+        "--part", metavar="K/N",
+        help="Every N-th layer from the K-th, and the first, by which machines that measure parts are compared.",
+    ),
+]  # fmt: skip
 Resume = Annotated[
     str | None, typer.Option("--resume", metavar="RUN", help="Go on with this run, or with the 'latest'.")
 ]

@@ -163,6 +163,9 @@ class Request:
         no other; 0 for none.
     directions : tuple of {"fwd", "bwd_d", "bwd_w"}
         Of the networks' layers, and of problems that state none.
+    part : tuple of int
+        Which part of the layers, and of how many: every so many-th, and the first of all, by which machines that
+        measure different parts are compared.
     """
 
     networks: tuple[str, ...]
@@ -177,6 +180,7 @@ class Request:
     blocks: tuple[str, ...] = ()
     slower: float = 0.0
     directions: tuple[str, ...] = ("fwd",)
+    part: tuple[int, ...] = (1, 1)
 
     def cases(self) -> dict[Case, tuple[Contender[Any, Any], ...]]:
         """Every case with its contenders: those that compute its direction, or, to say so, those that do not.
@@ -192,6 +196,8 @@ class Request:
         else:
             chosen = select_contenders(self.contenders)
             wanted = select_layers(self.networks, self.problems, mb=self.mb, directions=self.directions)
+        number, count = self.part
+        wanted = (wanted[:1] if number > 1 else []) + wanted[number - 1 :: count]
         return {
             Case(layer, n, cache): _computing(layer, chosen)
             for layer in wanted

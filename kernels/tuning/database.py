@@ -52,13 +52,13 @@ def database() -> Path:
         raise TunedError(f"the user has no home, expected {VARIABLE} to name a file for measured choices") from error
 
 
-def rows(query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-    """What the database has; nothing if it is switched off, does not exist, or has no such table yet.
+def rows(query: str, parameters: Sequence[object], path: Path | None = None) -> list[tuple[Any, ...]]:
+    """What the database has, or another one; nothing if it is switched off, does not exist, or has no such table yet.
 
     A file that cannot be read is one warning. What a killed writer left half written is undone first.
     """
     try:
-        path = database()
+        path = path or database()
     except TunedError:
         return []
     # Not `Path.exists`, which raises in a home that one may not look into.

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kernels.costs.table import rates
 from kernels.machine.cpu import cpu_model, vector_bytes
 from kernels.tuning.database import VARIABLE, database, ignore, remove, rows, writing
 
-__all__ = ["Limits", "forget_limits", "measured_limits", "reference_limits", "remember_limits"]
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["Limits", "add_limits", "forget_limits", "measured_limits", "reference_limits", "remember_limits"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS limits (
@@ -71,11 +75,15 @@ def remember_limits(fma_per_s: float, memory_bytes_per_s: float) -> None:
     if not (fma_per_s > 0 and memory_bytes_per_s > 0):
         raise ValueError(f"rates are {fma_per_s} and {memory_bytes_per_s} a second, expected positive ones")
     with writing() as connection:
-        connection.execute(_SCHEMA)
-        connection.execute(
-            "INSERT INTO limits (cpu, vector_bytes, fma_per_s, memory_bytes_per_s) VALUES (?, ?, ?, ?)",
-            (cpu_model(), vector_bytes(), fma_per_s, memory_bytes_per_s),
-        )
+        add_limits(connection, [(cpu_model(), vector_bytes(), fma_per_s, memory_bytes_per_s)])
+
+
+def add_limits(connection: sqlite3.Connection, measured: Iterable[Sequence[Any]]) -> None:
+    """Add rows of CPU, vector bytes, multiply-adds and bytes of memory a second."""
+    connection.execute(_SCHEMA)
+    connection.executemany(
+        "INSERT INTO limits (cpu, vector_bytes, fma_per_s, memory_bytes_per_s) VALUES (?, ?, ?, ?)", measured
+    )
     _measured.cache_clear()
 
 

@@ -16,18 +16,20 @@ import functools
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
+from typing import Any
 
 from kernels.arguments import read_count
 from kernels.machine.compile import code_digest
 from kernels.machine.cpu import cpu_model, vector_bytes
 from kernels.problem import Conv2dProblem
 from kernels.tuning.database import VARIABLE, database, ignore, remove, rows, writing
-from kernels.tuning.limits import forget_limits
+from kernels.tuning.limits import add_limits, forget_limits
 
-__all__ = ["database", "forget", "recall", "remember", "require_writable"]
+__all__ = ["add", "database", "export", "forget", "recall", "remember", "require_writable"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS times (
@@ -131,6 +133,57 @@ def require_writable() -> None:
     """
     with writing() as connection:
         connection.execute(_SCHEMA)
+
+
+def export(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All that a database holds, of any CPU, as rows for `add`.
+
+    Parameters
+    ----------
+    path : Path
+        One as `database` names it; one that is not there holds nothing.
+
+    Returns
+    -------
+    dict
+        ``times``: CPU, digest, vector bytes, threads, problem, turn, algorithm, seconds, when. ``limits``: CPU, vector
+        bytes, multiply-adds and bytes of memory a second.
+    """
+    return {
+        "times": rows("SELECT * FROM times ORDER BY turn", (), path),
+        "limits": rows("SELECT cpu, vector_bytes, fma_per_s, memory_bytes_per_s FROM limits ORDER BY rowid", (), path),
+    }
+
+
+def add(exported: Mapping[str, Sequence[Sequence[Any]]]) -> int:
+    """Keep what other machines have measured, in one transaction; it is recalled on CPUs like theirs.
+
+    Parameters
+    ----------
+    exported : mapping
+        What `export` returns, through JSON or not.
+
+    Returns
+    -------
+    int
+        How many times were added.
+
+    Raises
+    ------
+    TunedError
+        The database cannot be written; nothing was.
+    """
+    with writing() as connection:
+        connection.execute(_SCHEMA)
+        (latest,) = connection.execute("SELECT COALESCE(MAX(turn), 0) FROM times").fetchone()
+        turns: dict[int, int] = {}
+        for cpu, digest, width, threads, problem, turn, *others in exported["times"]:
+            turn = turns.setdefault(turn, latest + 1 + len(turns))
+            values = (cpu, digest, width, threads, problem, turn, *others)
+            connection.execute("INSERT INTO times VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        add_limits(connection, exported["limits"])
+    _loaded.clear()
+    return len(exported["times"])
 
 
 def _here() -> tuple[str, str, int]:

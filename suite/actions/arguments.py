@@ -20,6 +20,7 @@ __all__ = [
     "check_amounts",
     "counts",
     "directions_of",
+    "part_of",
     "request_of",
     "slower_of",
     "threads_of",
@@ -40,6 +41,7 @@ def request_of(
     reference: str = "",
     slower: float = 0.0,
     direction: str = "fwd",
+    part: str = "1/1",
 ) -> Request:
     """A request, or one sentence and exit code 2."""
     batch = batch_of(mb)
@@ -59,6 +61,7 @@ def request_of(
         reference=reference,
         slower=slower_of(slower),
         directions=directions_of(direction),
+        part=part_of(part),
     )
 
 
@@ -121,6 +124,14 @@ def directions_of(asked: str) -> tuple[str, ...]:
         if word not in DIRECTIONS:
             fail(f"--direction is {asked!r}, expected {', '.join(DIRECTIONS)} or several with a comma")
     return found
+
+
+def part_of(asked: str) -> tuple[int, int]:
+    """A part's number and the number of parts, of a text like ``2/3``."""
+    found = re.fullmatch(r"(\d+)/(\d+)", asked)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        fail(f"--part is {asked!r}, expected K/N with K from 1 to N")
+    return int(found[1]), int(found[2])
 
 
 def all_right(statuses: Iterable[str]) -> bool:

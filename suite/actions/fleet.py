@@ -2,87 +2,176 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import typer
 
-from suite.actions.report import complete
-from suite.console import fail, print_table, stdout, warn
-from suite.fleet.client import Fleet, carry_out, open_fleet, start_fleet
+from kernels import tuned
+from suite.actions.arguments import all_right
+from suite.console import fail, print_json, print_table, stderr, stdout, warn
+from suite.fleet.client import attend, stop_all
+from suite.fleet.costs import collect
+from suite.fleet.fleet import Fleet, open_fleet, start_fleet
+from suite.fleet.local import local_fleet
+from suite.fleet.sources import pack
+from suite.fleet.split import whole_runs
 from suite.fleet.worker import serve
+from suite.options import PATIENCE_S, POLL_S
 from suite.report.load import stored_of, together
 from suite.report.machines import machine_tables
 from suite.report.terminal import print_report
 from suite.report.terminal import print_table as print_tidy
 from suite.report.write import write_report
 from suite.results.files import adding_to
-from suite.results.runs import Run
+from suite.results.rows import latest_of
 
-__all__ = ["fleet"]
+__all__ = ["fleet", "tune"]
+
+_ACTIONS = ("run", "status", "stop", "report", "worker")
 
 
 def fleet(
     action: str,
     scheduler: str,
+    local: int,
+    name: str,
     workers: str,
     hosts: int,
+    split: bool,
     revision: str,
+    ship: Path | None,
     environment: str,
     patience: float,
     poll: float,
     resume: str | None,
     results: Path,
     arguments: list[str],
+    as_json: bool,
 ) -> None:
     """See `suite.commands.fleet.fleet`."""
-    if environment not in ("own", "current"):
+    if action not in _ACTIONS:
+        fail(f"ACTION is {action!r}, expected {', '.join(_ACTIONS[:-1])} or {_ACTIONS[-1]}")
+    if environment not in ("", "own", "current"):
         fail(f"--environment is {environment!r}, expected 'own' or 'current'")
-    if action in ("run", "worker") and not scheduler:
+    if local < 0 or (local and (scheduler or action != "run")):
+        fail(f"--local is {local}, expected a number of workers, with run and without a --scheduler")
+    if action in ("run", "stop", "worker") and not scheduler and not local:
         fail(f"fleet {action} has no --scheduler, expected the address of one, like tcp://10.0.0.1:8786")
-    if arguments and (action != "run" or resume):
-        fail(f"{' '.join(arguments)!r} is given with {action}, expected it with a new run alone")
-    actions: dict[str, Callable[[], None]] = {
-        "worker": lambda: serve(scheduler),
-        "status": lambda: _status(open_fleet(results, resume or "latest")),
-        "report": lambda: _report(open_fleet(results, resume or "latest")),
-    }
-    if action == "run":
-        here = open_fleet(results, resume) if resume else start_fleet(results, arguments, revision, environment)
-        with adding_to(here.folder):
-            carry_out(here, scheduler, workers, hosts, patience, poll, warn)
-        _report(here)
-    elif action in actions:
-        actions[action]()
+    if (arguments or split or revision or ship) and (action != "run" or resume):
+        fail(f"{' '.join(arguments) or 'a selection'!r} is given with {action}, expected it with a new run alone")
+    if revision and ship:
+        fail(f"--revision {revision} and --ship {ship} are given, expected one of them")
+    if action == "worker":
+        serve(scheduler, name)
+    elif action == "run":
+        if resume:
+            here = open_fleet(results, resume)
+        else:
+            kind = environment or ("current" if local else "own")
+            here = start_fleet(results, "run", arguments, pack(revision, ship), kind, split)
+        _see_through(here, scheduler, local, workers, hosts, patience, poll)
+        _finish(here, as_json)
     else:
-        fail(f"ACTION is {action!r}, expected run, status, report or worker")
+        here = open_fleet(results, resume or "latest")
+        if action == "stop":
+            print(f"fleet {here.name} ends on {', '.join(stop_all(here, scheduler)) or 'no machine'}.")
+        elif action == "status":
+            _status(here, as_json)
+        else:
+            _finish(here, as_json)
 
 
-def _status(here: Fleet) -> None:
-    runs = {run.name: run for run in here.runs(warn)}
-    lines = []
-    for host, known in here.hosts.items():
-        own = [runs[name] for name in known["runs"]]
-        count = f"{sum(run.expected - run.missing for run in own)} of {sum(run.expected for run in own)}"
-        state = "under way" if known["code"] is None else "done" if known["code"] in (0, 1) else "failed"
-        lines.append((host, state, count, ", ".join(known["runs"]), known["said"] if state == "failed" else ""))
-    print_table(("host", "state", "rows", "run", ""), lines)
+def tune(scheduler: str, hosts: int, arguments: list[str], results: Path, as_json: bool) -> NoReturn:
+    """Tune on every machine of a fleet, and collect what was measured."""
+    here = start_fleet(results, "tune", arguments, pack(), "own")
+    _see_through(here, scheduler, 0, "*", hosts, PATIENCE_S, POLL_S)
+    _finish(here, as_json)
 
 
-def _report(here: Fleet) -> None:
-    runs = here.runs(warn)
+def _finish(here: Fleet, as_json: bool) -> NoReturn:
+    (_collect if here.command == "tune" else _report)(here, as_json)
+
+
+def _see_through(
+    here: Fleet, scheduler: str, local: int, workers: str, hosts: int, patience: float, poll: float
+) -> None:
+    """Have every machine carry out its command; an interrupt says how to go on, and exits."""
+
+    def attend_at(address: str) -> None:
+        attend(here, address, workers, local or hosts, patience, poll, warn, _told)
+
+    where = f"--local {local}" if local else f"--scheduler {scheduler}"
+    try:
+        with adding_to(here.folder):
+            if local:
+                with local_fleet(local) as address:
+                    attend_at(address)
+            else:
+                attend_at(scheduler)
+    except KeyboardInterrupt:
+        ended = "" if local else f"; machines go on until: convmark fleet stop {where} --resume {here.name}"
+        warn(f"interrupted; go on with: convmark fleet run {where} --resume {here.name}{ended}")
+        raise typer.Exit(130) from None
+
+
+def _told(sentence: str) -> None:
+    stderr().print(sentence, soft_wrap=True, markup=False)
+
+
+def _status(here: Fleet, as_json: bool) -> None:
+    lines: list[dict[str, Any]] = []
+    for name, machine in here.machines.items():
+        run = here.run(name, warn)
+        lines.append(
+            {
+                "machine": name, "platform": machine.platform, "part": f"{machine.part[0]}/{machine.part[1]}",
+                "state": machine.state, "rows": run.expected - run.missing if run else 0,
+                "expected": run.expected if run else None, "run": run.name if run else None,
+                "said": machine.said if machine.state == "failed" else "",
+            }
+        )  # fmt: skip
+    if as_json:
+        print_json({"fleet": here.name, "command": here.command, "arguments": here.arguments, "machines": lines})
+        return
+    cells = [
+        (each["machine"], each["part"], each["state"], f"{each['rows']} of {each['expected'] or '?'}",
+         each["run"] or "", each["said"])
+        for each in lines
+    ]  # fmt: skip
+    print_table(("machine", "part", "state", "rows", "run", ""), cells)
+
+
+def _report(here: Fleet, as_json: bool) -> NoReturn:
+    runs, is_whole = whole_runs(here, warn)
     for run in runs:
         run.finish()
     stored = [stored_of(run) for run in runs]
     frame = together([each.frame for each in stored])
-    for table in machine_tables(frame):
-        print_tidy(stdout(), table)
-    print_report(stdout(), frame)
     page = write_report(frame, stored, here.folder)[0]
-    stdout().print(f"Report: {page}", soft_wrap=True, markup=False)
-    raise typer.Exit(0 if _all_done(here, runs) else 1)
+    if as_json:
+        rows = [row for run in runs for row in latest_of(run.rows)]
+        print_json({"fleet": here.name, "folder": str(here.folder), "runs": [run.name for run in runs], "rows": rows})
+    else:
+        for table in machine_tables(frame):
+            print_tidy(stdout(), table)
+        print_report(stdout(), frame)
+        stdout().print(f"Report: {page}", soft_wrap=True, markup=False)
+    lacking = sum(run.missing for run in runs)
+    if lacking or here.due:
+        warn(f"{lacking} rows are missing, of {', '.join(here.due) or 'no machine that is due'}; --resume goes on")
+    is_whole = bool(runs) and is_whole and not lacking and not here.due
+    raise typer.Exit(0 if is_whole and all_right(frame["status"]) else 1)
 
 
-def _all_done(here: Fleet, runs: list[Run]) -> bool:
-    whole = [complete(run) for run in runs]
-    return bool(whole) and all(whole) and all(known["code"] == 0 for known in here.hosts.values())
+def _collect(here: Fleet, as_json: bool) -> NoReturn:
+    lines = collect(here)
+    if as_json:
+        print_json({"fleet": here.name, "database": str(tuned.database()), "machines": lines})
+    else:
+        cells = [(each["machine"], each["kind"], str(each["times"]), each["folder"]) for each in lines]
+        print_table(("machine", "kind of CPU", "times", "rows for the cost model"), cells)
+        print(f"Remembered in {tuned.database()}.")
+    if here.due:
+        warn(f"{', '.join(here.due)} not through; go on with: convmark fleet run --resume {here.name}")
+    raise typer.Exit(0 if lines and all(machine.code == 0 for machine in here.machines.values()) else 1)

@@ -53,6 +53,7 @@ def run(
     slower: float,
     cache: str,
     reference: str,
+    part: str,
     resume: str | None,
     results: Path,
     details: bool,
@@ -61,15 +62,8 @@ def run(
 ) -> None:
     """See `suite.commands.run.run`."""
     if resume is not None:
-        changed = (mb, direction, seconds, processes, slower, cache, reference) != (
-            "1",
-            "fwd",
-            0.2,
-            3,
-            SCREEN,
-            "warm",
-            "",
-        )
+        asked = (mb, direction, seconds, processes, slower, cache, reference, part)
+        changed = asked != ("1", "fwd", 0.2, 3, SCREEN, "warm", "", "1/1")
         if network or every or contender or problem or threads or changed:
             fail("--resume goes on with what its run was asked for, expected no other selection with it")
         here = open_run(results, resume, warn)
@@ -80,6 +74,7 @@ def run(
         request = request_of(
             network, every, contender, problem, mb, threads,
             seconds=seconds, processes=processes, cache=cache, reference=reference, slower=slower, direction=direction,
+            part=part,
         )  # fmt: skip
         with measuring_alone(wait=not no_wait):
             carry_out(begin(request, results), as_json, details)

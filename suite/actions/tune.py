@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import typer
 
 from kernels import choose, measured_limits, remember_limits, tuned
 from suite.actions.arguments import batch_of, directions_of, threads_of
+from suite.actions.fleet import tune as tune_fleet
 from suite.catalogue import Layer
 from suite.console import fail, print_json, print_table, stderr, warn
 from suite.format import circumstances
@@ -37,11 +39,14 @@ def tune(
     again: bool,
     forget: bool,
     no_wait: bool,
+    fleet: str,
+    hosts: int,
+    results: Path,
     as_json: bool,
 ) -> None:
     """See `suite.commands.tune.tune`."""
     if forget:
-        if network or every or problem:
+        if network or every or problem or fleet:
             fail("--forget removes all that was measured on this CPU, expected no selection with it")
         _forget(as_json)
         return
@@ -51,6 +56,12 @@ def tune(
         fail("nothing is asked for, expected --network, --problem or --all")
     # Made before anything is measured: a file that cannot be written costs no time.
     tuned.require_writable()
+    if fleet:
+        chosen = {"-n": network, "-p": problem, "-t": threads}
+        arguments = [word for option, values in chosen.items() for value in values or () for word in (option, value)]
+        arguments += ["--all"] * every + ["--again"] * again + ["--mb", mb, "--direction", direction]
+        arguments += [f"--seconds={seconds}", f"--processes={processes}", f"--within={within}"]
+        tune_fleet(fleet, hosts, arguments, results, as_json)
     names = select_networks(network or (), problem or (), every=every)
     layers = distinct(select_layers(names, problem or (), mb=batch_of(mb), directions=directions_of(direction)))
     asked = [(layer, count) for layer in layers for count in threads_of(threads) or (1,)]
@@ -58,30 +69,30 @@ def tune(
     known = len(asked) - len(unknown)
     if known:
         stderr().print(f"{known} of {len(asked)} are known already; --again measures them as well.")
-    results: list[TuningResult] = []
+    done: list[TuningResult] = []
     interrupted = False
     with measuring_alone(wait=not no_wait):
         if unknown and (again or measured_limits() is None):
             _measure_limits()
         tuning_cases = [_tuning_case(layer, count, within) for layer, count in unknown]
         try:
-            _measure(tuning_cases, seconds, processes, results)
+            _measure(tuning_cases, seconds, processes, done)
         except KeyboardInterrupt:
             interrupted = True
-    kept = sum(not each.doubt for each in results)
+    kept = sum(not each.doubt for each in done)
     if as_json:
         counts = {"asked": len(asked), "known": known, "remembered": kept}
-        print_json({"database": str(tuned.database()), **counts, "problems": [each.as_dict() for each in results]})
-    elif results:
-        _print(results)
-    for each in results:
+        print_json({"database": str(tuned.database()), **counts, "problems": [each.as_dict() for each in done]})
+    elif done:
+        _print(done)
+    for each in done:
         if each.doubt:
             where = f"{each.case.problem}, {circumstances(each.case.threads, 'warm')}"
             warn(f"{where} is not remembered: {each.doubt}")
     if interrupted:
         warn(f"interrupted with {kept} of {len(tuning_cases)} remembered; the same command goes on with the rest")
         raise typer.Exit(130)
-    raise typer.Exit(1 if any(each.is_bad for each in results) else 0)
+    raise typer.Exit(1 if any(each.is_bad for each in done) else 0)
 
 
 def _measure_limits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ EXAMPLES = (
     "convmark tune -n resnet50",
     "convmark tune --all --threads 1,2",
     "convmark tune -p ic64ih56oc64kh3ph1 --again --processes 3",
+    "convmark tune --fleet tcp://10.0.0.1:8786 --hosts 3 --all",
     "convmark tune --forget",
 )
 
@@ -33,6 +35,16 @@ def tune(
     again: Annotated[bool, typer.Option("--again", help="Measure what is known already as well.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Remove all that was measured on this CPU.")] = False,
     no_wait: options.NoWait = False,
+    fleet: Annotated[
+        str,
+        typer.Option(
+            "--fleet",
+            metavar="ADDRESS",
+            help="Tune on the machines of this Dask scheduler, and collect it: docs/fleet.md.",
+        ),
+    ] = "",
+    hosts: Annotated[int, typer.Option("--hosts", metavar="N", help="Wait for so many machines of the fleet.")] = 1,
+    results: options.Results = Path("results"),
     as_json: options.Json = False,
 ) -> None:
     """Time the algorithms that may be the fastest, and remember for algorithm="auto" how long they took.
@@ -44,5 +56,6 @@ def tune(
     from suite.actions import tune
 
     tune.tune(
-        network, every, problem, mb, direction, threads, seconds, processes, within, again, forget, no_wait, as_json
-    )
+        network, every, problem, mb, direction, threads, seconds, processes, within, again, forget, no_wait, fleet,
+        hosts, results, as_json,
+    )  # fmt: skip

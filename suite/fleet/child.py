@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -23,7 +24,13 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    # A worker of a fleet runs by a policy that gives way; what it starts does not.
+    if hasattr(os, "sched_setscheduler"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    # One that is started in the background of a shell has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from suite.cli import main
 
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""A fleet's run as its client sees it: one task per host, whose files are fetched while it goes on.
+"""A fleet as its client sees it: one task per machine, whose files are fetched while it goes on.
 
 The client keeps no state but files: what a fleet was asked for, and the runs as far as they were fetched. Workers keep
 theirs on their disks. So each of client, scheduler and workers may be killed and come back.
@@ -6,132 +6,34 @@ theirs on their disks. So each of client, scheduler and workers may be killed an
 
 from __future__ import annotations
 
-import json
-import secrets
+import contextlib
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from suite.fleet.sources import Sources, pack
-from suite.fleet.tasks import describe, fetch, measure
+from suite.fleet.dask import distributed_for
+from suite.fleet.fleet import Fleet, Machine
+from suite.fleet.tasks import RESOURCE, carry_out, fetch, stop, tasks_digest
 from suite.results.files import StoreError, make_folder, replace_file
 from suite.results.jsonl import parse_json
-from suite.results.runs import Run, open_run
 
-__all__ = ["Fleet", "carry_out", "connect", "open_fleet", "start_fleet"]
+__all__ = ["attend", "machines_of", "stop_all"]
 
-#: So often the task of a host is begun again after an error of its own.
+#: So often the task of a machine is begun again after an error of its own.
 _ATTEMPTS = 3
 
 #: Seconds after which a scheduler is looked for again, and seconds that one look may take.
 _AGAIN_S, _LOOK_S = 1.0, 5.0
 
-#: The resource that a worker has one of: it measures one thing at a time.
-_RESOURCES = {"BENCH": 1}
+
+class _SchedulerLost(Exception):
+    """The scheduler does not answer."""
 
 
-@dataclass
-class Fleet:
-    """What was asked for, and what came of it so far.
-
-    Attributes
-    ----------
-    name : str
-    folder : Path
-        Its file and its sources.
-    arguments : list of str
-        Of ``convmark run``.
-    environment : str
-        ``"own"``, or ``"current"`` for the worker's interpreter.
-    packages, kernels : str
-        Digests of the sources.
-    hosts : dict
-        By name: ``runs`` (names), ``code`` (exit code of the last attempt, None before), ``said``, ``attempts``.
-    """
-
-    name: str
-    folder: Path
-    arguments: list[str]
-    environment: str
-    packages: str
-    kernels: str
-    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def save(self) -> None:
-        """Put it on the disk."""
-        values = {name: value for name, value in vars(self).items() if name != "folder"}
-        replace_file(self.folder / "fleet.json", lambda part: part.write_text(json.dumps(values, indent=1) + "\n"))
-
-    @property
-    def results(self) -> Path:
-        """The folder of all results."""
-        return self.folder.parent.parent
-
-    def host(self, name: str) -> dict[str, Any]:
-        """What is known of a host; an entry is made for a new one."""
-        return self.hosts.setdefault(name, {"runs": [], "code": None, "said": "", "attempts": 0})
-
-    def runs(self, warn: Callable[[str], None]) -> list[Run]:
-        """Every run that was fetched, as far as it was."""
-        names = [name for each in self.hosts.values() for name in each["runs"]]
-        return [open_run(self.results, name, warn) for name in names]
-
-
-def start_fleet(results: Path, arguments: list[str], revision: str, environment: str) -> Fleet:
-    """A new fleet's folder with the sources that it measures."""
-    sources: Sources = pack(revision)
-    name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
-    folder = results / "fleet" / name
-    make_folder(folder)
-    replace_file(folder / "sources.tar.gz", lambda part: part.write_bytes(sources.archive))
-    fleet = Fleet(name, folder, arguments, environment, sources.packages, sources.kernels)
-    fleet.save()
-    return fleet
-
-
-def open_fleet(results: Path, name: str) -> Fleet:
-    """A fleet by its name, or the ``"latest"``.
-
-    Raises
-    ------
-    StoreError
-        There is none, or it cannot be read.
-    """
-    names = sorted(path.parent.name for path in results.glob("fleet/*/fleet.json"))
-    if name == "latest" and names:
-        name = names[-1]
-    if name not in names:
-        raise StoreError(f"no fleet {name!r} below {results / 'fleet'}, expected one of {', '.join(names[-3:]) or '-'}")
-    folder = results / "fleet" / name
-    try:
-        return Fleet(folder=folder, **parse_json((folder / "fleet.json").read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{folder} has a damaged fleet.json, expected a fleet's own") from error
-
-
-def connect(scheduler: str) -> Any:
-    """A client of a scheduler, which does not wait for workers.
-
-    Raises
-    ------
-    StoreError
-        Dask is not installed, or the scheduler cannot be reached.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise StoreError("a fleet needs Dask, expected it installed: pip install 'convmark[fleet]'") from error
-    try:
-        make: Any = Client
-        return make(scheduler, timeout=_LOOK_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise StoreError(f"no scheduler answers at {scheduler}, expected one: dask scheduler") from error
-
-
-def carry_out(
+def attend(
     fleet: Fleet,
     scheduler: str,
     pattern: str,
@@ -139,8 +41,9 @@ def carry_out(
     patience_s: float,
     poll_s: float,
     warn: Callable[[str], None],
+    told: Callable[[str], None] = lambda sentence: None,
 ) -> None:
-    """Measure on every host until each has its rows, or none that lacks some has been there for ``patience_s``.
+    """Have every machine carry out its command, until each is through or nothing has happened for ``patience_s``.
 
     Parameters
     ----------
@@ -148,129 +51,291 @@ def carry_out(
     scheduler : str
         Its address.
     pattern : str
-        Of names of hosts.
+        Of names of machines.
     least : int
-        So many hosts are waited for.
+        So many machines are waited for.
     patience_s : float
-        Seconds without a scheduler, or without a host that is due, before this ends.
+        Seconds without a scheduler, or without a machine that is due, before this ends.
     poll_s : float
         Seconds from one look for new rows to the next.
     warn : callable
         Called with a sentence for what is lost, refused and found again.
+    told : callable
+        Called with a sentence for each machine that got further.
+
+    Raises
+    ------
+    StoreError
+        Machines or the scheduler are missing, or the fleet was stopped.
     """
-    client, seen = None, time.monotonic()
-    tasks: dict[str, tuple[Any, tuple[str, ...]]] = {}
-    while True:
-        try:
-            if client is None:
-                client, tasks = connect(scheduler), {}
-            hosts = _hosts(client, pattern)
-            _begin(fleet, client, hosts, tasks)
-            _fetch(fleet, client, hosts, warn)
-            _settle(fleet, client, hosts, tasks, warn)
-            if tasks:
-                seen = time.monotonic()
-        except (StoreError, OSError, TimeoutError) as error:
-            if client is not None:
-                warn(f"the scheduler is lost ({type(error).__name__}); it is looked for again")
-                client.close(timeout=0)
-            elif time.monotonic() - seen > patience_s:
-                raise
-            client = None
-        due = [name for name, each in fleet.hosts.items() if each["code"] is None]
-        if client is not None and not due and len(fleet.hosts) >= least:
-            client.close()
-            return
-        if time.monotonic() - seen > patience_s:
-            if client is not None:
-                client.close()
-            missing = ", ".join(due) or f"{least - len(fleet.hosts)} more hosts"
-            raise StoreError(f"fleet {fleet.name} waits for {missing}, expected workers there; go on with --resume")
-        time.sleep(poll_s if client is not None else _AGAIN_S)
-
-
-def _hosts(client: Any, pattern: str) -> dict[str, list[str]]:
-    """Addresses of the workers by host."""
-    found: dict[str, list[str]] = {}
-    for address, told in client.run(describe, on_error="ignore").items():
-        if fnmatch(told["host"], pattern):
-            found.setdefault(told["host"], []).append(address)
-    return found
-
-
-def _begin(fleet: Fleet, client: Any, hosts: dict[str, list[str]], tasks: dict[str, Any]) -> None:
-    """Hand out the tasks of hosts that have none, and of those whose workers are others now."""
-    archive = (fleet.folder / "sources.tar.gz").read_bytes()
-    for host, addresses in hosts.items():
-        known = fleet.host(host)
-        if known["code"] is not None:
-            continue
-        if host in tasks:
-            future, pinned = tasks[host]
-            if set(pinned) & set(addresses) or future.done():
-                continue
-            future.cancel(force=True)
-        # By this key a client that comes back finds the task that goes on.
-        key = f"convmark-{fleet.name}-{host}-{min(addresses)}-{known['attempts']}"
-        future = client.submit(
-            measure, fleet.name, archive, fleet.packages, fleet.environment, fleet.arguments, key=key,
-            workers=addresses, allow_other_workers=False, resources=_RESOURCES, retries=0,
-        )  # fmt: skip
-        tasks[host] = (future, tuple(addresses))
-    for host in [host for host in tasks if host not in hosts]:
-        tasks.pop(host)[0].cancel(force=True)
-    fleet.save()
-
-
-def _fetch(fleet: Fleet, client: Any, hosts: dict[str, list[str]], warn: Callable[[str], None]) -> None:
-    """Add what is new to the runs."""
-    for host, addresses in hosts.items():
-        known = fleet.host(host)
-        if known["code"] is not None:
-            continue
-        runs = fleet.results / "runs"
+    attendance = _Attendance(fleet, scheduler, pattern, least, warn, told)
+    seen = time.monotonic()
+    try:
         while True:
-            paths = [path for name in known["runs"] for path in (runs / name).iterdir()]
-            sizes = {f"{path.parent.name}/{path.name}": path.stat().st_size for path in paths}
-            found = client.run(fetch, fleet.name, sizes, workers=addresses[:1], on_error="ignore").get(addresses[0], {})
-            if not found:
-                break
-            for name in sorted(found, key=lambda name: (name.endswith("request.json"), name)):
-                run, file = name.split("/")
-                if file == "machine.json":
-                    sources = parse_json(found[name])["machine"]["sources"]
-                    if sources != fleet.kernels:
-                        known |= {"code": 2, "said": f"{host} measured sources {sources}, expected {fleet.kernels}"}
-                        warn(f"{known['said']}; its rows are refused: remove its cache folder and run again")
-                        return
-                if run not in known["runs"]:
-                    known["runs"].append(run)
-                make_folder(runs / run)
-                with (runs / run / file).open("ab") as local:
-                    local.write(found[name])
-        fleet.save()
+            is_lost = False
+            try:
+                attendance.look()
+                if attendance.tasks:
+                    seen = time.monotonic()
+            except _SchedulerLost:
+                is_lost = True
+            if attendance.is_done:
+                return
+            if time.monotonic() - seen > patience_s:
+                missing = ", ".join(fleet.due) or f"{least - len(fleet.machines)} more machines"
+                raise StoreError(
+                    f"no scheduler answers at {scheduler}, expected one: dask scheduler"
+                    if is_lost
+                    else f"fleet {fleet.name} waits for {missing}, expected workers there"
+                )
+            time.sleep(_AGAIN_S if is_lost else poll_s)
+    finally:
+        attendance.close()
 
 
-def _settle(
-    fleet: Fleet, client: Any, hosts: dict[str, list[str]], tasks: dict[str, Any], warn: Callable[[str], None]
-) -> None:
-    """Take the results of tasks that are done."""
-    for host in [host for host, (future, _) in tasks.items() if future.done()]:
-        future, _ = tasks.pop(host)
-        known = fleet.host(host)
-        if known["code"] is not None:
-            continue
+def stop_all(fleet: Fleet, scheduler: str) -> list[str]:
+    """End what is carried out for a fleet on every machine that is there; their names.
+
+    Raises
+    ------
+    StoreError
+        The scheduler cannot be reached.
+    """
+    try:
+        client = _connect(scheduler)
+        try:
+            found = machines_of(client, "*", lambda sentence: None)
+            client.run(stop, fleet.name, [*found], workers=[each for own, _ in found.values() for each in own])
+        finally:
+            client.close()
+    except (_SchedulerLost, OSError) as error:
+        raise StoreError(f"no scheduler answers at {scheduler}, expected one: dask scheduler") from error
+    return sorted(found)
+
+
+class _Attendance:
+    """A client of a scheduler as long as that is there, and the tasks that it has handed out.
+
+    Attributes
+    ----------
+    tasks : dict
+        By machine: the future, and the addresses of the workers that may carry it out.
+    """
+
+    def __init__(
+        self, fleet: Fleet, scheduler: str, pattern: str, least: int, warn: Callable[[str], None],
+        told: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.tasks: dict[str, tuple[Any, tuple[str, ...]]] = {}
+        self._fleet, self._scheduler, self._pattern, self._least = fleet, scheduler, pattern, least
+        self._warn, self._told = warn, told
+        self._archive = fleet.archive
+        self._client: Any = None
+        self._refused: set[str] = set()
+        self._shown: dict[str, str] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there are as many machines as were asked for, and each is through."""
+        return len(self._fleet.machines) >= self._least and not self._fleet.due
+
+    def look(self) -> None:
+        """Hand out tasks, fetch what is new, take results.
+
+        Raises
+        ------
+        _SchedulerLost
+            It is told once, and looked for again by the next look.
+        """
+        found_again = self._client is None
+        try:
+            if self._client is None:
+                self._client = _connect(self._scheduler)
+            machines = machines_of(self._client, self._pattern, self._refuse)
+            self._admit({name: platform for name, (_, platform) in machines.items()})
+            there = {name: addresses for name, (addresses, _) in machines.items() if name in self._fleet.machines}
+            self._hand_out(there)
+            for name, addresses in there.items():
+                if self._fleet.machines[name].code is None:
+                    self._fetch(name, addresses)
+                    self._settle(name)
+        except (_SchedulerLost, OSError, TimeoutError) as error:
+            if not found_again:
+                self._warn(f"the scheduler at {self._scheduler} is lost; it is looked for again")
+            self.close()
+            raise _SchedulerLost from error
+        finally:
+            self._fleet.save()
+            self._show()
+
+    def close(self) -> None:
+        """Let go of the scheduler; what it has goes on."""
+        client, self._client, self.tasks = self._client, None, {}
+        if client is not None:
+            _close(client)
+
+    def _refuse(self, sentence: str) -> None:
+        if sentence not in self._refused:
+            self._refused.add(sentence)
+            self._warn(sentence)
+
+    def _admit(self, platforms: dict[str, str]) -> None:
+        """Make entries for new machines; those that share layers are counted once, when there are enough."""
+        known = self._fleet.machines
+        new = {name: platform for name, platform in sorted(platforms.items()) if name not in known}
+        if not self._fleet.split:
+            known.update((name, Machine(platform)) for name, platform in new.items())
+        elif known:
+            for name in new:
+                self._refuse(f"machine {name} comes after the layers were divided; it is left out")
+        elif len(new) >= self._least:
+            for name, platform in new.items():
+                alike = [each for each in new if new[each] == platform]
+                known[name] = Machine(platform, (alike.index(name) + 1, len(alike)))
+
+    def _hand_out(self, there: dict[str, list[str]]) -> None:
+        """Hand out the tasks of machines that have none, and of those whose workers are others now."""
+        fleet = self._fleet
+        for name in [name for name in self.tasks if name not in there]:
+            self.tasks.pop(name)[0].cancel(force=True)
+        for name, addresses in there.items():
+            machine = fleet.machines[name]
+            if machine.code is not None:
+                continue
+            if name in self.tasks:
+                future, pinned = self.tasks[name]
+                # What the scheduler lost with its worker, or with itself, is no fault of the machine.
+                if future.status != "cancelled" and (future.done() or set(pinned) & set(addresses)):
+                    continue
+                future.cancel(force=True)
+            part = [] if machine.part[1] == 1 else ["--part", f"{machine.part[0]}/{machine.part[1]}"]
+            # By this key a client that comes back finds the task that goes on.
+            key = f"convmark-{fleet.name}-{name}-{min(addresses)}-{machine.attempts}"
+            future = self._client.submit(
+                carry_out, fleet.name, name, self._archive, fleet.packages, fleet.environment, fleet.command,
+                [*fleet.arguments, *part], key=key, workers=addresses, allow_other_workers=False, resources=RESOURCE,
+                retries=0,
+            )  # fmt: skip
+            self.tasks[name] = (future, tuple(addresses))
+
+    def _sizes(self, name: str) -> dict[str, int]:
+        """Of the files that were fetched of a machine's runs."""
+        runs = self._fleet.results / "runs"
+        paths = [path for run in self._fleet.machines[name].runs for path in (runs / run).iterdir()]
+        return {f"{path.parent.name}/{path.name}": path.stat().st_size for path in paths}
+
+    def _fetch(self, name: str, addresses: list[str]) -> None:
+        """Add what is new to the runs."""
+        for address in addresses:
+            while True:
+                arguments = (self._fleet.name, name, self._sizes(name))
+                found = self._client.run(fetch, *arguments, workers=[address], on_error="return").get(address, {})
+                if isinstance(found, Exception):
+                    # One that the scheduler cannot reach is about to be lost.
+                    if not isinstance(found, OSError | TimeoutError):
+                        raise found
+                    break
+                if not found or not self._keep(name, found):
+                    break
+
+    def _keep(self, name: str, found: dict[str, bytes]) -> bool:
+        """Store parts of files of a machine's runs; whether its sources are the right ones."""
+        machine, runs = self._fleet.machines[name], self._fleet.results / "runs"
+        # The file that makes a folder a run comes last.
+        for each in sorted(found, key=lambda each: (each.endswith("/request.json"), each)):
+            run, file = each.split("/")
+            if file == "machine.json":
+                sources = parse_json(found[each])["machine"]["sources"]
+                if sources != self._fleet.kernels:
+                    machine.code, machine.said = 2, f"{name} measured sources {sources}, expected {self._fleet.kernels}"
+                    self._warn(f"{machine.said}; its rows are refused: remove its cache folder and run again")
+                    return False
+            if run not in machine.runs:
+                machine.runs.append(run)
+            make_folder(runs / run)
+            _store(runs / run / file, found[each])
+        return True
+
+    def _settle(self, name: str) -> None:
+        """Take the result of a task that is done, once all that it made is here."""
+        if name not in self.tasks or self.tasks[name][0].status not in ("finished", "error"):
+            return
+        future, machine = self.tasks[name][0], self._fleet.machines[name]
         if future.status == "finished":
-            told = future.result(timeout=_LOOK_S)
+            outcome = future.result(timeout=_LOOK_S)
         else:
-            told = {"code": 70, "said": f"the task was lost: {future.status}"}
-        _fetch(fleet, client, {host: hosts[host]} if host in hosts else {}, warn)
-        known["said"] = told["said"]
+            said = f"its task failed: {future.exception()!r}"
+            outcome = {"code": 70, "said": said, "sizes": {}, "tuned": None, "stopped": False}
+        sizes = self._sizes(name)
+        if machine.code is not None or any(sizes.get(each, 0) < size for each, size in outcome["sizes"].items()):
+            return
+        del self.tasks[name]
+        if outcome["stopped"]:
+            raise StoreError(f"fleet {self._fleet.name} was stopped on {name}, expected to be left alone")
+        if outcome["tuned"] is not None:
+            self._fleet.keep_tuned(name, outcome["tuned"])
+        machine.said = outcome["said"]
         # Another one could not do better if what is asked for is refused; rows that are wrong are complete.
-        if told["code"] in (0, 1, 2) or known["attempts"] + 1 >= _ATTEMPTS:
-            known["code"] = told["code"]
-            if told["code"] not in (0, 1):
-                warn(f"host {host} ended with {told['code']}: {told['said']}")
+        if outcome["code"] in (0, 1, 2) or machine.attempts + 1 >= _ATTEMPTS:
+            machine.code = outcome["code"]
+            if outcome["code"] not in (0, 1):
+                self._warn(f"machine {name} ended with {outcome['code']}: {outcome['said']}")
         else:
-            known["attempts"] += 1
-    fleet.save()
+            machine.attempts += 1
+
+    def _show(self) -> None:
+        for name, machine in self._fleet.machines.items():
+            run = self._fleet.run(name, lambda sentence: None)
+            count = f", {run.expected - run.missing} of {run.expected} rows" if run else ""
+            sentence = f"{name}: {machine.state}{count}"
+            if self._shown.get(name) != sentence:
+                self._shown[name] = sentence
+                self._told(sentence)
+
+
+def _store(path: Path, part: bytes) -> None:
+    """Add to a file, or make it if it is JSON, which is written whole; on the disk after."""
+    if path.suffix == ".json":
+        replace_file(path, lambda new: new.write_bytes(part))
+        return
+    with path.open("ab") as file:
+        file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _connect(scheduler: str) -> Any:
+    """A client of a scheduler, which does not wait for workers."""
+    distributed = distributed_for(scheduler)
+    try:
+        return distributed.Client(scheduler, timeout=_LOOK_S, set_as_default=False)
+    except (OSError, TimeoutError) as error:
+        raise _SchedulerLost from error
+
+
+def _close(client: Any) -> None:
+    """End a client, of a scheduler that may be gone."""
+    with contextlib.suppress(OSError, TimeoutError):
+        client.close(timeout=_LOOK_S)
+
+
+def machines_of(client: Any, pattern: str, refuse: Callable[[str], None]) -> dict[str, tuple[list[str], str]]:
+    """Addresses of workers, and the platform, of each machine that is there."""
+    known = client.scheduler_info(n_workers=-1)["workers"]
+    # What it returns is old if the scheduler did not answer.
+    if client.status != "running":
+        raise _SchedulerLost
+    found: dict[str, tuple[list[str], str]] = {}
+    ours = tasks_digest()
+    for address, worker in known.items():
+        stated = worker.get("convmark")
+        if stated is None or not fnmatch(stated["name"], pattern):
+            continue
+        if stated["tasks"] != ours:
+            refuse(
+                f"machine {stated['name']} serves with another version of suite.fleet, {stated['tasks']}, expected "
+                f"{ours}; install the same convmark there"
+            )
+            continue
+        found.setdefault(stated["name"], ([], stated["platform"]))[0].append(address)
+    return found

@@ -1,13 +1,16 @@
-"""What a fleet is sent: the sources of a revision as an archive, and their digests."""
+"""What a fleet is sent: the sources of a revision or of a wheel as an archive, and their digests."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import tarfile
 import tempfile
+import zipfile
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from suite.digests import digest, sources_digest
@@ -15,7 +18,7 @@ from suite.git import GitError, commit_of, git, repository_root
 from suite.machine.environment import STATED_COMMIT, commit_of_sources
 from suite.results.files import StoreError
 
-__all__ = ["Sources", "pack", "unpack"]
+__all__ = ["Sources", "archived", "pack", "unpack"]
 
 _PARTS = ("kernels", "suite", "pyproject.toml", "constraints.txt")
 
@@ -31,7 +34,7 @@ class Sources:
     archive : bytes
         A tar file, compressed.
     packages : str
-        Digest of the Python files of both packages, by which they are unpacked and checked.
+        Digest of all files, by which they are unpacked and checked.
     kernels : str
         `suite.machine.environment.Machine.sources` of runs that are made of them.
     """
@@ -41,18 +44,21 @@ class Sources:
     kernels: str
 
 
-def pack(revision: str = "") -> Sources:
-    """The sources that run, or a revision of their repository.
+def pack(revision: str = "", wheel: Path | None = None) -> Sources:
+    """The sources that run, or a revision of their repository, or what a wheel holds.
 
     Raises
     ------
     StoreError
-        There is no such revision.
+        There is no such revision, or it is no wheel of convmark.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if revision:
-            commit, dirty = _archived(revision, folder), False
+        if wheel is not None:
+            _unzip(wheel, folder)
+            commit, dirty = "", False
+        elif revision:
+            commit, dirty = _export(revision, folder), False
         else:
             commit, dirty, _ = commit_of_sources()
             for part in _PARTS:
@@ -61,14 +67,41 @@ def pack(revision: str = "") -> Sources:
                 elif (_ROOT / part).exists():
                     shutil.copy(_ROOT / part, folder / part)
         (folder / STATED_COMMIT).write_text(json.dumps({"commit": commit, "dirty": dirty}))
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            for path in sorted(folder.iterdir()):
-                archive.add(path, path.name)
-        return Sources(packed.getvalue(), _packages(folder), sources_digest(folder / "kernels"))
+        return archived(folder)
 
 
-def _archived(revision: str, folder: Path) -> str:
+def archived(folder: Path) -> Sources:
+    """A folder with both packages as it is sent."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.add(path, path.name)
+    return Sources(packed.getvalue(), _packages(folder), sources_digest(folder / "kernels"))
+
+
+def _unzip(wheel: Path, folder: Path) -> None:
+    """Unpack a wheel as if it were sources, with a project file of what it depends on."""
+    try:
+        with zipfile.ZipFile(wheel) as packed:
+            [stated] = [name for name in packed.namelist() if name.endswith(".dist-info/METADATA")]
+            packed.extractall(folder)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{wheel} cannot be read ({error}), expected a wheel of convmark") from error
+    missing = [name for name in ("kernels", "suite") if not (folder / name).is_dir()]
+    if missing:
+        raise StoreError(f"{wheel} has no package {missing[0]!r}, expected a wheel of convmark")
+    needs: dict[str, list[str]] = {"": []}
+    for each in metadata.PathDistribution(folder / Path(stated).parent).requires or ():
+        requirement, _, condition = each.partition(";")
+        extra = re.search(r"""extra\s*==\s*['"]([\w-]+)""", condition)
+        needs.setdefault(extra[1] if extra else "", []).append(requirement.strip())
+    always = needs.pop("")
+    lines = ["[project]", f"dependencies = {json.dumps(always)}", "[project.optional-dependencies]"]
+    lines += [f"{extra} = {json.dumps(each)}" for extra, each in needs.items()]
+    (folder / "pyproject.toml").write_text("\n".join(lines) + "\n")
+
+
+def _export(revision: str, folder: Path) -> str:
     root = repository_root(_ROOT)
     try:
         commit = commit_of(root, revision)
@@ -97,4 +130,5 @@ def unpack(archive: bytes, packages: str, folder: Path) -> None:
 
 
 def _packages(folder: Path) -> str:
-    return digest(sources_digest(folder / name) for name in ("kernels", "suite"))
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    return digest(part for path in paths for part in (path.relative_to(folder).as_posix(), path.read_bytes()))

@@ -8,15 +8,23 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kernels import tuned
+from suite.digests import sources_digest
 from suite.fleet.sources import unpack
 from suite.gate.revisions import RevisionError, build_environment, cache_folder
+from suite.machine.environment import this_machine
 from suite.machine.host_lock import host_name
-from suite.results.files import StoreError, locked, make_folder
+from suite.machine.probes import cpu_class
+from suite.results.files import StoreError, file_name, locked, make_folder
 
-__all__ = ["describe", "fetch", "measure"]
+__all__ = ["RESOURCE", "carry_out", "fetch", "statement", "stop", "tasks_digest"]
+
+#: The resource that a worker has one of, and a task takes: it does one thing at a time.
+RESOURCE = {"BENCH": 1}
 
 #: Files of a run that are only ever appended to, and those that are written whole before its first row.
 _GROWING, _WHOLE = ("measurements.jsonl", "rows.jsonl"), ("machine.json", "request.json")
@@ -27,49 +35,84 @@ _MOST_BYTES = 8 * 2**20
 _POLL_S = 0.5
 
 
-def describe() -> dict[str, Any]:
-    """Which host a worker is on, and its process."""
-    return {"host": host_name(), "pid": os.getpid()}
+def tasks_digest() -> str:
+    """Digest of this package: a worker of another one does not understand what it is sent."""
+    return sources_digest(Path(__file__).parent)
 
 
-def measure(fleet: str, archive: bytes, packages: str, environment: str, arguments: list[str]) -> dict[str, Any]:
-    """Make or go on with this host's run of a fleet, as a process of its own; returns its exit code and last words."""
-    root = cache_folder() / "fleet"
-    sources, work = root / "sources" / packages, root / "runs" / f"{fleet}-{host_name()}"
+def statement(name: str) -> dict[str, str]:
+    """What a worker says of itself: its machine's name in fleets, what times depend on there, and `tasks_digest`."""
+    return {"name": name or host_name(), "platform": this_machine().platform, "tasks": tasks_digest()}
+
+
+def _work_folder(fleet: str, machine: str) -> Path:
+    return cache_folder() / "fleet" / "runs" / f"{fleet}-{file_name(machine)}"
+
+
+def _database(work: Path) -> Path:
+    return work / "tuned.sqlite"
+
+
+def carry_out(
+    fleet: str, machine: str, archive: bytes, packages: str, environment: str, command: str, arguments: list[str]
+) -> dict[str, Any]:
+    """Carry out a machine's command of a fleet, or go on with it, as a process of its own.
+
+    Returns
+    -------
+    dict
+        ``code`` and ``said``, its exit code and last words; ``sizes`` of the files of its runs in whole lines;
+        ``tuned``, what ``tune`` has measured, and on which kind of CPU; ``stopped``, whether somebody asked for its
+        end.
+    """
+    sources, work = cache_folder() / "fleet" / "sources" / packages, _work_folder(fleet, machine)
     try:
         make_folder(sources.parent)
         make_folder(work)
-        with locked(root / "sources" / f"{packages}.lock"):
+        with locked(sources.with_name(f"{packages}.lock")):
             unpack(archive, packages, sources)
         python = build_environment(sources, ("suite",)) if environment == "own" else sys.executable
-        # A task that was given up may still go on: it is waited for, and what it did is not done again.
-        with locked(work / "lock"):
-            return _run(python, sources, work, arguments)
+        # What a worker that was lost has begun may still be about to end: it is waited for.
+        with locked(work / "lock") as held:
+            (work / "stop").unlink(missing_ok=True)
+            code, said = _run(python, sources, work, held, command, arguments)
+            stopped = (work / "stop").exists()
     except (StoreError, RevisionError, OSError) as error:
-        return {"code": 2, "said": str(error)}
+        return {"code": 2, "said": str(error), "sizes": {}, "tuned": None, "stopped": False}
+    sizes = {name: path.read_bytes().rfind(b"\n") + 1 for name, path, _ in _files(work)}
+    measured = {"kind": cpu_class(), **tuned.export(_database(work))} if command == "tune" else None
+    return {"code": code, "said": said, "sizes": sizes, "tuned": measured, "stopped": stopped}
 
 
-def _run(python: str, sources: Path, work: Path, arguments: list[str]) -> dict[str, Any]:
-    begun = any((work / "results" / "runs").glob("*/request.json"))
-    selection = ["--resume", "latest"] if begun else arguments
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
+def _run(python: str, sources: Path, work: Path, held: int, command: str, arguments: list[str]) -> tuple[int, str]:
+    """Exit code and last words of the command's process, which ends with this one and with what it works for."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
+    variables["PYTHONPATH"] = str(sources)
+    if command == "run":
+        begun = any((work / "results" / "runs").glob("*/request.json"))
+        selection = ["--resume", "latest"] if begun else arguments
+        arguments = [*selection, "--results", str(work / "results")]
+    else:
+        # One that was begun goes on with the problems that its database lacks.
+        variables["CONVMARK_TUNED"] = str(_database(work))
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            [python, "-m", "suite.fleet.child", "run", *selection, "--results", str(work / "results")],
+            [python, "-m", "suite.fleet.child", command, *arguments],
             cwd=work, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said,
-            env={**kept, "PYTHONPATH": str(sources)},
+            # It holds the lock as long as it lives, which may be longer than this process does.
+            pass_fds=(held,), env=variables,
         )  # fmt: skip
         assert process.stdin is not None
         with process.stdin:
             while process.poll() is None:
-                if not _in_touch():
+                if not _in_touch() or (work / "stop").exists():
                     # Closing standard input ends the process; its rows are on the disk.
                     break
                 time.sleep(_POLL_S)
         code = process.wait()
         said.seek(0)
         words = said.read().decode(errors="replace").strip().splitlines()
-    return {"code": code, "said": words[-1] if words else ""}
+    return code, words[-1] if words else ""
 
 
 def _in_touch() -> bool:
@@ -82,17 +125,31 @@ def _in_touch() -> bool:
         return threading.current_thread() is threading.main_thread()
 
 
-def fetch(fleet: str, sizes: dict[str, int]) -> dict[str, bytes]:
-    """What this host's runs of a fleet have beyond the sizes that are known, by ``RUN/FILE``."""
+def stop(fleet: str, machines: list[str]) -> None:
+    """End what is carried out for a fleet here; its rows stay, and it can be gone on with."""
+    for machine in machines:
+        if (work := _work_folder(fleet, machine)).exists():
+            (work / "stop").touch()
+
+
+def fetch(fleet: str, machine: str, sizes: dict[str, int]) -> dict[str, bytes]:
+    """What a machine's runs of a fleet have beyond the sizes that are known, by ``RUN/FILE``."""
     found = {}
-    runs = cache_folder() / "fleet" / "runs" / f"{fleet}-{host_name()}" / "results" / "runs"
-    for path in sorted(runs.glob("*/*")):
-        name, known = f"{path.parent.name}/{path.name}", sizes.get(f"{path.parent.name}/{path.name}", 0)
-        if (path.parent / "request.json").exists() and (path.name in _GROWING or (path.name in _WHOLE and not known)):
-            with path.open("rb") as file:
-                file.seek(known)
-                if part := file.read(_MOST_BYTES):
-                    # Whole lines: another part begins with a whole one.
-                    whole = part if path.name in _WHOLE else part[: part.rfind(b"\n") + 1]
-                    found[name] = whole
-    return {name: part for name, part in found.items() if part}
+    for name, path, size in _files(_work_folder(fleet, machine)):
+        is_whole, known = path.name in _WHOLE, sizes.get(name, 0)
+        if size <= known:
+            continue
+        with path.open("rb") as file:
+            file.seek(0 if is_whole else known)
+            part = file.read(_MOST_BYTES)
+        # Whole lines: another part begins with a whole one.
+        if part := part if is_whole else part[: part.rfind(b"\n") + 1]:
+            found[name] = part
+    return found
+
+
+def _files(work: Path) -> Iterator[tuple[str, Path, int]]:
+    """Name, path and size of each file that makes up a run."""
+    for path in sorted((work / "results" / "runs").glob("*/*")):
+        if path.name in (*_GROWING, *_WHOLE) and (path.parent / "request.json").exists():
+            yield f"{path.parent.name}/{path.name}", path, path.stat().st_size

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from suite.git import GitError, git
-from suite.machine.environment import Machine
 from suite.report.importers import AsvResult, read_asv_results
 from suite.results.files import StoreError
 from suite.results.rows import Row, latest_of
@@ -93,7 +92,7 @@ def _our_lines(results: Path, warn: Callable[[str], None]) -> Iterator[dict[str,
                 "dirty": machine.dirty,
                 "source": "convmark",
                 "run": name,
-                "machine": _describe(machine),
+                "machine": machine.platform,
                 **_of_row(row),
             }
 
@@ -112,12 +111,6 @@ def _asv_lines(result: AsvResult) -> Iterator[dict[str, Any]]:
             "machine": described,
             **_of_row(row),
         }
-
-
-def _describe(machine: Machine) -> str:
-    """What a machine's times depend on: a model's name alone says too little of a virtual machine."""
-    caches = " ".join(f"{name} {size // 1024}K" for name, size in sorted(machine.caches.items()))
-    return f"{machine.cpu}, {machine.cores} cores, {8 * machine.vector_bytes} bits" + (f", {caches}" if caches else "")
 
 
 def _of_row(row: Row) -> Row:

@@ -95,6 +95,12 @@ class Machine:
         """Short digest of everything above; rows refer to it."""
         return digest((repr(sorted(self.as_dict().items())),), 12)
 
+    @property
+    def platform(self) -> str:
+        """What times depend on: a model's name alone says too little of a virtual machine."""
+        caches = " ".join(f"{name} {size // 1024}K" for name, size in sorted(self.caches.items()))
+        return f"{self.cpu}, {self.cores} cores, {8 * self.vector_bytes} bits" + (f", {caches}" if caches else "")
+
     def as_dict(self) -> dict[str, Any]:
         """Everything above in types that JSON knows."""
         values = asdict(self)

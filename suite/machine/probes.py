@@ -26,6 +26,7 @@ from kernels.problem import Conv2dProblem
 
 __all__ = [
     "PHASED",
+    "cpu_class",
     "cpu_model",
     "least_seconds",
     "measure_bandwidth",
@@ -95,6 +96,11 @@ def _read_loop(a, repeats):
 def cpu_model() -> str:
     """The CPU's model name."""
     return cpu.cpu_model()
+
+
+def cpu_class() -> str:
+    """The kind of CPU that costs are fitted for."""
+    return cpu.cpu_class()
 
 
 def vector_bytes() -> int:

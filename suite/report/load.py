@@ -241,7 +241,7 @@ def tidy(
         "source": source,
         "commit": machine.commit if machine else commit,
         "cpu": machine.cpu if machine else cpu,
-        "platform": platform_of(machine) if machine else platform,
+        "platform": machine.platform if machine else platform,
     }
     frame = frame.assign(**{name: pd.array([text] * len(frame), dtype="string") for name, text in texts.items()})
     frame["dirty"] = bool(machine and machine.dirty)
@@ -291,12 +291,6 @@ def _run_labels(frame: pd.DataFrame) -> pd.Series:
     return pd.Series(
         [labels[key] for key in zip(frame["source"], frame["run"], strict=True)], frame.index, dtype=object
     )
-
-
-def platform_of(machine: Machine) -> str:
-    """What a machine's times depend on: a model's name alone says too little of a virtual machine."""
-    caches = " ".join(f"{name} {size // 1024}K" for name, size in sorted(machine.caches.items()))
-    return f"{machine.cpu}, {machine.cores} cores, {8 * machine.vector_bytes} bits" + (f", {caches}" if caches else "")
 
 
 def _facts(text: str) -> dict[str, Any]:

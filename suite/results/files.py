@@ -72,8 +72,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def locked(path: Path, refusal: str = "") -> Iterator[None]:
-    """Hold a lock in the block, which ends with the process at the latest.
+def locked(path: Path, refusal: str = "") -> Iterator[int]:
+    """Hold a lock in the block, which ends with the last process that has its descriptor at the latest.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def locked(path: Path, refusal: str = "") -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
             except BlockingIOError as error:
                 raise StoreError(refusal) from error
-        yield
+        yield file.fileno()
 
 
 @contextmanager
