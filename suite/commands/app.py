@@ -65,7 +65,7 @@ Exit codes:
   2    what was asked for cannot be done; one sentence on stderr says why
   70   an error of convmark itself, with its traceback
   130  interrupted; what was measured is stored
-gate, aa and history have exit codes of their own: see their help.
+gate, aa, history and fleet have exit codes of their own: see their help.
 """
 
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from suite.fleet.dask import distributed_for
 from suite.fleet.fleet import Fleet, Machine
 from suite.fleet.tasks import RESOURCE, carry_out, fetch, stop, tasks_digest
-from suite.results.files import StoreError, make_folder, replace_file
+from suite.results.files import StoreError, make_folder, replace_file, unwritable
 from suite.results.jsonl import parse_json
 
 __all__ = ["attend", "machines_of", "stop_all"]
@@ -147,7 +148,7 @@ class _Attendance:
         _SchedulerLost
             It is told once, and looked for again by the next look.
         """
-        found_again = self._client is None
+        was_there = self._client is not None
         try:
             if self._client is None:
                 self._client = _connect(self._scheduler)
@@ -159,8 +160,14 @@ class _Attendance:
                 if self._fleet.machines[name].code is None:
                     self._fetch(name, addresses)
                     self._settle(name)
-        except (_SchedulerLost, OSError, TimeoutError) as error:
-            if not found_again:
+        except StoreError:
+            raise
+        except Exception as error:
+            # Dask raises one of many kinds when its client has lost its scheduler.
+            is_here = self._client is not None and self._client.status == "running"
+            if is_here and not isinstance(error, OSError | TimeoutError | CancelledError):
+                raise
+            if was_there:
                 self._warn(f"the scheduler at {self._scheduler} is lost; it is looked for again")
             self.close()
             raise _SchedulerLost from error
@@ -252,7 +259,6 @@ class _Attendance:
                     return False
             if run not in machine.runs:
                 machine.runs.append(run)
-            make_folder(runs / run)
             _store(runs / run / file, found[each])
         return True
 
@@ -271,7 +277,9 @@ class _Attendance:
             return
         del self.tasks[name]
         if outcome["stopped"]:
-            raise StoreError(f"fleet {self._fleet.name} was stopped on {name}, expected to be left alone")
+            raise StoreError(
+                f"fleet {self._fleet.name} was stopped on {name}, expected to be left alone until it is done"
+            )
         if outcome["tuned"] is not None:
             self._fleet.keep_tuned(name, outcome["tuned"])
         machine.said = outcome["said"]
@@ -295,13 +303,17 @@ class _Attendance:
 
 def _store(path: Path, part: bytes) -> None:
     """Add to a file, or make it if it is JSON, which is written whole; on the disk after."""
-    if path.suffix == ".json":
-        replace_file(path, lambda new: new.write_bytes(part))
-        return
-    with path.open("ab") as file:
-        file.write(part)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        make_folder(path.parent)
+        if path.suffix == ".json":
+            replace_file(path, lambda new: new.write_bytes(part))
+            return
+        with path.open("ab") as file:
+            file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _connect(scheduler: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from suite.results.files import StoreError
@@ -29,4 +30,6 @@ def distributed_for(scheduler: str = "tcp://127.0.0.1:0") -> Any:
         parse_host_port(location)
     except ValueError as error:
         raise StoreError(f"--scheduler is {scheduler!r}, expected an address like tcp://10.0.0.1:8786") from error
+    # What happens is said in the words of a fleet.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     return distributed

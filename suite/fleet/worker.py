@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import time
 from typing import Any
@@ -40,7 +39,6 @@ def serve(scheduler: str, name: str) -> None:
     """
     distributed = distributed_for(scheduler)
     stated = statement(name)
-    logging.getLogger("distributed").setLevel(logging.ERROR)
     _give_way()
     said = False
     import dask
