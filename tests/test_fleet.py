@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from kernels import Conv2dProblem, measured_limits, remember_limits, tuned
 from suite.cli import main
 from suite.commands.app import app
-from suite.fleet.client import attend, machines_of
+from suite.fleet.client import Attendance, attend, machines_of
 from suite.fleet.costs import collect
 from suite.fleet.fleet import Fleet, Machine, open_fleet, start_fleet
 from suite.fleet.sources import Sources, archived, pack, unpack
@@ -273,6 +273,7 @@ def test_an_interrupted_client_leaves_machines_at_work_until_they_are_stopped(cl
     there = cluster.stored("a")
     cluster.kill("one")
     cluster.worker("one", "a")
+    # This one knows nothing of what was fetched, as after a client that was killed between a part and its note.
     attend(fleet, cluster.address, "*", 1, _PATIENCE_S, 0.2, pytest.fail)
     assert cluster.stored("a") == cluster.stored("results") > there
     status = CliRunner().invoke(app, ["fleet", "status", "--json", "--results", str(cluster.results)])
@@ -406,6 +407,29 @@ class _Client:
     def scheduler_info(self, n_workers: int) -> dict[str, Any]:
         # One that is another project's states nothing.
         return {"workers": {**self._workers, "tcp://other": {}}}
+
+
+def test_rows_of_other_sources_are_refused_and_a_run_is_fetched_once(tmp_path: Path) -> None:
+    fleet = start_fleet(tmp_path, "run", [], Sources(b"", "p", "0123"), "own")
+    fleet.machines = {"a": Machine("box"), "b": Machine("box")}
+    said: list[str] = []
+
+    def fetched(machine: str, sources: str) -> list[bytes]:
+        parts = {
+            "r/machine.json": json.dumps({"machine": {"sources": sources}}).encode(),
+            "r/measurements.jsonl": b"{}\n", "r/request.json": b"{}",
+        }  # fmt: skip
+        attendance = Attendance(fleet, "tcp://x:1", "*", 1, said.append, pytest.fail)
+        attendance.keep(machine, parts)
+        return [path.read_bytes() for path in tmp_path.glob("runs/r/measurements.jsonl")]
+
+    assert fetched("b", "4567") == [] and fleet.machines["b"].code == 2 and not fleet.machines["b"].runs
+    [sentence] = said
+    assert sentence.startswith("b measured sources 4567, expected 0123; its rows are refused")
+    assert fetched("a", "0123") == [b"{}\n"] and fleet.machines["a"].runs == ["r"]
+    # What a client that was killed did not note is not added again.
+    fleet.machines["a"].runs = []
+    assert fetched("a", "0123") == [b"{}\n"] and fleet.machines["a"].runs == ["r"] and len(said) == 1
 
 
 def test_workers_are_told_by_machine_and_refused_if_their_convmark_is_another() -> None:

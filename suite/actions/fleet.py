@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -70,8 +71,7 @@ def fleet(
         else:
             kind = environment or ("current" if local else "own")
             here = start_fleet(results, "run", arguments, pack(revision, ship), kind, split)
-        _see_through(here, scheduler, local, workers, hosts, patience, poll)
-        _finish(here, as_json)
+        _finish(_see_through(here, scheduler, local, workers, hosts, patience, poll), as_json)
     else:
         here = open_fleet(results, resume or "latest")
         if action == "stop":
@@ -85,8 +85,7 @@ def fleet(
 def tune(scheduler: str, hosts: int, arguments: list[str], results: Path, as_json: bool) -> NoReturn:
     """Tune on every machine of a fleet, and collect what was measured."""
     here = start_fleet(results, "tune", arguments, pack(), "own")
-    _see_through(here, scheduler, 0, "*", hosts, PATIENCE_S, POLL_S)
-    _finish(here, as_json)
+    _finish(_see_through(here, scheduler, 0, "*", hosts, PATIENCE_S, POLL_S), as_json)
 
 
 def _finish(here: Fleet, as_json: bool) -> NoReturn:
@@ -95,24 +94,19 @@ def _finish(here: Fleet, as_json: bool) -> NoReturn:
 
 def _see_through(
     here: Fleet, scheduler: str, local: int, workers: str, hosts: int, patience: float, poll: float
-) -> None:
+) -> Fleet:
     """Have every machine carry out its command; an interrupt says how to go on, and exits."""
-
-    def attend_at(address: str) -> None:
-        attend(here, address, workers, local or hosts, patience, poll, warn, _told)
-
     where = f"--local {local}" if local else f"--scheduler {scheduler}"
     try:
-        with adding_to(here.folder):
-            if local:
-                with local_fleet(local) as address:
-                    attend_at(address)
-            else:
-                attend_at(scheduler)
+        with adding_to(here.folder), local_fleet(local) if local else nullcontext(scheduler) as address:
+            # What another client stored since this one looked.
+            here = open_fleet(here.results, here.name)
+            attend(here, address, workers, local or hosts, patience, poll, warn, _told)
     except KeyboardInterrupt:
         ended = "" if local else f"; machines go on until: convmark fleet stop {where} --resume {here.name}"
         warn(f"interrupted; go on with: convmark fleet run {where} --resume {here.name}{ended}")
         raise typer.Exit(130) from None
+    return here
 
 
 def _told(sentence: str) -> None:

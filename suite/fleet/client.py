@@ -21,7 +21,7 @@ from suite.fleet.tasks import RESOURCE, carry_out, fetch, stop, tasks_digest
 from suite.results.files import StoreError, make_folder, replace_file, unwritable
 from suite.results.jsonl import parse_json
 
-__all__ = ["attend", "machines_of", "stop_all"]
+__all__ = ["Attendance", "attend", "machines_of", "stop_all"]
 
 #: So often the task of a machine is begun again after an error of its own.
 _ATTEMPTS = 3
@@ -69,7 +69,7 @@ def attend(
     StoreError
         Machines or the scheduler are missing, or the fleet was stopped.
     """
-    attendance = _Attendance(fleet, scheduler, pattern, least, warn, told)
+    attendance = Attendance(fleet, scheduler, pattern, least, warn, told)
     seen = time.monotonic()
     try:
         while True:
@@ -114,7 +114,7 @@ def stop_all(fleet: Fleet, scheduler: str) -> list[str]:
     return sorted(found)
 
 
-class _Attendance:
+class Attendance:
     """A client of a scheduler as long as that is there, and the tasks that it has handed out.
 
     Attributes
@@ -242,24 +242,25 @@ class _Attendance:
                     if not isinstance(found, OSError | TimeoutError):
                         raise found
                     break
-                if not found or not self._keep(name, found):
+                if not found or not self.keep(name, found):
                     break
 
-    def _keep(self, name: str, found: dict[str, bytes]) -> bool:
+    def keep(self, name: str, found: dict[str, bytes]) -> bool:
         """Store parts of files of a machine's runs; whether its sources are the right ones."""
         machine, runs = self._fleet.machines[name], self._fleet.results / "runs"
-        # The file that makes a folder a run comes last.
-        for each in sorted(found, key=lambda each: (each.endswith("/request.json"), each)):
-            run, file = each.split("/")
-            if file == "machine.json":
-                sources = parse_json(found[each])["machine"]["sources"]
-                if sources != self._fleet.kernels:
-                    machine.code, machine.said = 2, f"{name} measured sources {sources}, expected {self._fleet.kernels}"
-                    self._warn(f"{machine.said}; its rows are refused: remove its cache folder and run again")
-                    return False
-            if run not in machine.runs:
-                machine.runs.append(run)
-            _store(runs / run / file, found[each])
+        for each in found:
+            sources = parse_json(found[each])["machine"]["sources"] if each.endswith("/machine.json") else None
+            if sources not in (None, self._fleet.kernels):
+                machine.code, machine.said = 2, f"{name} measured sources {sources}, expected {self._fleet.kernels}"
+                self._warn(f"{machine.said}; its rows are refused: remove its cache folder and run again")
+                return False
+        new = {each.split("/")[0] for each in found} - {*machine.runs}
+        machine.runs += sorted(new)
+        # Files that are there are of a client that was killed before it noted the run: the next look goes on with them.
+        if not any((runs / run).exists() for run in new):
+            # The file that makes a folder a run comes last.
+            for each in sorted(found, key=lambda each: each.endswith("/request.json")):
+                _store(runs / each, found[each])
         return True
 
     def _settle(self, name: str) -> None:
