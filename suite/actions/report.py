@@ -60,6 +60,8 @@ def _history(results: Path, asv: Path | None) -> list[tuple[str, str, str]]:
     """The history as a section, if several commits were measured."""
     stored = stored_history(results, asv, warn)
     order = order_commits(stored, git_history(results if results.is_dir() else Path(), warn))
+    if len(order) < 2:
+        return []
     points = series_points(stored, order)
     if not any(len(each) > 1 for each in points.values()):
         return []

@@ -23,7 +23,7 @@ from suite.report.machines import machine_tables
 from suite.report.table import Table
 from suite.report.tradeoff import tradeoff_tables
 
-__all__ = ["SECTIONS", "Section", "sections"]
+__all__ = ["SECTIONS", "Made", "Section", "sections"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,11 @@ SECTIONS = (
 )
 
 
-def sections(frame: pd.DataFrame) -> Iterator[tuple[Section, list[Table]]]:
+#: A section with its tables.
+Made = tuple[Section, list[Table]]
+
+
+def sections(frame: pd.DataFrame) -> Iterator[Made]:
     """Those that have anything to show."""
     for section in SECTIONS:
         tables = section.tables(frame)

@@ -84,6 +84,9 @@ def layer_tables(frame: pd.DataFrame) -> list[Table]:
         said=rows["reason"].replace("", pd.NA),
         best=(rows["status"] == "ok") & ~rows.duplicated(LAYER),
     )
+    # Every column that is not shown is cut into as many pieces as there are layers, too.
+    shown = (column.name for column in _COLUMNS)
+    rows = rows[[*dict.fromkeys((*LAYER, *shown, "reference", "occurs", "mb", "best"))]]
     tables = []
     for (said, network, layer, problem), part in rows.groupby(LAYER, sort=False):
         references = ", ".join(part.loc[part["ratio"].notna(), "reference"].dropna().unique())

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from suite.report.contents import sections
+from suite.report.contents import Made, sections
 from suite.report.layers import NOTE, layer_tables
 from suite.report.table import Table
 
 __all__ = ["markdown", "markdown_cells", "markdown_table"]
 
 
-def markdown(frame: pd.DataFrame, machines: Sequence[Table] = ()) -> str:
-    """The whole report as text; ``machines`` are the facts of where it was measured."""
+def markdown(frame: pd.DataFrame, machines: Sequence[Table] = (), made: Iterable[Made] | None = None) -> str:
+    """The whole report as text; ``machines`` are the facts of where it was measured, ``made`` its sections."""
     parts = ["# Convolution speed", NOTE, *(markdown_table(each) for each in machines)]
     for section, tables in sections(frame):
         parts.append(f"## {section.title}")

@@ -26,7 +26,7 @@ from suite.report.comparisons import (
     scaling,
     single,
 )
-from suite.report.contents import Section, sections
+from suite.report.contents import Made, sections
 from suite.report.html import html_figure, html_table
 from suite.report.layers import NOTE, fault_sentences, layer_tables, status_counts
 from suite.report.plots import (
@@ -85,7 +85,7 @@ class Extra:
     sections: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def page(frame: pd.DataFrame, extra: Extra | None = None) -> str:
+def page(frame: pd.DataFrame, extra: Extra | None = None, made: Sequence[Made] | None = None) -> str:
     """The whole page.
 
     Parameters
@@ -93,13 +93,15 @@ def page(frame: pd.DataFrame, extra: Extra | None = None) -> str:
     frame : DataFrame
         What `suite.report.load.load` returns.
     extra : Extra, optional
+    made : sequence of Made, optional
+        Its `suite.report.contents.sections`, if they are there already.
     """
     extra = extra or Extra()
+    made = list(sections(frame)) if made is None else made
     said = list(dict.fromkeys(frame["circumstances"]))
     best = bests(frame)
     parts = [("answer", "The answer", _answer(frame, best, said))]
     parts += [("map", "Winner map", _winner_map(frame, best, said))] if len(frame) else []
-    made = list(sections(frame))
     parts += list(_sections(frame, made, said))
     parts += extra.sections
     parts.append(("rows", "Rows", _rows(frame)))
@@ -297,9 +299,7 @@ def _anchor(name: str, place: int) -> str:
 # -- the sections of every report, with their plots -------------------------------------
 
 
-def _sections(
-    frame: pd.DataFrame, made: Sequence[tuple[Section, list[Table]]], said: Sequence[str]
-) -> Iterator[tuple[str, str, str]]:
+def _sections(frame: pd.DataFrame, made: Sequence[Made], said: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """All but the layers, which get what room is left: of them the place alone."""
     figures = _figures(frame, said)
     for section, tables in made:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from suite.console import warn
+from suite.report.contents import sections as made_sections
 from suite.report.load import Stored
 from suite.report.machine import control_facts, machine_table
 from suite.report.markdown import markdown
@@ -55,8 +56,11 @@ def write_report(
     files = [folder / f"report.{ending}" for ending in ("html", "md", "csv", "parquet")]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files[0].write_text(page(frame, Extra(machines, _samples(frame, stored), list(sections))), encoding="utf-8")
-        files[1].write_text(markdown(frame, machines), encoding="utf-8")
+        # Made once for both: of many machines it takes longest.
+        made = list(made_sections(frame))
+        extra = Extra(machines, _samples(frame, stored), list(sections))
+        files[0].write_text(page(frame, extra, made), encoding="utf-8")
+        files[1].write_text(markdown(frame, machines, made), encoding="utf-8")
         frame.to_csv(files[2], index=False)
         frame.to_parquet(files[3], index=False)
     except OSError as error:
