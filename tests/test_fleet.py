@@ -36,9 +36,9 @@ distributed = pytest.importorskip("distributed")
 
 _ROOT = Path(__file__).parent.parent
 
-#: The least that a real run can be: few layers, hardly any samples.
-_RUN = ["-p", "ic1ih2oc1kh1", "-p", "ic1ih3oc1kh1", "-c", "scipy", "-c", "direct_naive", "--seconds", "0",
-        "--processes", "2", "--slower", "0"]  # fmt: skip
+#: A real run that takes some seconds.
+_RUN = [word for size in range(2, 10) for word in ("-p", f"ic1ih{size}oc1kh1")]
+_RUN += ["-c", "scipy", "-c", "direct_naive", "--seconds", "1", "--processes", "2", "--slower", "0"]
 
 #: Seconds that a scheduler is gone.
 _REAL = "CONVMARK_FLEET_TESTS" in os.environ
