@@ -20,6 +20,7 @@ from kernels.select import Choice, choice_of
 __all__ = ["BackwardWeightsPlan", "Plan", "aligned_empty", "plan", "plan_backward_weights"]
 
 _ALIGNMENT = 64
+_ARRAY = np.ndarray
 #: What weights are packed by.
 _FAMILIES = "kernels.algorithms"
 
@@ -56,13 +57,7 @@ class _Bound:
         """``out``, checked, or a new array."""
         if out is None:
             return np.empty(self._output_shape, self._dtype)
-        # Arrays that own their memory share none.
-        if not (
-            type(out) is np.ndarray and out.shape == self._output_shape and out.dtype is self._dtype
-            and out.flags.carray and out.flags.owndata
-            and all(each is not out and each.flags.owndata for each in inputs.values())
-        ):  # fmt: skip
-            check_out(out, self._output_shape, self._dtype, {**inputs})
+        check_out(out, self._output_shape, self._dtype, {**inputs})
         return out
 
     def run(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
@@ -177,8 +172,16 @@ class Plan(_Bound):
         ArgumentError
             It is no array, or has masked elements.
         """
-        src = _checked("input", input, self._input_shape, self._dtype)
-        out = self._result(out, input=src)
+        read = _plain(input, self._input_shape, self._dtype)
+        src = _checked("input", input, self._input_shape, self._dtype) if read is None else input
+        written = _plain(out, self._output_shape, self._dtype)
+        # Arrays that own their memory share none.
+        if (
+            read is None or written is None or src is out
+            or not (written.carray and written.owndata and read.owndata)
+        ):  # fmt: skip
+            out = self._result(out, input=src)
+        assert out is not None
         added = out
         if residual is not None or self.epilogue.residual:
             added = self._checked_residual(residual, out)
@@ -356,9 +359,15 @@ def plan_backward_weights(
     return BackwardWeightsPlan(problem, choice, count)
 
 
+def _plain(value: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """The flags of what is known at once to need no other check, else None: checks take longer than small problems."""
+    if type(value) is _ARRAY and value.shape == shape and value.dtype is dtype:
+        flags = value.flags
+        return flags if flags.c_contiguous else None
+    return None
+
+
 def _checked(name: str, value: np.ndarray, shape: tuple[int, ...], dtype: np.dtype | str) -> np.ndarray:
-    if type(value) is np.ndarray and value.shape == shape and value.dtype is dtype and value.flags.c_contiguous:
-        return value
     array = as_array(name, value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
