@@ -157,21 +157,25 @@ def _is_one(p: Conv2dProblem) -> bool:
 
 
 def with_directions(own: Algorithm, find: Callable[[str], Algorithm]) -> Algorithm:
-    """An algorithm that refuses other directions than its own, and computes backward data by parts if it has that.
+    """An algorithm that refuses other directions than its own, and computes backward data by parts beside forward ones.
 
     Parameters
     ----------
     own : Algorithm
-        Its functions know forward convolutions, or backward weights.
+        Its functions know forward convolutions, or one of the other directions alone.
     find : callable
         The algorithm of a name.
     """
+    by_parts = "fwd" in own.directions
     backward = _BackwardData(own, find)
 
     def unsupported(p: Conv2dProblem) -> str | None:
         if p.direction not in own.directions:
             return f"direction is {p.direction}, expected {' or '.join(own.directions)}"
-        return backward.unsupported(p) if p.direction == "bwd_d" else own.unsupported(p)
+        return backward.unsupported(p) if by_parts and p.direction == "bwd_d" else own.unsupported(p)
+
+    if not by_parts:
+        return dataclasses.replace(own, unsupported=unsupported)
 
     chosen = {
         name: _by_direction(getattr(own, name), getattr(backward, name))

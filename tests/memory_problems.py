@@ -90,13 +90,15 @@ _COMPILED: Mapping[int, tuple[str, ...]] = {
 }
 
 
-#: Every one compiles: the first that an algorithm does not refuse. A batch with a bias, depthwise, 5x5, one row.
+#: Every one compiles: the first that an algorithm does not refuse. A batch with a bias, depthwise, 5x5, one row, a
+#: stride.
 NARROW = (
     "mb2ic17ih14oc40kh3ph1b1",
     "g16ic16ih10oc16kh3ph1",
     "ic17ih12iw19oc20kh5ph2",
     "ic16ih1iw17oc16kh1kw7pw3ph0",
     "ic16ih12oc18kh2",
+    "g5ic5ih15iw41oc5kh3sh2ph1b1",
 )
 
 

@@ -150,13 +150,16 @@ def test_backward_weights_are_exact_and_close(algorithm: Any) -> None:
     assert tried
 
 
+_THREADED = ("direct", "grouped", "backward_weights")
+
+
 @pytest.mark.parametrize("text", ["bwd_d:ic4ih9oc6kh3sh2ph1mb2", "bwd_w:ic4ih9oc6kh3sh2ph1mb3b1"])
 def test_bits_do_not_depend_on_threads(text: str) -> None:
     p = Conv2dProblem.parse(text)
     rng = np.random.default_rng(0)
     first, second = (rng.standard_normal(shape).astype(np.float32) for shape in p.operand_shapes)
     for each in algorithms(p.direction):
-        if each.unsupported(p) is None and each.family in ("direct", "backward_weights"):
+        if each.unsupported(p) is None and each.family in _THREADED:
             results = []
             for threads in (1, 2):
                 if p.direction == "bwd_w":

@@ -16,6 +16,7 @@ __all__ = [
     "every",
     "first_lanes",
     "fma",
+    "in_turn",
     "index_value",
     "load_vector",
     "masked_load",
@@ -127,6 +128,23 @@ def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int, first: int 
         picks = [lanes + at - v * lanes if v * lanes <= at < (v + 1) * lanes else n for n, at in enumerate(places)]
         result = _picked(builder, result, vector, picks)
     return result
+
+
+def in_turn(builder: ir.IRBuilder, vectors: list[ir.Value]) -> list[ir.Value]:
+    """Elements of so many vectors in turn, as many vectors: `every` takes them apart again."""
+    count = len(vectors)
+    if count == 1:
+        return vectors
+    lanes, found = vectors[0].type.count, []
+    for first in range(0, lanes * count, lanes):
+        where = [divmod(at, count) for at in range(first, first + lanes)]
+        result = _picked(builder, vectors[0], vectors[1], [lane + lanes * (v == 1) for lane, v in where])
+        for v in range(2, count):
+            result = _picked(
+                builder, result, vectors[v], [lanes + lane if own == v else n for n, (lane, own) in enumerate(where)]
+            )
+        found.append(result)
+    return found
 
 
 def pieces(builder: ir.IRBuilder, vector: ir.Value, count: int) -> list[tuple[int, ir.Value]]:

@@ -31,6 +31,7 @@ def store_rows(
     lines: ir.Value,
     below: ir.Value | None,
     narrow: bool,
+    exist: ir.Value | None = None,
 ) -> None:
     """Write row m, finished, to ``data[offset + m * width :]`` for ``m < lines``.
 
@@ -45,6 +46,8 @@ def store_rows(
     narrow : bool
         Whether rows are wider than the map, all but their last vectors not: then ``width`` elements of each are
         written.
+    exist : ir.Value, optional
+        How many elements of each are written instead, if rows of the map begin before them.
     """
     lanes = rows[0][0].type.count
     for m, vectors in enumerate(rows):
@@ -54,13 +57,16 @@ def store_rows(
             for value, place in zip(whole, places, strict=False):
                 store_finished(builder, epilogue, value, data, residual, place, slope)
             if narrow:
-                written = builder.sub(_least(builder, lines, len(rows)) if below is None else below, lines.type(m))
-                fits = builder.icmp_signed(">=", builder.mul(written, width), width.type(lanes * len(vectors)))
+                room = exist
+                if room is None:
+                    written = builder.sub(_least(builder, lines, len(rows)) if below is None else below, lines.type(m))
+                    room = builder.mul(written, width)
+                fits = builder.icmp_signed(">=", room, width.type(lanes * len(vectors)))
                 with builder.if_else(fits, likely=True) as (then, otherwise):
                     with then:
                         store_finished(builder, epilogue, vectors[-1], data, residual, places[-1], slope)
                     with otherwise:
-                        count = builder.sub(width, width.type(lanes * (len(vectors) - 1)))
+                        count = builder.sub(width if exist is None else exist, width.type(lanes * (len(vectors) - 1)))
                         mask = first_lanes(builder, count, lanes)
                         value = finished(builder, epilogue, vectors[-1], residual, places[-1], slope, mask)
                         if vector_bytes() == 64:

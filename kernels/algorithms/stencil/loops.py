@@ -2,6 +2,9 @@
 
 - ``depthwise_stencil``: one input channel a group.
 - ``grouped_stencil``: any number; made for fewer output channels a group than a vector has lanes.
+- ``subpixel_stencil``: backward data at a stride. The remainders of rows and columns are output channels of one dense
+  convolution (`kernels.algorithms.stencil.subpixel`), stored in turn, whole vectors at a time; taps that a remainder
+  does not meet are left out.
 
 Layout: source and result as they are; weights ``[g][oc / OCB][ic][kh][kw][OCB]``. Without mask registers there is
 scratch, the lines of a strip with zeros beside them: ``[g][ic][line][column % SW][columns]``, in L1 and of each
@@ -27,7 +30,8 @@ import numpy as np
 
 from kernels.algorithms.stencil.costs import stencil_amounts
 from kernels.algorithms.stencil.microkernel import EXTENTS, Copy, clear_rows, copy_rows, planes_of_tiles
-from kernels.algorithms.stencil.tile import Stencil, pick_stencil
+from kernels.algorithms.stencil.subpixel import dense_weights, reason_against
+from kernels.algorithms.stencil.tile import Stencil, dense, pick_stencil
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.microkernel import call, macrokernel
@@ -43,6 +47,8 @@ _MOST_COUNTED = 64
 _MOST_TAPS = 49
 #: Widest stride between columns that is picked out of vectors.
 _MOST_STRIDE = 4
+#: Most remainders by the stride that a tile has registers for.
+_MOST_REMAINDERS = 9
 #: Items a thread that make shares even enough.
 _ITEMS = 4
 
@@ -99,8 +105,8 @@ def _stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _strips(p: Conv2dProblem, threads: int) -> _Strips:
-    s, _, _ = _stencil(p)
+def _strips(problem: Conv2dProblem, threads: int) -> _Strips:
+    (s, _, _), p = _stencil(problem), dense(problem)
     lanes, ICG, ROWS = lanes_of(p.dtype), p.ic // p.g, -(-p.oh // s.R)
     WS = -(-(max(p.ow, s.NR) + (p.kw - 1) * p.dw // p.sw) // lanes) * lanes
 
@@ -125,8 +131,8 @@ def _strips(p: Conv2dProblem, threads: int) -> _Strips:
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
-    (s, _, _), c = _stencil(p), _strips(p, threads)
-    return {} if s.masked else {"lines": (threads, c.GROUPS, p.ic // p.g, c.LINES, p.sw, c.WS)}
+    (s, _, _), c, q = _stencil(p), _strips(p, threads), dense(p)
+    return {} if s.masked else {"lines": (threads, c.GROUPS, q.ic // q.g, c.LINES, q.sw, c.WS)}
 
 
 def _unsupported(p: Conv2dProblem) -> str | None:
@@ -143,15 +149,26 @@ def _depthwise_unsupported(p: Conv2dProblem) -> str | None:
     return _unsupported(p)
 
 
+def _subpixel_unsupported(p: Conv2dProblem) -> str | None:
+    return reason_against(p, _MOST_REMAINDERS) or _unsupported(dense(p))
+
+
 def _packing(p: Conv2dProblem, threads: int) -> Packing:
-    whole, _, _ = _stencil(p)
-    panels, biases = Panels(p.weight_shape, p.dtype, p.g, whole.OCB, threads), Biases(p.oc, p.dtype, p.g, 1)
-    return Packing((panels.packed, biases.packed), panels, biases)
+    (whole, _, _), q = _stencil(p), dense(p)
+    panels, biases = Panels(q.weight_shape, q.dtype, q.g, whole.OCB, threads), Biases(q.oc, q.dtype, q.g, 1)
+    if p.direction == "fwd":
+        return Packing((panels.packed, biases.packed), panels, biases)
+    return Packing(
+        (panels.packed, biases.packed),
+        lambda wei: panels(dense_weights(p, wei)),
+        lambda bia: biases(np.repeat(bia, q.oc // p.ic)),
+    )
 
 
 def _bind(setup: Setup) -> Run:
-    p, threads, (wei, bia) = setup.problem, setup.threads, setup.packed
-    (whole, rest, WHOLE), c, ICG, OCG = _stencil(p), _strips(p, threads), p.ic // p.g, p.oc // p.g
+    given, threads, (wei, bia) = setup.problem, setup.threads, setup.packed
+    (whole, rest, WHOLE), c, p = _stencil(given), _strips(given, threads), dense(given)
+    ICG, OCG, (HEIGHT, WIDTH) = p.ic // p.g, p.oc // p.g, given.result_shape[2:]
     BLOCKS, ROWS = -(-OCG // whole.OCB), -(-p.oh // whole.R)
     copied: tuple[np.ndarray, ...] = ()
     if whole.masked:
@@ -160,13 +177,15 @@ def _bind(setup: Setup) -> Run:
     else:
         row = line = p.sw * c.WS
         plane, copied = c.LINES * line, (setup.scratch["lines"],)
-    weights, result = ICG * whole.TAPS, p.oh * p.ow
-    tile, block = whole.R * p.sh * line, whole.OCB * result * p.itemsize
+    weights, together = ICG * whole.TAPS, whole.row_step * whole.result_step
+    # Channels that are remainders of one share its plane.
+    result = HEIGHT * WIDTH
+    group, tile, block = OCG // together * result, whole.R * p.sh * line, whole.OCB // together * result * p.itemsize
     values = {
-        "OH": p.oh, "OW": p.ow, "IH": p.ih, "IW": p.iw, "PH": p.ph, "PW": p.pw, "SH": p.sh, "SRC_TILE": tile,
+        "OH": p.oh, "IH": p.ih, "IW": p.iw, "PH": p.ph, "PW": p.pw, "SH": p.sh, "SRC_TILE": tile,
         "DW": p.dw, "ICG": ICG, "SRC_ROW": row, "SRC_PLANE": plane, "SRC_GROUP": ICG * plane,
-        "DST_GROUP": OCG * result, "WEI_GROUP": BLOCKS * weights, "BIA_GROUP": OCG, "WS": c.WS, "LINES": c.LINES,
-        "LINE_STEP": 1 if whole.DH else p.dh,
+        "DST_GROUP": group, "WEI_GROUP": BLOCKS * weights, "BIA_GROUP": OCG, "WS": c.WS, "LINES": c.LINES,
+        "LINE_STEP": 1 if whole.DH else p.dh, "HEIGHT": HEIGHT, "WIDTH": WIDTH,
     }  # fmt: skip
     extents = np.array([values[name] for name in EXTENTS], np.intp)
     slope = np.array([setup.epilogue.slope], p.dtype)
@@ -176,7 +195,7 @@ def _bind(setup: Setup) -> Run:
     record = loops.record(
         ITEMS=p.mb * p.g * STRIPS, STRIPS=STRIPS, T=c.T, ROWS=ROWS, GROUPS=c.GROUPS, G=p.g, BLOCKS=BLOCKS,
         OCB=whole.OCB, OCG=OCG, ICG=ICG, ITEM=p.itemsize, SRC_GROUP=ICG * p.ih * p.iw * p.itemsize, SRC_TILE=tile,
-        FIRST=-(p.ph * p.iw + p.pw), TOP=p.ph, TILE_LINES=whole.R * p.sh, DST_GROUP=OCG * result * p.itemsize,
+        FIRST=-(p.ph * p.iw + p.pw), TOP=p.ph, TILE_LINES=whole.R * p.sh, DST_GROUP=group * p.itemsize,
         DST_BLOCK=block, WEI_BLOCK=weights * p.itemsize, OW=p.ow, WHOLE=WHOLE,
         SCRATCH=copied[0][0].size if copied else 0, whole=addresses[0], rest=addresses[1],
         copy=copy_rows.address(copy) if copied else 0, clear=clear_rows.address(copy) if copied else 0,
@@ -187,9 +206,10 @@ def _bind(setup: Setup) -> Run:
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts | None:
-    if p.ic // p.g > _MOST_COUNTED:
+    q = dense(p)
+    if q.ic // q.g > _MOST_COUNTED:
         return None
-    return stencil_amounts(p, *_stencil(p), threads)
+    return stencil_amounts(q, *_stencil(p), threads)
 
 
 _PROMISES: Any = {
@@ -207,4 +227,10 @@ def depthwise_stencil(setup: Setup) -> Run:
 @algorithm("grouped_stencil", unsupported=_unsupported, **_PROMISES)
 def grouped_stencil(setup: Setup) -> Run:
     """Few channels a group: stencils on planes, summed in registers."""
+    return _bind(setup)
+
+
+@algorithm("subpixel_stencil", unsupported=_subpixel_unsupported, directions=("bwd_d",), **_PROMISES)
+def subpixel_stencil(setup: Setup) -> Run:
+    """Backward data at a stride: a stencil on planes of the gradient, its remainders stored in turn."""
     return _bind(setup)

@@ -14,6 +14,7 @@ fit the registers.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from kernels.machine.ir import (
     data_pointer,
     every,
     fma,
+    in_turn,
     index_value,
     load_vector,
     masked_load,
@@ -43,10 +45,11 @@ __all__ = ["EXTENTS", "Copy", "clear_rows", "copy_rows", "planes_of_tiles"]
 _NUMBER = ir.IntType(32)
 
 #: What the microkernels read of the extents, in this order. ``SRC_*`` are steps of what is read, in elements: of the
-#: source, or of a copy of its rows.
+#: source, or of a copy of its rows. ``HEIGHT`` and ``WIDTH`` are those of the result's planes, OH and OW unless it is
+#: spread.
 EXTENTS = (
-    "OH", "OW", "IH", "IW", "PH", "PW", "SH", "SRC_TILE", "DW", "ICG", "SRC_ROW", "SRC_PLANE", "SRC_GROUP", "DST_GROUP",
-    "WEI_GROUP", "BIA_GROUP", "WS", "LINES", "LINE_STEP",
+    "OH", "WIDTH", "IH", "IW", "PH", "PW", "SH", "SRC_TILE", "DW", "ICG", "SRC_ROW", "SRC_PLANE", "SRC_GROUP",
+    "DST_GROUP", "WEI_GROUP", "BIA_GROUP", "WS", "LINES", "LINE_STEP", "HEIGHT",
 )  # fmt: skip
 
 
@@ -124,15 +127,17 @@ def planes_of_tiles(
     R, NR, TAPS = number(spec.R), number(spec.NR), number(spec.TAPS)
     # From an output column to the next; copied columns stand side by side.
     STEP = number(spec.column_step)
-    OH, OW, IH, IW, PH, PW, SH, SRC_TILE, DW, ICG = z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7], z[8], z[9]
-    SRC_ROW, SRC_PLANE, WS, LINE_STEP = z[10], z[11], z[16], z[18]
+    OH, WIDTH, IH, IW, PH, PW, SH, SRC_TILE, DW, ICG = z[0], z[1], z[2], z[3], z[4], z[5], z[6], z[7], z[8], z[9]
+    SRC_ROW, SRC_PLANE, WS, LINE_STEP, HEIGHT = z[10], z[11], z[16], z[18], z[19]
+    # Rows and columns of the result for one of the tile.
+    DOWN, ACROSS = number(spec.row_step), number(spec.result_step)
     # The last tile of a row reaches back, so that it is whole.
     LAST, END = max(0, end - NR), min(OH, (row + rows) * R)
     weights = channel = result = 0
     for _ in range(groups):
         start = first
         for oh in range(row * R, (row + rows) * R, R):
-            top, to = oh * SH - PH, result + oh * OW
+            top, to = oh * SH - PH, result + oh * DOWN * WIDTH
             for column in range(begin, end, NR):
                 ow = min(column, LAST)
                 left, at, wi = ow * STEP - PW, start + ow * STEP, weights
@@ -141,7 +146,10 @@ def planes_of_tiles(
                     tile = tile_stencil(spec, tile, src, at, top, left, IH, IW, SRC_ROW, LINE_STEP, DW, WS, wei, wi)
                     at += SRC_PLANE
                     wi += TAPS
-                tile_store_channels(spec, tile, dst, to + ow, OH * OW, OW, live, OH - oh, END - oh, residual, slope)
+                tile_store_channels(
+                    spec, tile, dst, to + ow * ACROSS, HEIGHT * WIDTH, WIDTH, live, HEIGHT - oh * DOWN,
+                    min(HEIGHT, END * DOWN) - oh * DOWN, WIDTH - ow * ACROSS, residual, slope,
+                )  # fmt: skip
             start += SRC_TILE
         first += z[12]
         result += z[13]
@@ -268,7 +276,7 @@ def tile_stencil(
                 return across.type(kw * s.DW + at)
             return builder.add(builder.mul(across, across.type(kw)), across.type(at))
 
-        held = [weight(k) for k in range(s.TAPS)] if s.held else []
+        held = {k: weight(k) for k in sorted(s.place(*tap) for tap in s.taps)} if s.held else {}
         offsets = [beside(*load) for load in s.loads]
         masks = [
             _in_row(builder, builder.add(column, offset), width, s.lanes) if s.masked else None for offset in offsets
@@ -291,8 +299,8 @@ def tile_stencil(
                     # LLVM moves loads to where they are used, but from here on better than from there.
                     list(pieces)
                 for kw in range(s.KW):
-                    for v, oc, (m, kh) in s.order(uses):
-                        slot, k = s.slot(oc, m, v), (kh * s.KW + kw) * s.OCB + oc
+                    for v, oc, (m, kh) in s.order(uses, kw):
+                        slot, k = s.slot(oc, m, v), s.place(oc, kh, kw)
                         pixels = _pixels(builder, s, pieces, kw, v)
                         totals[slot] = fma(builder, held[k] if held else weight(k), pixels, totals[slot])
                 inner = builder.block
@@ -313,13 +321,15 @@ def tile_stencil(
 @intrinsic
 def tile_store_channels(
     typingctx: Any, stencil: Any, tile: Any, c: Any, ci: Any, plane: Any, row: Any, live: Any, lines: Any, below: Any,
-    r: Any, slope: Any,
+    columns: Any, r: Any, slope: Any,
 ) -> Any:  # fmt: skip
-    """``tile_store_channels(stencil, tile, c, ci, plane, row, live, lines, below, r, slope)``.
+    """``tile_store_channels(stencil, tile, c, ci, plane, row, live, lines, below, columns, r, slope)``.
 
     Writes element (oc, m, n), finished with residual ``r`` and ``slope``, to ``c[ci + oc * plane + m * row + n]``,
     for ``oc < live``, ``m < lines`` and, if the tile is wider than a row, ``n < row``.
     Of each plane ``below`` rows from the first of the tile on are the caller's, who writes the others later.
+    If the result is spread, its rows and columns are those of all remainders in turn, and of a row ``columns`` elements
+    from the tile's first on exist.
     """
     if not _is_stencil(stencil):
         return None
@@ -328,22 +338,35 @@ def tile_store_channels(
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data, added, factor = (
             data_pointer(context, builder, typ, value)
-            for typ, value in ((c, arguments[2]), (r, arguments[9]), (slope, arguments[10]))
+            for typ, value in ((c, arguments[2]), (r, arguments[10]), (slope, arguments[11]))
         )
-        start, across, down, channels, height, after = (
+        start, across, down, channels, height, after, width = (
             index_value(context, builder, typ, value)
-            for typ, value in zip((ci, plane, row, live, lines, below), arguments[3:9], strict=True)
+            for typ, value in zip((ci, plane, row, live, lines, below, columns), arguments[3:10], strict=True)
         )
-        for oc in range(s.OCB):
-            with builder.if_then(builder.icmp_signed("<", channels.type(oc), channels), likely=True):
-                rows = [
-                    [builder.extract_value(arguments[1], s.slot(oc, m, v)) for v in range(s.NV)] for m in range(s.R)
-                ]
-                store_rows(builder, s.epilogue, rows, data, added, factor, start, down, height, after, s.narrow)
+        together = s.row_step * s.result_step
+        for first in range(0, s.OCB, together):
+            with builder.if_then(builder.icmp_signed("<", channels.type(first), channels), likely=True):
+                rows = []
+                for m, a in itertools.product(range(s.R), range(s.row_step)):
+                    of_columns = [
+                        [
+                            builder.extract_value(arguments[1], s.slot(first + a * s.result_step + b, m, v))
+                            for b in range(s.result_step)
+                        ]
+                        for v in range(s.NV)
+                    ]
+                    rows.append([each for vectors in of_columns for each in in_turn(builder, vectors)])
+                ends, exist = s.narrow, None
+                if s.spread is not None:
+                    rows = [row[: s.spread.vectors] for row in rows]
+                    ends = s.spread.ragged
+                    exist = width if ends and not s.narrow else None
+                store_rows(builder, s.epilogue, rows, data, added, factor, start, down, height, after, ends, exist)
             start = builder.add(start, across)
         return context.get_dummy_value()
 
-    return types.void(stencil, tile, c, ci, plane, row, live, lines, below, r, slope), codegen
+    return types.void(stencil, tile, c, ci, plane, row, live, lines, below, columns, r, slope), codegen
 
 
 class _Pieces(Sequence[ir.Value]):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kernels.algorithms.stencil.subpixel import subpixel
 from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine.cpu import lanes_of, vector_bytes, vector_registers
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
-__all__ = ["Stencil", "pick_stencil"]
+__all__ = ["Spread", "Stencil", "dense", "pick_stencil"]
 
 #: Vectors, in bytes, whose lanes are masked at no cost, in registers of their own.
 _MASKED_BYTES = 64
@@ -26,6 +27,38 @@ _NEAR_BYTES = 16 * 1024
 _ROWS = (1, 2, 3, 4, 5, 7, 14)
 #: Widest steps between kernel rows and output rows of which the rows in common are loaded once.
 _MOST_DILATION, _MOST_STRIDE = 2, 4
+
+
+class Spread(NamedTuple):
+    """How channels of a tile that are remainders by a stride stand in the result.
+
+    Channels are numbered over (result's channel, remainder of rows, remainder of columns); see
+    `kernels.algorithms.stencil.subpixel`.
+
+    Attributes
+    ----------
+    rows, columns : tuple of pairs of int
+        Of each remainder, the first kernel row or column that it has a weight for, and the end of those.
+    vectors : int
+        Vectors of a tile's row of the result that hold any of it.
+    ragged : bool
+        Whether rows of the result may end within the last of them.
+    """
+
+    rows: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]
+    vectors: int
+    ragged: bool
+
+    @property
+    def remainders(self) -> int:
+        """Channels of a tile for one of the result."""
+        return len(self.rows) * len(self.columns)
+
+    def has(self, channel: int, kh: int, kw: int) -> bool:
+        """Whether a channel of the tile has a weight there that is not always zero."""
+        a, b = divmod(channel % self.remainders, len(self.columns))
+        return self.rows[a][0] <= kh < self.rows[a][1] and self.columns[b][0] <= kw < self.columns[b][1]
 
 
 class Stencil(NamedTuple):
@@ -55,6 +88,8 @@ class Stencil(NamedTuple):
         reaches only after the whole width of this one.
     epilogue : Epilogue
         Its kind.
+    spread : Spread, optional
+        How results stand in turn; as rows of the tile by default.
     """
 
     dtype: str
@@ -73,6 +108,7 @@ class Stencil(NamedTuple):
     masked: bool
     ahead: bool
     epilogue: Epilogue = NO_EPILOGUE
+    spread: Spread | None = None
 
     @property
     def tile(self) -> TileShape:
@@ -91,13 +127,34 @@ class Stencil(NamedTuple):
 
     @property
     def TAPS(self) -> int:
-        """Weights of an input channel."""
+        """Weights of an input channel, as they are packed."""
         return self.OCB * self.KH * self.KW
+
+    @property
+    def taps(self) -> list[tuple[int, int, int]]:
+        """Channel, kernel row and column of those that are not always zero."""
+        return [
+            (oc, kh, kw)
+            for oc in range(self.OCB)
+            for kh in range(self.KH)
+            for kw in range(self.KW)
+            if self.spread is None or self.spread.has(oc, kh, kw)
+        ]
+
+    @property
+    def row_step(self) -> int:
+        """Rows of the result for an output row of the tile."""
+        return 1 if self.spread is None else len(self.spread.rows)
+
+    @property
+    def result_step(self) -> int:
+        """The same of columns."""
+        return 1 if self.spread is None else len(self.spread.columns)
 
     @property
     def held(self) -> bool:
         """Whether the weights of one input channel stay in registers; they are broadcast from L1 otherwise."""
-        return self.registers + self.TAPS <= vector_registers()
+        return self.registers + len(self.taps) <= vector_registers()
 
     @property
     def registers(self) -> int:
@@ -107,12 +164,12 @@ class Stencil(NamedTuple):
     @property
     def work(self) -> int:
         """Multiply-adds of vectors an input channel."""
-        return self.OCB * self.R * self.NV * self.KH * self.KW
+        return len(self.taps) * self.R * self.NV
 
     @property
     def cycles(self) -> int:
         """Time of an input channel, in that of a multiply-add."""
-        weights = self.TAPS * (1 if self.held else self.R)
+        weights = len(self.taps) * (1 if self.held else self.R)
         # A load takes twice as long as a multiply-add if it crosses a cache line: the widest vectors always do.
         loads = (2 if self.masked else 1) * len(self.loads) * self.source_rows + weights
         # Sums too few to hide the latency of a multiply-add wait for it; the rest is what a tile costs at all.
@@ -162,13 +219,20 @@ class Stencil(NamedTuple):
         """Whether the pixels of all vectors of a kernel column fit the registers, so that each tap is read once."""
         return vector_registers() - 2 >= self.OCB * self.R * self.NV + self.NV + 2
 
-    def order(self, uses: list[tuple[int, int]]) -> list[tuple[int, int, tuple[int, int]]]:
+    def order(self, uses: list[tuple[int, int]], kw: int) -> list[tuple[int, int, tuple[int, int]]]:
         """Vectors, channels and uses of a source row and kernel column, in the order of their multiply-adds.
 
         If pixels wait in registers, all vectors take a tap before the next; otherwise vectors come one by one.
         """
-        found = [(v, oc, use) for oc in range(self.OCB) for use in uses for v in range(self.NV)]
+        taps = set(self.taps)
+        found = [
+            (v, oc, use) for oc in range(self.OCB) for use in uses if (oc, use[1], kw) in taps for v in range(self.NV)
+        ]
         return found if self.waiting else sorted(found, key=lambda each: each[0])
+
+    def place(self, oc: int, kh: int, kw: int) -> int:
+        """Where a weight stands among the `TAPS` of an input channel."""
+        return (kh * self.KW + kw) * self.OCB + oc
 
     def slot(self, oc: int, m: int, v: int) -> int:
         """Number of a vector of the tile."""
@@ -179,18 +243,36 @@ class Stencil(NamedTuple):
         return [n * self.SW + kw * self.DW for n in range(v * self.lanes, (v + 1) * self.lanes)]
 
 
+def dense(p: Conv2dProblem) -> Conv2dProblem:
+    """The convolution that tiles compute: the problem itself, or backward data with remainders as channels."""
+    return subpixel(p)[0] if p.direction == "bwd_d" else p
+
+
+def _spread(p: Conv2dProblem, NV: int, lanes: int) -> Spread | None:
+    if p.direction == "fwd":
+        return None
+    _, down, across = subpixel(p)
+    narrow = across.extent < NV * lanes
+    vectors = min(NV * p.sw, -(-p.iw // lanes)) if narrow else NV * p.sw
+    return Spread(down.used, across.used, vectors, narrow or p.iw % p.sw > 0)
+
+
 def _stencil(p: Conv2dProblem, OCB: int, R: int, NV: int, lanes: int) -> Stencil:
-    shared = p.dh <= _MOST_DILATION and p.sh <= _MOST_STRIDE
-    SH, DH = (p.sh, p.dh) if shared else (1, 0)
-    DW = 1 if p.dw == 1 else 0
+    q = dense(p)
+    shared = q.dh <= _MOST_DILATION and q.sh <= _MOST_STRIDE
+    SH, DH = (q.sh, q.dh) if shared else (1, 0)
+    DW = 1 if q.dw == 1 else 0
     masked = vector_bytes() >= _MASKED_BYTES
     # Vectors of a source row that hold all columns of the tile that count.
-    width = (min(p.ow, NV * lanes) - 1) * p.sw + 1
-    P = -(-(width + (p.kw - 1) * DW) // lanes)
-    if not masked or (p.sw == 1 and (P > 1 or not DW)):
+    width = (min(q.ow, NV * lanes) - 1) * q.sw + 1
+    P = -(-(width + (q.kw - 1) * DW) // lanes)
+    if not masked or (q.sw == 1 and (P > 1 or not DW)):
         P = 0
-    ahead = masked and DH > 0 and p.ih * p.iw * p.itemsize > _NEAR_BYTES
-    return Stencil(p.dtype, OCB, R, NV, lanes, p.kh, p.kw, SH, DH, p.sw, DW, P, p.ow < NV * lanes, masked, ahead)
+    ahead = masked and DH > 0 and q.ih * q.iw * q.itemsize > _NEAR_BYTES
+    return Stencil(
+        q.dtype, OCB, R, NV, lanes, q.kh, q.kw, SH, DH, q.sw, DW, P, q.ow < NV * lanes, masked, ahead,
+        spread=_spread(p, NV, lanes),
+    )  # fmt: skip
 
 
 def pick_stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
@@ -204,23 +286,26 @@ def pick_stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
     columns : int
         How many columns whole tiles cover, none if the rest covers all.
     """
-    lanes, OCG = lanes_of(p.dtype), p.oc // p.g
-    few = p.dh <= _MOST_DILATION and p.sh <= _MOST_STRIDE
+    q = dense(p)
+    # Remainders of one channel of a result stay together.
+    together = q.oc // (p.ic if p.direction == "bwd_d" else p.oc)
+    lanes, OCG = lanes_of(q.dtype), q.oc // q.g // together
+    few = q.dh <= _MOST_DILATION and q.sh <= _MOST_STRIDE
     shapes = {
-        (-(-OCG // -(-OCG // channels)), R, NV)
-        for NV in range(1, min(4, -(-p.ow // lanes)) + 1)
-        for channels in range(1, 9)
+        (-(-OCG // -(-OCG // channels)) * together, R, NV)
+        for NV in range(1, min(4, -(-q.ow // lanes)) + 1)
+        for channels in range(1, max(2, 8 // together + 1))
         for R in (_ROWS if few else _ROWS[:1])
     }
     found = []
     for OCB, R, NV in sorted(shapes):
         s = _stencil(p, OCB, R, NV, lanes)
         if s.registers <= vector_registers() and (s.work <= _LONGEST or R * NV == 1):
-            tiles = -(-OCG // OCB) * -(-p.oh // R)
+            tiles = -(-OCG * together // OCB) * -(-q.oh // R)
             # Fewer columns than a vector has lanes are less than a vector's work only where half a vector covers them.
-            left = p.ow % s.NR
-            half = vector_bytes() == 64 and p.ow > s.NR and NV == 1 and 0 < left <= lanes // 2
-            across = p.ow // s.NR + 0.5 if half else -(-p.ow // s.NR)
+            left = q.ow % s.NR
+            half = vector_bytes() == 64 and q.ow > s.NR and NV == 1 and 0 < left <= lanes // 2
+            across = q.ow // s.NR + 0.5 if half else -(-q.ow // s.NR)
             rest = _stencil(p, OCB, R, NV, lanes // 2) if half else s
-            found.append((tiles * across * s.cycles, -R, s, rest, p.ow - left if half else 0))
+            found.append((tiles * across * s.cycles, -R, s, rest, q.ow - left if half else 0))
     return min(found, key=lambda each: each[:2])[2:]
