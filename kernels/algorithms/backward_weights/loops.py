@@ -41,8 +41,9 @@ from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 from kernels.registry import Run, Scratch, Setup, algorithm
 
-#: Rows of a tile: each has its address in a register.
-_MOST_ROWS = 12
+#: Rows of a tile, by vectors per row. Each has its address in a register. Of more than 10 rows of two vectors LLVM
+#: loads all broadcasts before the multiply-adds, and moves sums out of the registers.
+_MOST_ROWS = {1: 12, 2: 10}
 #: Planes a multiple of so many bytes apart have few sets of L1 for their lines.
 _CROWDED_BYTES = 1024
 #: Items per thread that make shares even enough.
@@ -180,9 +181,10 @@ def _shape(p: Conv2dProblem) -> TileShape:
     lanes, M = lanes_of(p.dtype), p.ic // p.g * p.kh * p.kw
     registers = vector_registers()
     NV = min(2, -(-(p.oc // p.g) // lanes))
-    # Each row takes a register of addresses, too.
-    most = min((registers - NV - 1) // NV, _MOST_ROWS)
-    return TileShape(-(-M // -(-M // min(most, M))), NV, lanes)
+    most = min((registers - NV - 1) // NV, _MOST_ROWS[NV], M)
+    # A tile has one more step per pixel than multiply-adds.
+    MR = min(range(1, most + 1), key=lambda rows: (-(-M // rows) * (rows * NV + 1), -rows))
+    return TileShape(MR, NV, lanes)
 
 
 def _is_crowded(p: Conv2dProblem) -> bool:
