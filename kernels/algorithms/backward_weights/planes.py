@@ -14,7 +14,9 @@ cross memory once.
 Sums: lane by lane within a plane's block of lines, then the blocks, then the lanes, in an order that does not depend on
 threads.
 
-On paper, 3 x 3 taps on AVX2: 9 multiply-adds and 10 loads a vector of pixels, two each a cycle.
+On paper, 3 x 3 taps on AVX-512: 9 multiply-adds a vector of pixels, one a cycle, and 10 loads, two cycles each where
+they cross cache lines. Of R lines of pixels at once, each line of the source is loaded for all that meet it: 34 loads
+for 63 multiply-adds at 7 lines.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from kernels.algorithms.backward_weights.costs import planes_amounts
 from kernels.algorithms.backward_weights.taps import TapsSpec, VectorSpec, store_taps, sum_plane, sum_taps
 from kernels.algorithms.stencil.microkernel import EXTENTS, Copy, clear_rows, copy_rows
 from kernels.costs.amounts import Amounts
-from kernels.machine.cpu import cache_bytes, lanes_of, vector_registers
+from kernels.machine.cpu import cache_bytes, lanes_of, vector_bytes, vector_registers
 from kernels.machine.microkernel import call, macrokernel, word
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
@@ -37,6 +39,10 @@ from kernels.registry import Run, Scratch, Setup, algorithm
 
 #: Steps between columns of which code is made.
 _MOST_STRIDE = _MOST_DILATION = 4
+#: Planes of so many bytes are asked for ahead: streams of the hardware end with them, and smaller ones stand in a row.
+_ASKED_BYTES = 2048
+#: Lines of pixels at once. Few, since each is compiled.
+_LINES = (1, 2, 3, 4, 5, 7)
 
 
 class _Sizes(NamedTuple):
@@ -66,6 +72,7 @@ class _Sizes(NamedTuple):
     PLANE: int  # elements from a copied channel to the next
     GRAD: int  # elements from the gradients of a channel of a block to those of the next
     RESULT: int  # the same of the result
+    LATER: int  # elements of the source per line that the next block is asked for by; 0 unless it has whole planes
     HAS_BIAS: int
     LANES: int
     CALLS: int  # tiles
@@ -105,13 +112,19 @@ def _channels(z, step, part, parts):
                     at = (n * z.IC + ic) * z.IH * z.IW
                     call(z.copy, (z.src + at * z.ITEM, source, z.extents, top, channels))
                 grad = ((n * z.OC + first) * z.OH + oh) * z.OW
+                # The same channels of the next image, or the next channels of the first.
+                to_image = 1 if n + 1 < z.MB else -n
+                to_channel = 0 if n + 1 < z.MB else channels
+                later = z.src + ((n + to_image) * z.IC + ic + to_channel) * z.IH * z.IW * z.ITEM
+                later_grad = z.residual + ((n + to_image) * z.OC + first + to_channel) * OHW * z.ITEM
                 for i in range(z.CALLS):
                     call(
                         word(z.calls, 4 * i),
                         (
-                            source + word(z.calls, 4 * i + 1), z.PLANE, z.SRC_LINE, z.TAP_LINE, z.PHASE,
+                            source + word(z.calls, 4 * i + 1), z.PLANE, z.SRC_LINE, z.TAP_LINE, z.SW * z.WS, z.PHASE,
                             z.residual + grad * z.ITEM + word(z.calls, 4 * i + 2), channels, z.GRAD, OHW, lines, z.OW,
-                            sums + word(z.calls, 4 * i + 3), SUMS, 1 if n + oh == 0 else 0,
+                            sums + word(z.calls, 4 * i + 3), SUMS, 1 if n + oh == 0 else 0, later, z.IH * z.IW,
+                            z.LATER if i == 0 else 0, later_grad,
                         ),
                     )  # fmt: skip
         to = (first * z.ICG + ic % z.ICG) * z.TAPS
@@ -136,11 +149,18 @@ class _Tile(NamedTuple):
     OCB: int
     TH: int
     TW: int
+    R: int  # lines of pixels at once
 
 
 def _even(extent: int, most: int) -> int:
     """Parts of at most ``most``, as equal as can be."""
     return -(-extent // -(-extent // max(1, most)))
+
+
+def _lanes(p: Conv2dProblem) -> int:
+    """Elements of a vector: of the widest, half as many where a row of the map has no more."""
+    lanes = lanes_of(p.dtype)
+    return lanes // 2 if vector_bytes() == 64 and p.ow <= lanes // 2 else lanes
 
 
 @functools.lru_cache(maxsize=1024)
@@ -150,7 +170,19 @@ def _tile(p: Conv2dProblem) -> _Tile:
     TH = _even(p.kh, most // TW) if p.kw == TW else 1
     # Each channel has its gradients in a register.
     OCB = _even(p.oc // p.g, (vector_registers() - 2) // (TH * TW + 1)) if p.kh * p.kw == TH * TW else 1
-    return _Tile(OCB, TH, TW)
+    # Lines of the source that lines of pixels have in common are loaded once for all of them.
+    lines = [1]
+    if p.sh <= _MOST_STRIDE and p.dh <= _MOST_DILATION:
+        most = max(1, min(p.oh, (vector_registers() - 2) // OCB - TH * TW))
+        lines = [R for R in _LINES if most >= R]
+
+    def loads(R: int) -> int:
+        """Vectors of the source and of gradients, of one column."""
+        rows = {m * p.sh + i * p.dh for m in range(R) for i in range(TH)}
+        together, others = divmod(p.oh, R)
+        return together * (len(rows) * TW + R * OCB) + others * (TH * TW + OCB)
+
+    return _Tile(OCB, TH, TW, min(lines, key=lambda R: (loads(R), R)))
 
 
 def _tiles(p: Conv2dProblem, t: _Tile) -> int:
@@ -165,7 +197,7 @@ def _size(t: _Tile) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
-    lanes = lanes_of(p.dtype)
+    lanes, t = _lanes(p), _tile(p)
     # The last vector of pixels, and that for the last tap.
     WS = (-(-p.ow // lanes) + -(-((p.kw - 1) * p.dw // p.sw) // lanes)) * lanes
     HALO = (p.kh - 1) * p.dh + 1
@@ -177,9 +209,11 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     near = cache_bytes(1) // 2
     # Lines that blocks have in common are copied twice.
     LINES = _even(p.oh, lines(near) if lines(near) * p.sh >= 2 * HALO else lines(cache_bytes(2) // 4))
+    if p.oh > LINES:
+        LINES = max(1, LINES // t.R) * t.R
     copied = (LINES - 1) * p.sh + HALO
     PLANE = copied * p.sw * WS
-    ICG, OCG, t = p.ic // p.g, p.oc // p.g, _tile(p)
+    ICG, OCG, plane = p.ic // p.g, p.oc // p.g, p.ih * p.iw * p.itemsize
     most = near // (PLANE * p.itemsize) if p.oh == LINES else 1
     most = min(most, near // (_tiles(p, t) * _size(t) * lanes * p.itemsize))
     # Threads have some blocks each.
@@ -191,8 +225,8 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
         OW=p.ow, SH=p.sh, SW=p.sw, PH=p.ph, PW=p.pw, CHANNELS=CHANNELS, LINES=LINES, WS=WS, SRC_LINE=p.sh * p.sw * WS,
         TAP_LINE=p.dh * p.sw * WS, HALO=HALO, PHASE=WS, PLANE=PLANE,
         GRAD=OCG * p.oh * p.ow if ICG == 1 else 0, RESULT=OCG * p.kh * p.kw if ICG == 1 else p.kh * p.kw,
-        HAS_BIAS=int(p.bias), LANES=lanes, CALLS=_tiles(p, t),
-        BLOCKS=IN_GROUP if ICG == 1 else IN_GROUP * p.g, IN_GROUP=IN_GROUP,
+        LATER=p.sh * p.iw * (ICG == OCG == 1 and p.oh == LINES and plane >= _ASKED_BYTES), HAS_BIAS=int(p.bias),
+        LANES=lanes, CALLS=_tiles(p, t), BLOCKS=IN_GROUP if ICG == 1 else IN_GROUP * p.g, IN_GROUP=IN_GROUP,
     )  # fmt: skip
 
 
@@ -203,7 +237,7 @@ def _first(extent: int, part: int) -> list[int]:
 
 def _plan(p: Conv2dProblem, z: _Sizes) -> tuple[np.ndarray, np.ndarray, int]:
     """Calls of a block (address, and where source, gradients and sums begin, in bytes), places of sums, their size."""
-    t, lanes = _tile(p), lanes_of(p.dtype)
+    t, lanes = _tile(p), _lanes(p)
     calls = []
     places = np.zeros((z.OCG, p.kh, p.kw), np.intp)
     size = 0
@@ -211,7 +245,9 @@ def _plan(p: Conv2dProblem, z: _Sizes) -> tuple[np.ndarray, np.ndarray, int]:
         for kh in _first(p.kh, t.TH):
             for kw in _first(p.kw, t.TW):
                 steps, first = divmod(kw * p.dw, p.sw)
-                spec = TapsSpec(p.dtype, lanes, t.OCB, t.TH, t.TW, p.sw, p.dw, first)
+                spec = TapsSpec(p.dtype, lanes, t.OCB, t.TH, t.TW, p.sw, p.dw, first, 1, 0, 0)
+                if t.R > 1:
+                    spec = spec._replace(R=t.R, SH=p.sh, DH=p.dh)
                 at = (kh * z.TAP_LINE + steps, oc * z.OH * z.OW, size * lanes)
                 calls.append((sum_taps.address(spec), *(each * p.itemsize for each in at)))
                 slots = np.arange(spec.tile.MR).reshape(t.OCB, t.TH, t.TW) + size
@@ -221,7 +257,7 @@ def _plan(p: Conv2dProblem, z: _Sizes) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
-    z, t, lanes = _sizes(p, threads), _tile(p), lanes_of(p.dtype)
+    z, t, lanes = _sizes(p, threads), _tile(p), _lanes(p)
     return {
         "source": (threads, z.CHANNELS * z.PLANE + lanes),
         "sums": (threads, (z.CHANNELS * _tiles(p, t) * _size(t) + lanes) * lanes),
@@ -254,7 +290,7 @@ def _unsupported(p: Conv2dProblem) -> str | None:
 def bwd_w_planes(setup: Setup) -> Run:
     """Plane by plane, pixels in vectors and a sum per tap: for depthwise and few channels a group."""
     p, threads = setup.problem, setup.threads
-    z, lanes = _sizes(p, threads), lanes_of(p.dtype)
+    z, lanes = _sizes(p, threads), _lanes(p)
     calls, places, size = _plan(p, z)
     vector = TileShape(1, 1, lanes)
     vectors = VectorSpec(p.dtype, vector, TileShape(lanes, 1, lanes))

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 
 from kernels.algorithms.backward_weights.microkernel import masks_below, tile_added
+from kernels.machine.cpu import LINE_BYTES
 from kernels.machine.ir import data_pointer, fma, index_value, load_vector, masked_load, transpose
 from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
 from kernels.machine.register_tile import TileType, tile_zeros
 from kernels.machine.static import StaticType, intrinsic, number
-from kernels.machine.tile_memory import tile_load, tile_load_partial, tile_store
+from kernels.machine.tile_memory import ask_for, tile_load, tile_load_partial, tile_store
 from kernels.machine.tile_shape import TileShape
 
 __all__ = ["TapsSpec", "VectorSpec", "store_taps", "sum_plane", "sum_taps"]
@@ -37,6 +38,10 @@ class TapsSpec(NamedTuple):
         Stride and dilation between columns.
     first : int
         Column of the first tap, less whole strides.
+    R : int
+        Lines of pixels at once: a line of the source that several of them meet is loaded once.
+    SH, DH : int
+        Stride and dilation between lines; 0 if R is 1, for any.
     """
 
     dtype: str
@@ -47,6 +52,23 @@ class TapsSpec(NamedTuple):
     SW: int
     DW: int
     first: int
+    R: int
+    SH: int
+    DH: int
+
+    @property
+    def single(self) -> TapsSpec:
+        """For one line of pixels."""
+        return self._replace(R=1, SH=0, DH=0)
+
+    @property
+    def uses(self) -> list[tuple[int, list[tuple[int, int]]]]:
+        """Lines of the source in order, by number, each with the lines of pixels and of taps that meet it."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for m in range(self.R):
+            for i in range(self.TH):
+                found.setdefault(m * self.SH + i * (self.DH or 1), []).append((m, i))
+        return sorted(found.items())
 
     @property
     def tile(self) -> TileShape:
@@ -63,28 +85,59 @@ class TapsSpec(NamedTuple):
         """For the others."""
         return False
 
+    @property
+    def line(self) -> int:
+        """Elements of a cache line."""
+        return LINE_BYTES // (4 if self.dtype == "float32" else 8)
+
 
 @microkernel
 def sum_taps(
-    spec, src: Elements, src_channel: int, src_line: int, tap_line: int, phase: int, grad: Elements, channels: int,
-    grad_channel: int, grad_plane: int, lines: int, columns: int, sums: Elements, sums_channel: int, begins: int,
+    spec, src: Elements, src_channel: int, src_line: int, tap_line: int, row: int, phase: int, grad: Elements,
+    channels: int, grad_channel: int, grad_plane: int, lines: int, columns: int, sums: Elements, sums_channel: int,
+    begins: int, later: Elements, later_channel: int, later_line: int, later_grad: Elements,
 ):  # fmt: skip
     """Add the products of a block of pixels to the sums of some taps, or begin these, for each of ``channels``.
 
-    Kernel rows are ``tap_line`` elements apart in the copy, columns that differ by one less than a stride ``phase``.
+    In the copy, lines of pixels are ``src_line`` elements apart, kernel rows ``tap_line``, its own lines ``row``, and
+    columns that differ by one less than a stride ``phase``.
+    With each line those of the next block are asked for: ``later_line`` elements of the source and ``columns`` of the
+    gradients, or none if ``later_line`` is 0. Small planes end before the hardware's own streams begin.
     """
-    LANES = number(spec.lanes)
-    whole = columns - columns % LANES
+    LANES, LINE, R = number(spec.lanes), number(spec.line), number(spec.R)
+    whole, together = columns - columns % LANES, lines - lines % R
     for channel in range(channels):
         tile = tile_zeros(spec.tile, grad)
         at, pixel = channel * src_channel, channel * grad_channel
-        for _ in range(lines):
+        next_block = channel * later_channel
+        for _ in range(0, together, R):
+            if later_line > 0:
+                for i in range(0, R * later_line, LINE):
+                    ask_for(later, next_block + i)
+                for i in range(0, R * columns, LINE):
+                    ask_for(later_grad, pixel + i)
             for i in range(0, whole, LANES):
-                tile = tile_taps(spec, spec.whole, tile, src, at + i, tap_line, phase, grad, pixel + i, grad_plane, 0)
+                tile = tile_taps(
+                    spec, spec.whole, tile, src, at + i, tap_line, row, phase, grad, pixel + i, columns, grad_plane, 0
+                )  # fmt: skip
             if whole < columns:
                 tile = tile_taps(
-                    spec, spec.part, tile, src, at + whole, tap_line, phase, grad, pixel + whole, grad_plane,
-                    columns - whole,
+                    spec, spec.part, tile, src, at + whole, tap_line, row, phase, grad, pixel + whole, columns,
+                    grad_plane, columns - whole,
+                )  # fmt: skip
+            at += R * src_line
+            pixel += R * columns
+            next_block += R * later_line
+        for _ in range(together, lines):
+            for i in range(0, whole, LANES):
+                tile = tile_taps(
+                    spec.single, spec.whole, tile, src, at + i, tap_line, row, phase, grad, pixel + i, columns,
+                    grad_plane, 0,
+                )  # fmt: skip
+            if whole < columns:
+                tile = tile_taps(
+                    spec.single, spec.part, tile, src, at + whole, tap_line, row, phase, grad, pixel + whole, columns,
+                    grad_plane, columns - whole,
                 )  # fmt: skip
             at += src_line
             pixel += columns
@@ -96,47 +149,59 @@ def sum_taps(
 
 @intrinsic
 def tile_taps(
-    typingctx: Any, spec: Any, whole: Any, tile: Any, a: Any, ai: Any, row: Any, phase: Any, b: Any, bi: Any,
-    plane: Any, count: Any,
+    typingctx: Any, spec: Any, whole: Any, tile: Any, a: Any, ai: Any, tap_line: Any, row: Any, phase: Any, b: Any,
+    bi: Any, line: Any, plane: Any, count: Any,
 ) -> Any:  # fmt: skip
-    """``tile_taps(spec, whole, tile, a, ai, row, phase, b, bi, plane, count)``.
+    """``tile_taps(spec, whole, tile, a, ai, tap_line, row, phase, b, bi, line, plane, count)``.
 
-    Channel o and tap (i, j) get the products of ``b[bi + o * plane :]`` and ``a`` at ``ai`` plus ``i`` rows and where
-    column j stands added; unless ``whole`` of the first ``count`` pixels: gradients behind them count as zeros.
+    Channel o and tap (i, j) get the products of ``b[bi + o * plane + m * line :]``, for each of R lines m, and ``a`` at
+    ``ai`` plus SH * m + DH * i rows, or ``i`` tap lines if R is 1, and where column j stands added; unless ``whole`` of
+    the first ``count`` pixels: gradients behind them count as zeros.
     """
     if not isinstance(spec, StaticType) or not isinstance(whole, StaticType):
         return None
     s: TapsSpec = spec.value
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, grads = data_pointer(context, builder, a, arguments[3]), data_pointer(context, builder, b, arguments[7])
-        start, down, across, at, channel, live = (
+        source, grads = data_pointer(context, builder, a, arguments[3]), data_pointer(context, builder, b, arguments[8])
+        start, taps_down, down, across, at, below, channel, live = (
             index_value(context, builder, typ, arguments[i])
-            for i, typ in ((4, ai), (5, row), (6, phase), (8, bi), (9, plane), (10, count))
-        )
+            for i, typ in (
+                (4, ai), (5, tap_line), (6, row), (7, phase), (9, bi), (10, line), (11, plane), (12, count)
+            )
+        )  # fmt: skip
         vector = context.get_value_type(tile).elements[0]
-        values = []
-        for _ in range(s.OCB):
-            if whole.value:
-                values.append(load_vector(builder, grads, at, vector))
-            else:
-                (mask,) = masks_below(builder, live, s.lanes, 1)
-                values.append(masked_load(builder, vector, grads, at, mask))
+        values: dict[tuple[int, int], ir.Value] = {}
+        masks = [] if whole.value else masks_below(builder, live, s.lanes, 1)
+        for o in range(s.OCB):
+            place = at
+            for m in range(s.R):
+                if masks:
+                    values[o, m] = masked_load(builder, vector, grads, place, masks[0])
+                else:
+                    values[o, m] = load_vector(builder, grads, place, vector)
+                place = builder.add(place, below)
             at = builder.add(at, channel)
-        result = arguments[2]
-        for i in range(s.TH):
+        totals = [builder.extract_value(arguments[2], slot) for slot in range(s.tile.MR)]
+        step, before = (taps_down if s.R == 1 else down), 0
+        for number_of_row, uses in s.uses:
+            for _ in range(number_of_row - before):
+                start = builder.add(start, step)
+            before = number_of_row
             for j in range(s.TW):
                 steps, q = divmod(s.first + j * s.DW, s.SW)
                 place = builder.add(start, builder.mul(across, across.type(q)))
                 pixels = load_vector(builder, source, builder.add(place, place.type(steps)), vector)
-                for o, value in enumerate(values):
-                    slot = (o * s.TH + i) * s.TW + j
-                    total = fma(builder, pixels, value, builder.extract_value(result, slot))
-                    result = builder.insert_value(result, total, slot)
-            start = builder.add(start, down)
+                for m, i in uses:
+                    for o in range(s.OCB):
+                        slot = (o * s.TH + i) * s.TW + j
+                        totals[slot] = fma(builder, pixels, values[o, m], totals[slot])
+        result = arguments[2]
+        for slot, total in enumerate(totals):
+            result = builder.insert_value(result, total, slot)
         return result
 
-    return tile(spec, whole, tile, a, ai, row, phase, b, bi, plane, count), codegen
+    return tile(spec, whole, tile, a, ai, tap_line, row, phase, b, bi, line, plane, count), codegen
 
 
 class VectorSpec(NamedTuple):
