@@ -10,7 +10,7 @@ import pytest
 from kernels import DIRECTIONS, Conv2d, Conv2dProblem, UnsupportedProblem, algorithms, conv2d, get_algorithm, plan
 from kernels.costs.model import seconds_by_term
 from kernels.costs.table import cycles, roundings
-from kernels.select import Candidate, choose
+from kernels.select import Candidate, choose, choose_threads
 from kernels.tuning.limits import Limits, reference_limits
 from kernels.tuning.measured import remember
 
@@ -125,6 +125,14 @@ def test_a_plan_of_little_work_takes_one_thread_but_where_its_algorithm_was_name
     assert plan(little, weight, threads=2).threads == 1
     assert plan(little, weight, algorithm="direct_naive", threads=2).threads == 2
     assert plan(PROBLEM, np.zeros(PROBLEM.weight_shape, np.float32), threads=2).threads == 2
+
+
+@pytest.mark.parametrize("text", ["ic1024ih1oc5kh1", "ic16ih14oc16kh3ph1", "ic32ih140oc64kh3", "ic64ih56oc64kh3ph1"])
+def test_of_many_threads_as_many_are_taken_as_are_fastest(text: str) -> None:
+    problem = Conv2dProblem.parse(text)
+    choice, used = choose_threads(problem, 12)
+    times = {count: choose(problem, count, tuned=False).chosen.seconds for count in (1, 2, 4, 8, 12)}  # type: ignore[union-attr]
+    assert times[used] == min(times.values()) == choice.chosen.seconds  # type: ignore[union-attr]
 
 
 def test_conv2d_and_the_layer_hand_budgets_on() -> None:

@@ -150,13 +150,26 @@ class Launch:
             addresses = np.array([address_of(each) for each in (src, dst, residual)], np.intp)
             first, width = addresses.ctypes.data, addresses.itemsize
             _PACK(self._places, 0, first, first + width, first + 2 * width)
+        self._enter(self._argument)
+
+    def bound(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> Callable[[], None]:
+        """``self(src, dst, residual)`` as a function of nothing, which finds no addresses anew."""
+        words = np.array([address_of(each) for each in (src, dst, residual)], np.intp)
+        own = self._bound.copy()
+        own[4:7] = address_of(words) + words.itemsize * np.arange(3)
+        # A function of one argument that is there already is called sooner than one that looks for it.
+        call = functools.partial(self._call if self._region is None else self._enter, ctypes.c_void_p(address_of(own)))
+        call.keep = self, src, dst, residual, words, own  # type: ignore[attr-defined]
+        return call
+
+    def _enter(self, argument: ctypes.c_void_p) -> None:
         if self._region is None:
-            self._call(self._argument)
+            self._call(argument)
         elif is_cut_off():
-            _entry(False)(self._argument)
+            _entry(False)(argument)
         else:
             with self._region:
-                self._call(self._argument)
+                self._call(argument)
 
 
 _PACK = struct.Struct("3n").pack_into

@@ -2,8 +2,9 @@
 # Every layer of every network, ours beside every library, on one thread and on all; and small maps by
 # eights. The automatic choice is tuned before, on one thread. Writes report.md, rows.csv and
 # machine.json below networks/ and batch/ beside this file; a name as argument for one of them.
-# Takes an hour on a machine that does nothing else. With "choice", which is in no other: "auto" alone beside
-# every library, by its cost model, in a quarter of the time; below choice_avx2/ or choice_avx512/.
+# Takes an hour on a machine that does nothing else. With "choice", which is in no other: "auto" alone, by its cost
+# model, beside PyTorch, ONNX Runtime, OpenVINO, ncnn and LiteRT, in a quarter of the time; below choice_avx2/ or
+# choice_avx512/.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -33,7 +34,11 @@ if [ "$asked" = choice ]; then
     export CONVMARK_TUNED=off
     width=$("$convmark" machine --json | "$(dirname "$convmark")/python" -c \
         'import json, sys; print({32: "avx2", 64: "avx512"}[json.load(sys.stdin)["machine"]["vector_bytes"]])')
-    contenders=(--contender auto --contender peers)
+    # Not those that are seldom right or never the fastest: MNN, OpenCV, SciPy.
+    contenders=(--contender auto)
+    for each in torch_nchw torch_channels_last torch_prepacked onnxruntime openvino ncnn litert; do
+        contenders+=(--contender "$each")
+    done
     run "choice_$width" --processes 1 --threads "$threads" "${networks[@]/#/--network=}"
 fi
 wants() { [ "$asked" = all ] || [ "$asked" = "$1" ]; }

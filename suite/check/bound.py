@@ -54,4 +54,6 @@ def bind(problem: Conv2dProblem, inputs: Inputs, **asked: Any) -> Bound:
         return Bound(gradient, dst, lambda: gradient(inputs.first, inputs.second, dst))
     bound = plan(problem, inputs.second, inputs.bia, **asked)
     bound.poison()
-    return Bound(bound, dst, lambda: bound(inputs.first, dst))
+    # Old commits cannot be bound to arrays.
+    call = bound.bind(inputs.first, dst) if hasattr(bound, "bind") else lambda: bound(inputs.first, dst)
+    return Bound(bound, dst, call)
