@@ -87,7 +87,11 @@ def test_what_planes_refuses_is_told():
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("mb8ic64ih56oc64kh3ph1", "bwd_w_direct"), ("g128mb8ic128ih56oc128kh3ph1", "bwd_w_planes")],
+    [
+        ("mb8ic64ih56oc64kh3ph1", "bwd_w_direct"),
+        ("mb8ic3ih224oc64kh7sh2ph3pb2pr2", "bwd_w_direct"),
+        ("g128mb8ic128ih56oc128kh3ph1", "bwd_w_planes"),
+    ],
 )
 def test_auto_takes_the_loops_that_are_made_for_a_problem(text, name):
     assert plan_backward_weights(Conv2dProblem.parse(f"bwd_w:{text}"), threads=1).algorithm.name == name

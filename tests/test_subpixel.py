@@ -80,7 +80,7 @@ def test_refusals_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["g128mb8ic128ih56oc128kh3sh2ph1pb0pr0", "g512mb8ic512ih14oc512kh3sh2ph1pb0pr0", "mb8ic3ih64oc64kh4sh2ph1"]
+    "text", ["g64mb8ic64ih112oc64kh3sh2ph1pb0pr0", "g512mb8ic512ih14oc512kh3sh2ph1pb0pr0", "mb8ic3ih64oc64kh4sh2ph1"]
 )
 def test_auto_takes_stencils_of_few_channels(text: str) -> None:
     p = Conv2dProblem.parse(f"bwd_d:{text}")
