@@ -7,6 +7,7 @@ again: the ratio of the first two is the fleet's, that of the two without is wha
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.check.statistics import paired_log_ratios, ratio_interval, ratio_of
+from suite.check.statistics import ratio_interval, ratio_of
 from suite.fleet.client import attend
 from suite.fleet.fleet import start_fleet
 from suite.fleet.local import local_fleet
@@ -29,20 +30,23 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LAYERS = ("ic64ih56oc64kh3ph1", "ic256ih14oc256kh3ph1")
 _RUN = [word for text in _LAYERS for word in ("-p", text)]
 _RUN += ["-c", "direct_tiled", "--threads", "1,2", "--seconds", "0.4", "--processes", "1", "--slower", "0"]
-_ROUNDS, _POLL_S = 9, 2.0
+_POLL_S = 2.0
 
 #: Seconds of the samples by problem and threads.
 _Times = dict[tuple[str, int], float]
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="of three runs")
+    count = parser.parse_args().rounds
     sources = pack()
     with tempfile.TemporaryDirectory() as name, local_fleet(1) as address:
         folder, spent = Path(name), _worker_cpu()
         _under_fleet(folder, address, sources)  # compiles
         rounds: list[tuple[_Times, _Times, _Times]] = []
         begun, cpu_s = 0.0, 0.0
-        for number in range(_ROUNDS):
+        for number in range(count):
             order = ("alone", "fleet", "again") if number % 2 else ("again", "fleet", "alone")
             found: dict[str, _Times] = {}
             for each in order:
@@ -53,29 +57,25 @@ def main() -> None:
             rounds.append((found["alone"], found["fleet"], found["again"]))
     machine = this_machine()
     print("# A layer's time under a fleet\n")
-    print(f"{machine.cpu}, {machine.cores} cores; `python results/fleet/measure.py`, {_ROUNDS} rounds of three runs.\n")
+    print(f"{machine.cpu}, {machine.cores} cores; `python results/fleet/measure.py`, {count} rounds of three runs.\n")
     print("| layer | threads | fleet / alone | 95 % interval | alone / alone | 95 % interval |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for key in rounds[0][0]:
-        alone, fleet, again = ([each[side][key] for each in rounds] for side in range(3))
-        cells = [
-            f"{ratio_of(logs):.3f} | {low:.3f} to {high:.3f}"
-            for logs in (paired_log_ratios(fleet, alone), paired_log_ratios(again, alone))
-            for low, high in [ratio_interval(logs)]
-        ]
-        print(f"| {key[0]} | {key[1]} | {' | '.join(cells)} |")
-    every = [
-        paired_log_ratios([each[side][key] for each in rounds], [each[0][key] for each in rounds])
-        for side in (1, 2)
-        for key in rounds[0][0]
-    ]
-    half = len(every) // 2
-    means = [np.mean(logs, axis=0) for logs in (every[:half], every[half:])]
-    cells = [
-        f"{ratio_of(logs):.3f} | {low:.3f} to {high:.3f}" for logs in means for low, high in [ratio_interval(logs)]
-    ]
-    print(f"| all, geometric mean | | {' | '.join(cells)} |")
+    keys = list(rounds[0][0])
+    times = np.array([[[side[key] for key in keys] for side in each] for each in rounds])
+    logs = np.log(times[:, 1:] / times[:, :1])
+    for i, (problem, threads) in enumerate(keys):
+        _print_line(f"{problem} | {threads}", logs[:, :, i])
+    _print_line("all, geometric mean |", logs.mean(axis=2))
     print(f"\nThe worker's own process took {1000 * cpu_s / begun:.1f} ms of processor time a second meanwhile.")
+
+
+def _print_line(name: str, logs: np.ndarray) -> None:
+    """Ratios of a line of rounds: the fleet's, and that of the two runs without one."""
+    cells = []
+    for each in logs.T:
+        low, high = ratio_interval(each)
+        cells.append(f"{ratio_of(each):.3f} | {low:.3f} to {high:.3f}")
+    print(f"| {name} | {' | '.join(cells)} |")
 
 
 def _alone(folder: Path) -> _Times:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import compress
 
 import pandas as pd
 
@@ -85,15 +86,17 @@ def layer_tables(frame: pd.DataFrame) -> list[Table]:
         best=(rows["status"] == "ok") & ~rows.duplicated(LAYER),
     )
     # Every column that is not shown is cut into as many pieces as there are layers, too.
-    shown = (column.name for column in _COLUMNS)
+    shown = [column.name for column in _COLUMNS]
     rows = rows[[*dict.fromkeys((*LAYER, *shown, "reference", "occurs", "mb", "best"))]]
+    layers = rows.groupby(LAYER, sort=False)
+    has = rows[shown].notna().groupby(layers.ngroup().to_numpy()).any().to_numpy()
     tables = []
-    for (said, network, layer, problem), part in rows.groupby(LAYER, sort=False):
+    for ((said, network, layer, problem), part), kept in zip(layers, has, strict=True):
         references = ", ".join(part.loc[part["ratio"].notna(), "reference"].dropna().unique())
         # A problem that was given as text is its layer's name already.
         title = f"{network} / {layer}" + ("" if problem == layer else f"  {problem}")
         title += f"  {said}, occurs {part['occurs'].iloc[0]}x" + (f", ratios to {references}" if references else "")
-        tables.append(Table(title, _COLUMNS, part).without_empty())
+        tables.append(Table(title, tuple(compress(_COLUMNS, kept)), part))
     return tables
 
 

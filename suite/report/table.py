@@ -65,10 +65,12 @@ class Table:
     @property
     def lines(self) -> list[tuple[str, ...]]:
         """A cell for each column, empty where there is no value."""
-        cells = [
-            ["" if missing else column.write(value) for value, missing in zip(values, values.isna(), strict=True)]
-            for column, values in ((column, self.frame[column.name]) for column in self.columns)
-        ]
+        cells = []
+        for column in self.columns:
+            values = self.frame[column.name]
+            # As arrays: their elements are at hand, those of a series are not.
+            pairs = zip(values.to_numpy(object), values.isna().to_numpy(), strict=True)
+            cells.append(["" if missing else column.write(value) for value, missing in pairs])
         return list(zip(*cells, strict=True))
 
     @property
