@@ -11,6 +11,7 @@ of one commit cost: all are pushed to a history, read back, and put on one page.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from suite.machine.environment import Limits, Machine, this_machine
-from suite.report.load import open_stored
+from suite.report.load import Stored, open_stored
 from suite.results.rows import COLUMNS
 from suite.results.runs import Run, start_run
 from suite.selection import Request
@@ -98,7 +99,7 @@ def _store(results: Path, machine: Machine, number: int, runs: int) -> None:
 
 def _store_recorded(results: Path, number: int) -> str:
     """A run of a machine of its own."""
-    [recorded] = open_stored(results, [_RECORDED], print)
+    recorded = _recorded()
     machine = replace(recorded.machine, cpu=f"CPU {number}", dirty=False)
     run = start_run(results, machine, recorded.limits, _REQUEST, _ROWS_OF_A_RUN)
     rng = np.random.default_rng(number)
@@ -110,6 +111,12 @@ def _store_recorded(results: Path, number: int) -> str:
         run.rows.append({**row, "run": run.name, "machine": machine.stamp})
     _write(run)
     return run.name
+
+
+@functools.cache
+def _recorded() -> Stored:
+    [found] = open_stored(_RECORDED, [_RECORDED], print)
+    return found
 
 
 def _write(run: Run) -> None:
