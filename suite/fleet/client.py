@@ -132,7 +132,7 @@ class Attendance:
         self._warn, self._told = warn, told
         self._archive = fleet.archive
         self._client: Any = None
-        self._refused: set[str] = set()
+        self._said: set[str] = set()
         self._shown: dict[str, str] = {}
 
     @property
@@ -152,7 +152,7 @@ class Attendance:
         try:
             if self._client is None:
                 self._client = _connect(self._scheduler)
-            machines = machines_of(self._client, self._pattern, self._refuse)
+            machines = machines_of(self._client, self._pattern, self._once)
             self._admit({name: platform for name, (_, platform) in machines.items()})
             there = {name: addresses for name, (addresses, _) in machines.items() if name in self._fleet.machines}
             self._hand_out(there)
@@ -169,6 +169,8 @@ class Attendance:
                 raise
             if was_there:
                 self._warn(f"the scheduler at {self._scheduler} is lost; it is looked for again")
+            else:
+                self._once(f"no scheduler answers at {self._scheduler}; it is looked for again")
             self.close()
             raise _SchedulerLost from error
         finally:
@@ -181,9 +183,9 @@ class Attendance:
         if client is not None:
             _close(client)
 
-    def _refuse(self, sentence: str) -> None:
-        if sentence not in self._refused:
-            self._refused.add(sentence)
+    def _once(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
             self._warn(sentence)
 
     def _admit(self, platforms: dict[str, str]) -> None:
@@ -194,7 +196,7 @@ class Attendance:
             known.update((name, Machine(platform)) for name, platform in new.items())
         elif known:
             for name in new:
-                self._refuse(f"machine {name} comes after the layers were divided; it is left out")
+                self._once(f"machine {name} comes after the layers were divided; it is left out")
         elif len(new) >= self._least:
             for name, platform in new.items():
                 alike = [each for each in new if new[each] == platform]
@@ -293,13 +295,19 @@ class Attendance:
             machine.attempts += 1
 
     def _show(self) -> None:
-        for name, machine in self._fleet.machines.items():
-            run = self._fleet.run(name, lambda sentence: None)
+        """Tell what has changed since it was told last."""
+        fleet = self._fleet
+        sentences = {}
+        if len(fleet.machines) < self._least:
+            sentences[""] = f"waiting for {self._least - len(fleet.machines)} of {self._least} machines"
+        for name, machine in fleet.machines.items():
+            run = fleet.run(name, lambda sentence: None)
             count = f", {run.expected - run.missing} of {run.expected} rows" if run else ""
-            sentence = f"{name}: {machine.state}{count}"
+            sentences[name] = f"{name}: {machine.state}{count}"
+        for name, sentence in sentences.items():
             if self._shown.get(name) != sentence:
-                self._shown[name] = sentence
                 self._told(sentence)
+        self._shown = sentences
 
 
 def _store(path: Path, part: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -35,6 +36,7 @@ _MOST_BYTES = 8 * 2**20
 _POLL_S = 0.5
 
 
+@functools.cache
 def tasks_digest() -> str:
     """Digest of this package: a worker of another one does not understand what it is sent."""
     return sources_digest(Path(__file__).parent)
