@@ -25,7 +25,7 @@ from suite.cli import main
 from suite.commands.app import app
 from suite.fleet.client import Attendance, attend, machines_of
 from suite.fleet.costs import collect
-from suite.fleet.fleet import Fleet, Machine, open_fleet, start_fleet
+from suite.fleet.fleet import Fleet, FleetMachine, open_fleet, start_fleet
 from suite.fleet.sources import Sources, archived, pack, unpack
 from suite.fleet.split import whole_runs
 from suite.fleet.tasks import tasks_digest
@@ -326,7 +326,7 @@ def test_parts_of_machines_that_differ_on_their_common_layer_are_not_merged(tmp_
 
     def runs(*parts: str) -> list[Run]:
         fleet = start_fleet(results, "run", [], sources, "current", True)
-        fleet.machines = {part: Machine("box", (int(part[0]), 3), [names[part]], 0) for part in parts}
+        fleet.machines = {part: FleetMachine("box", (int(part[0]), 3), [names[part]], 0) for part in parts}
         return whole_runs(fleet, said.append)[0]
 
     [merged] = runs("1/3", "2/3")
@@ -386,7 +386,7 @@ Requires-Dist: rich>=13 ; extra == 'suite'
 def test_a_fleet_is_read_again(tmp_path: Path) -> None:
     sources = Sources(b"", "p", "k")
     made = start_fleet(tmp_path, "run", ["-n", "quick"], sources, "own", True)
-    made.machines["a"] = Machine("box", (2, 3), ["r"])
+    made.machines["a"] = FleetMachine("box", (2, 3), ["r"])
     made.save()
     assert open_fleet(tmp_path, "latest") == made
     with pytest.raises(StoreError, match=r"no fleet 'x' below .*, expected one of"):
@@ -411,7 +411,7 @@ class _Client:
 
 def test_rows_of_other_sources_are_refused_and_a_run_is_fetched_once(tmp_path: Path) -> None:
     fleet = start_fleet(tmp_path, "run", [], Sources(b"", "p", "0123"), "own")
-    fleet.machines = {"a": Machine("box"), "b": Machine("box")}
+    fleet.machines = {"a": FleetMachine("box"), "b": FleetMachine("box")}
     said: list[str] = []
 
     def fetched(machine: str, sources: str) -> list[bytes]:
@@ -477,7 +477,7 @@ def test_what_machines_have_tuned_is_added_once_and_written_as_rows_of_costs(
     tuned.remember(problems[1], 2, {"direct_tiled": 3.0})
     remember_limits(1e10, 2e10)
     fleet = start_fleet(tmp_path / "results", "tune", [], Sources(b"", "p", "k"), "own")
-    fleet.machines = {"a/1": Machine("box", code=0), "b": Machine("box")}
+    fleet.machines = {"a/1": FleetMachine("box", code=0), "b": FleetMachine("box")}
     fleet.save()
     fleet.keep_tuned("a/1", {"kind": "avx2", **tuned.export(theirs)})
 
@@ -494,3 +494,21 @@ def test_what_machines_have_tuned_is_added_once_and_written_as_rows_of_costs(
         "problem,algorithm,seconds,rel_error", "ic1ih5oc1kh3,direct_tiled,2,", "ic1ih5oc1kh3,im2col_gemm,1,"
     ]  # fmt: skip
     assert json.loads((folder / "limits.json").read_text())["memory_bytes_per_s"] == 2e10
+
+
+@pytest.mark.skipif(not _REAL, reason="make fleet")
+def test_a_machine_of_a_fleet_tunes(tmp_path: Path) -> None:
+    arguments = ["-p", "ic8ih8oc8kh3ph1", "-p", "ic8ih8oc8kh1", "--seconds", "0.05"]
+    fleet = start_fleet(tmp_path / "results", "tune", arguments, pack(), "current")
+    command = ["fleet", "run", "--local", "1", "--poll", "0.5", "--resume", fleet.name, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "suite", *command], cwd=tmp_path, capture_output=True, text=True, timeout=_PATIENCE_S,
+        env={**os.environ, "PYTHONPATH": str(_ROOT), "CONVMARK_TUNED": str(tmp_path / "tuned.sqlite")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [machine] = json.loads(done.stdout)["machines"]
+    times = tuned.export(tmp_path / "tuned.sqlite")["times"]
+    assert len(times) == machine["times"] and {problem for _, _, _, _, problem, *_ in times} == {
+        "ic8ih8oc8kh3ph1", "ic8ih8oc8kh1"
+    }  # fmt: skip
+    assert len((Path(tmp_path) / machine["folder"] / "layers.csv").read_text().splitlines()) == 1 + len(times)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.fleet.dask import distributed_for
-from suite.fleet.fleet import Fleet, Machine
+from suite.fleet.fleet import Fleet, FleetMachine
 from suite.fleet.tasks import RESOURCE, carry_out, fetch, stop, tasks_digest
 from suite.results.files import StoreError, make_folder, replace_file, unwritable
 from suite.results.jsonl import parse_json
@@ -193,14 +193,14 @@ class Attendance:
         known = self._fleet.machines
         new = {name: platform for name, platform in sorted(platforms.items()) if name not in known}
         if not self._fleet.split:
-            known.update((name, Machine(platform)) for name, platform in new.items())
+            known.update((name, FleetMachine(platform)) for name, platform in new.items())
         elif known:
             for name in new:
                 self._once(f"machine {name} comes after the layers were divided; it is left out")
         elif len(new) >= self._least:
             for name, platform in new.items():
                 alike = [each for each in new if new[each] == platform]
-                known[name] = Machine(platform, (alike.index(name) + 1, len(alike)))
+                known[name] = FleetMachine(platform, (alike.index(name) + 1, len(alike)))
 
     def _hand_out(self, there: dict[str, list[str]]) -> None:
         """Hand out the tasks of machines that have none, and of those whose workers are others now."""

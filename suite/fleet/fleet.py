@@ -15,13 +15,13 @@ from suite.results.files import StoreError, file_name, make_folder, replace_file
 from suite.results.jsonl import parse_json
 from suite.results.runs import Run, open_run
 
-__all__ = ["Fleet", "Machine", "open_fleet", "start_fleet"]
+__all__ = ["Fleet", "FleetMachine", "open_fleet", "start_fleet"]
 
 _FILE, _SOURCES = "fleet.json", "sources.tar.gz"
 
 
 @dataclass
-class Machine:
+class FleetMachine:
     """A machine of a fleet.
 
     Attributes
@@ -72,7 +72,7 @@ class Fleet:
         Digests of the sources.
     split : bool
         Whether machines of one platform share the layers.
-    machines : dict of str to Machine
+    machines : dict of str to FleetMachine
         By name.
     merged : dict of str to str
         Name of the run that the parts of a platform's machines were merged into, by platform.
@@ -88,7 +88,7 @@ class Fleet:
     packages: str
     kernels: str
     split: bool = False
-    machines: dict[str, Machine] = field(default_factory=dict)
+    machines: dict[str, FleetMachine] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     collected: list[str] = field(default_factory=list)
 
@@ -166,5 +166,5 @@ def open_fleet(results: Path, name: str) -> Fleet:
         raise StoreError(f"{folder} has a damaged {_FILE}, expected a fleet's own") from error
 
 
-def _machine(part: list[int], **values: Any) -> Machine:
-    return Machine(part=(part[0], part[1]), **values)
+def _machine(part: list[int], **values: Any) -> FleetMachine:
+    return FleetMachine(part=(part[0], part[1]), **values)

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,10 +120,7 @@ def _in_touch() -> bool:
     """Whether this thread's worker is still at work: a worker that lost its scheduler is closed around its tasks."""
     from distributed import get_worker
 
-    try:
-        return str(get_worker().status.name) in ("running", "paused")
-    except ValueError:  # no worker: called by a test, in its main thread
-        return threading.current_thread() is threading.main_thread()
+    return str(get_worker().status.name) in ("running", "paused")
 
 
 def stop(fleet: str, machines: list[str]) -> None:

@@ -49,9 +49,10 @@ def serve(scheduler: str, name: str) -> None:
                 asyncio.run(_work(distributed, scheduler, stated))
                 warn(f"the scheduler at {scheduler} is gone; it is looked for again")
                 said = True
-            except (OSError, TimeoutError, asyncio.CancelledError, RuntimeError):
+            except (OSError, TimeoutError, asyncio.CancelledError, RuntimeError) as error:
                 if not said:
-                    warn(f"no scheduler answers at {scheduler}; it is looked for again")
+                    why = error.__cause__ or error
+                    warn(f"cannot serve {scheduler}: {why}, expected a scheduler there; it is looked for again")
                     said = True
             time.sleep(_AGAIN_S)
 
