@@ -451,7 +451,7 @@ def test_workers_are_told_by_machine_and_refused_if_their_convmark_is_another() 
         (["fly"], "ACTION is 'fly', expected run, status, stop, report or worker"),
         (["run"], "fleet run has no --scheduler, expected the address of one"),
         (["run", "--local", "2", "--scheduler", "tcp://x:1"], "--local is 2, expected a number of workers, with run"),
-        (["run", "--local", "1", "--environment", "x"], "--environment is 'x', expected 'own' or 'current'"),
+        (["run", "--local", "1", "--environment", "x"], "--environment is 'x', expected own, peers, current"),
         (["status", "-n", "quick"], "'-n quick' is given with status, expected it with a new run alone"),
         (["run", "--local", "1", "--ship", "missing.whl"], "missing.whl cannot be read"),
         (["run", "--scheduler", "10.0.0.1"], "--scheduler is '10.0.0.1', expected an address like tcp"),

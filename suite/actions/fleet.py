@@ -17,6 +17,7 @@ from suite.fleet.fleet import Fleet, open_fleet, start_fleet
 from suite.fleet.local import local_fleet
 from suite.fleet.sources import pack
 from suite.fleet.split import whole_runs
+from suite.fleet.tasks import ENVIRONMENTS
 from suite.fleet.worker import serve
 from suite.options import PATIENCE_S, POLL_S
 from suite.report.load import stored_of, together
@@ -53,8 +54,8 @@ def fleet(
     """See `suite.commands.fleet.fleet`."""
     if action not in _ACTIONS:
         fail(f"ACTION is {action!r}, expected {', '.join(_ACTIONS[:-1])} or {_ACTIONS[-1]}")
-    if environment not in ("", "own", "current"):
-        fail(f"--environment is {environment!r}, expected 'own' or 'current'")
+    if environment and environment not in ENVIRONMENTS:
+        fail(f"--environment is {environment!r}, expected {', '.join(ENVIRONMENTS)}")
     if local < 0 or (local and (scheduler or action != "run")):
         fail(f"--local is {local}, expected a number of workers, with run and without a --scheduler")
     if action in ("run", "stop", "worker") and not scheduler and not local:

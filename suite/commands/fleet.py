@@ -65,7 +65,7 @@ def fleet(
         str,
         typer.Option(
             "--environment",
-            help="'own', built by each worker, or 'current', the worker's interpreter, as for --local.",
+            help="own, built by each worker; peers, the same with other libraries; current, the worker's interpreter.",
         ),
     ] = "",
     patience: Annotated[

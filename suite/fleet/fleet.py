@@ -67,7 +67,7 @@ class Fleet:
     arguments : list of str
         Of that command.
     environment : str
-        ``"own"``, or ``"current"`` for the worker's interpreter.
+        One of `suite.fleet.tasks.ENVIRONMENTS`.
     packages, kernels : str
         Digests of the sources.
     split : bool

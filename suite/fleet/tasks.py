@@ -21,10 +21,13 @@ from suite.machine.host_lock import host_name
 from suite.machine.probes import cpu_class
 from suite.results.files import StoreError, file_name, locked, make_folder
 
-__all__ = ["RESOURCE", "carry_out", "fetch", "statement", "stop", "tasks_digest"]
+__all__ = ["ENVIRONMENTS", "RESOURCE", "carry_out", "fetch", "statement", "stop", "tasks_digest"]
 
 #: The resource that a worker has one of, and a task takes: it does one thing at a time.
 RESOURCE = {"BENCH": 1}
+
+#: What a task's interpreter has by the name of its environment; nothing is the worker's own.
+ENVIRONMENTS = {"own": ("suite",), "peers": ("suite", "peers"), "current": ()}
 
 #: Files of a run that are only ever appended to, and those that are written whole before its first row.
 _GROWING, _WHOLE = ("measurements.jsonl", "rows.jsonl"), ("machine.json", "request.json")
@@ -72,7 +75,8 @@ def carry_out(
         make_folder(work)
         with locked(sources.with_name(f"{packages}.lock")):
             unpack(archive, packages, sources)
-        python = build_environment(sources, ("suite",)) if environment == "own" else sys.executable
+        extras = ENVIRONMENTS[environment]
+        python = build_environment(sources, extras) if extras else sys.executable
         # What a worker that was lost has begun may still be about to end: it is waited for.
         with locked(work / "lock") as held:
             (work / "stop").unlink(missing_ok=True)
