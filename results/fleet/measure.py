@@ -38,7 +38,7 @@ _Times = dict[tuple[str, int], float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="of three runs")
+    parser.add_argument("--rounds", type=int, default=5, help="of three runs")
     count = parser.parse_args().rounds
     sources = pack()
     with tempfile.TemporaryDirectory() as name, local_fleet(1) as address:
