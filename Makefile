@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 TORCH ?= torch==2.13.0
 
-.PHONY: cold-processes faults fleet fuzz test test-arm64 test-memory test-peers lint types bench bench-peers bench-all aa clean
+.PHONY: cold-processes faults fleet fuzz growth test test-arm64 test-memory test-peers lint types bench bench-peers bench-all aa clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -48,6 +48,10 @@ faults: $(STAMP)
 # Eight cold processes that fill one folder of compiled code, on the disk and where every write is delayed.
 cold-processes: $(STAMP)
 	$(BIN)/python tests/cold_processes.py
+
+# Memory after convolutions of 10,000 shapes; a minute or two.
+growth: $(STAMP)
+	$(BIN)/python tests/growth.py 10000
 
 # Tests of kernels on aarch64, under qemu-user, in a root of Debian's packages that is made once in .arm64; an hour.
 test-arm64: $(STAMP)

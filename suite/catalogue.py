@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def _read(path: Path, parse: Callable[[str], Described]) -> tuple[Layer[Describe
             continue
         where = f"{path.name} line {number}"
         parts = text.split()
-        if len(parts) != 3 or not parts[2].isdigit() or int(parts[2]) < 1:
+        if len(parts) != 3 or not re.fullmatch("[0-9]{1,9}", parts[2]) or int(parts[2]) < 1:
             raise WorkloadError(f"{where} is {text!r}, expected 'problem name count'")
         try:
             problem = parse(parts[0])

@@ -22,7 +22,7 @@ from kernels.machine.cpu import vector_bytes
 
 _SECTION = "Drawn problems"
 #: Problems of a kernel, and of those the ones by which it is seen who takes it.
-_AT_ONCE, _SEEN = 400, 3
+_AT_ONCE, _SEEN = 600, 3
 _DIRECTIONS = {"fwd": "forward", "bwd_d": "backward data", "bwd_w": "backward weights"}
 _VECTORS = {16: "16-byte vectors", 32: "AVX2", 64: "AVX-512"}
 

@@ -154,7 +154,7 @@ def problems(draw: st.DrawFn, kernel: Kernel) -> Conv2dProblem:
 def cases(draw: st.DrawFn, kernel: Kernel | None = None) -> Case:
     """A problem of a kernel, or of few of them, a number of threads and a seed."""
     own = kernel_of(draw(st.integers(0, 5)), few=True) if kernel is None else kernel
-    threads = min(draw(st.sampled_from((1, 1, 2, 2, 3, 5))), numba.config.NUMBA_NUM_THREADS)
+    threads = min(draw(st.sampled_from((1, 1, 1, 1, 2, 2, 3, 5))), numba.config.NUMBA_NUM_THREADS)
     return Case(draw(problems(own)), own.epilogue, threads, draw(st.integers(0, 2**16)))
 
 

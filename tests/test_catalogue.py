@@ -35,6 +35,8 @@ def test_unknown_network_suggests_a_near_match() -> None:
     [
         ("ic4ih8oc4kh3 only_a_name", "line 2 is .* expected 'problem name count'"),
         ("ic4ih8oc4kh3 name 0", "expected 'problem name count'"),
+        ("ic4ih8oc4kh3 name \N{SUPERSCRIPT TWO}", "expected 'problem name count'"),
+        (f"ic4ih8oc4kh3 name {'9' * 5000}", "expected 'problem name count'"),
         ("ic4ih2oc4kh3 name 1", "line 2: kernel extent 3x3"),
         ("ic4ih8oc4kh3 first 1", "names layer 'first' a second time"),
     ],

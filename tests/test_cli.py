@@ -393,6 +393,12 @@ def test_a_slow_contender_is_measured_in_one_process_and_says_so(convmark: Convm
             ("run", "-c", "direct_naive", "--reference", "scipy"),
             "--reference is 'scipy', expected one of those that are timed: direct_naive",
         ),
+        (("verify", "--mb", "9" * 5000), "--mb has 5000 digits, expected at most 19"),
+        (("run", "--threads", "9" * 5000), "--threads has 5000 digits, expected at most 19"),
+        (
+            ("memory", "-p", "ic8ih8oc8kh3", "--max-workspace", "9" * 400),
+            "--max-workspace has 400 digits, expected at most 19",
+        ),
         (("run", "--resume", "latest"), "no run 'latest' below results/runs, expected a run there"),
         (("report", "yesterday"), "no run 'yesterday' below results/runs, expected a run there"),
         (("report", "--asv", "nowhere"), "no asv results in nowhere, expected a folder with MACHINE/COMMIT-ENV.json"),

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from kernels import Conv2dProblem, ProblemError, UnsupportedProblem, algorithms, choose, plan
+from kernels import Conv2dProblem, ProblemError, UnsupportedProblem, algorithms, choose, compile_counts, plan
 from kernels.algorithms.transform.geometry import block_of, blocks_alike
 from kernels.algorithms.transform.tiling import sizes_of
 from kernels.algorithms.winograd import _HALF, _pairs, _transform
@@ -82,3 +82,20 @@ def test_what_cannot_be_allocated_is_refused_with_the_figure() -> None:
     wei = np.broadcast_to(np.float32(1), (2**28, 2**28, 1, 1))
     with pytest.raises(MemoryError, match=r"Unable to allocate 256. PiB for an array"):
         plan(Conv2dProblem.parse(f"ic{2**28}ih1oc{2**28}kh1"), wei, algorithm="direct_naive", threads=1)
+
+
+def test_other_long_strides_compile_nothing() -> None:
+    def compute(step: int) -> set[str]:
+        p = Conv2dProblem(ic=2, ih=1, iw=4 * step + 1, oc=1, kh=1, kw=1, sw=step)
+        src, wei = np.arange(2 * p.iw, dtype="f4").reshape(p.input_shape) % 7, np.array([2, -1], "f4")
+        expected = 2 * src[0, 0, 0, ::step] - src[0, 1, 0, ::step]
+        takers = [each for each in algorithms("fwd") if each.unsupported(p) is None]
+        for each in takers:
+            result = plan(p, wei.reshape(p.weight_shape), algorithm=each.name, threads=1)(src)
+            np.testing.assert_array_equal(np.rint(result).ravel(), expected, err_msg=each.name)
+        return {each.name for each in takers}
+
+    taken = compute(1001)
+    counts = compile_counts()
+    assert compute(16001) == taken >= {"direct_naive", "direct_tiled", "im2col_gemm"}
+    assert (compile_counts().pieces, compile_counts().loaded) == (counts.pieces, counts.loaded)

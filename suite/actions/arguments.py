@@ -26,6 +26,9 @@ __all__ = [
     "threads_of",
 ]
 
+#: Digits of the largest number that an array can have elements of.
+_MOST_DIGITS = 19
+
 
 def request_of(
     network: list[str] | None,
@@ -84,6 +87,7 @@ def batch_of(asked: str) -> int | None:
     """A batch, of a text like ``8``; ``None``, for what the files state, of ``listed``."""
     if asked != "listed" and not asked.isdecimal():
         fail(f"--mb is {asked!r}, expected a whole number or 'listed'")
+    _check_digits("--mb", asked)
     return None if asked == "listed" else int(asked)
 
 
@@ -94,13 +98,23 @@ def bytes_of(option: str, asked: str | None) -> int | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]iB)?", asked.strip())
     if found is None:
         fail(f"{option} is {asked!r}, expected bytes, as 65536, 512KiB or 1.5MiB")
+    _check_digits(option, found[1])
     return int(float(found[1]) * 1024 ** ("KMG".index(found[2][0]) + 1 if found[2] else 0))
+
+
+def _check_digits(option: str, asked: str) -> None:
+    """Refuse numbers that are too long to be read."""
+    digits = len(asked.partition(".")[0])
+    if digits > _MOST_DIGITS:
+        fail(f"{option} has {digits} digits, expected at most {_MOST_DIGITS}")
 
 
 def threads_of(asked: Iterable[str] | None) -> tuple[int, ...]:
     """Numbers of threads, of texts like ``1,2``."""
     found = []
     for word in (word.strip() for text in asked or () for word in text.split(",")):
+        if word.removeprefix("-").isdecimal():
+            _check_digits("--threads", word.removeprefix("-"))
         try:
             found.append(resolve_threads(int(word) if word.removeprefix("-").isdecimal() else word))  # type: ignore[arg-type]
         except ValueError as error:
