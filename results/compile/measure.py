@@ -84,7 +84,7 @@ def _process(code: str, *arguments: str, given: str = "") -> dict[str, float]:
 
 
 def _stored_layers() -> list[str]:
-    with (_ROOT / "results" / "layers" / "networks" / "rows.csv").open(newline="") as rows:
+    with (_ROOT / "results" / "layers" / "choice_avx512" / "rows.csv").open(newline="") as rows:
         return list(dict.fromkeys(row["problem"] for row in csv.DictReader(rows)))
 
 

@@ -5,7 +5,7 @@ of successive commits, each of the same rows with noise, and one step in a hundr
 
 ``python results/many_rows/measure.py --machines 50 > results/many_rows/machines.md`` measures what that many machines
 of one commit cost: all are pushed to a history, read back, and put on one page. Each has the first 1,000 rows that
-``results/layers/networks`` has recorded, its times by a factor of its own and with noise.
+``results/layers/choice_avx512`` has recorded, its times by a factor of its own and with noise.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _ROWS_OF_A_RUN = 1000
 _ALGORITHMS = ("direct_tiled", "im2col_gemm", "winograd_f4x3", "fft_tile16", "auto")
 _NOISE, _STEP = 0.02, 1.1
-_RECORDED = _ROOT / "results" / "layers" / "networks"
+_RECORDED = _ROOT / "results" / "layers" / "choice_avx512"
 _REQUEST = Request(("quick",), (), ("ours",), None, (1,), 0.3)
 
 

@@ -15,7 +15,7 @@ EXAMPLES = (
     "convmark report",
     "convmark report --details",
     "convmark report here there --output both",
-    "convmark report results/layers/networks --output page",
+    "convmark report results/layers/choice_avx512 --output page",
     "convmark report latest --asv .asv/results --pytest-benchmark out.json",
 )
 
