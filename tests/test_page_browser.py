@@ -20,6 +20,8 @@ _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser",
 
 pytestmark = pytest.mark.skipif(_CHROMIUM is None, reason="no chromium on the path")
 
+#: A name that leaves no place to break it, and is wider than a phone.
+_LONG = "small_" + "x" * 50
 _ROWS = [
     row("auto", 0.1, family="auto", threads=n, network=network, reference="lib", ratio=0.5 / i, ratio_low=0.4 / i,
         ratio_high=0.6 / i)
@@ -29,7 +31,7 @@ _ROWS = [
       for i, network in enumerate(("one", "two"), 1)),
     *(peer("lib", 0.2 if network == "one" else 0.08, threads=n, network=network) for n in (1, 2)
       for network in ("one", "two")),
-    row("mine", 3e-4, network="two", layer="small", problem=OTHER), row("errs", None, status="wrong", reason="bad"),
+    row("mine", 3e-4, network="two", layer=_LONG, problem=OTHER), row("errs", None, status="wrong", reason="bad"),
 ]  # fmt: skip
 
 
@@ -72,9 +74,9 @@ def _layers(view: Any) -> list[str]:
 
 def test_filters_show_what_they_say_and_are_in_the_address(view: Any) -> None:
     # Of two numbers of threads the first is shown.
-    assert _layers(view) == ["one/one", "two/one", "two/small", "net/one"]
+    assert _layers(view) == ["one/one", "two/one", f"two/{_LONG}", "net/one"]
     view.select_option("#filter-network", "two")
-    assert _layers(view) == ["two/one", "two/small"] and "network=two" in view.url
+    assert _layers(view) == ["two/one", f"two/{_LONG}"] and "network=two" in view.url
     view.select_option("#filter-show", "lose")
     assert _layers(view) == ["two/one"] and "faster on 0 of 1" in view.inner_text("#told")
     view.get_by_text("reset", exact=True).click()
