@@ -77,6 +77,7 @@ class _Sizes(NamedTuple):
 _ELSE = (
     "ITEMS", "ITEM", "COLUMNS", "WAITING", "pack", "tile", "tile_last", "short", "short_last",
     "wei", "bias", "columns", "sums", "slope",
+    "AHEAD",  # from a panel that is read in place to the next, which is asked for; 0 if L1 holds no two of them
 )  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def _panels(z, step, part, parts):
                         z.wei + (at * z.ICG + c0 * z.MR) * z.KH * z.KW * z.ITEM, z.ICG * z.KH * z.KW * z.MR, z.MR,
                         rows, row, C * z.KH * z.KW, blocks, z.bias + at * z.ITEM, 1 if c0 == 0 else 0,
                         1 if c0 + C == z.ICG else 0, sums + (first - block0) * z.MR * z.NR * z.ITEM, z.MR * z.NR,
-                        z.dst + out, OHW, count, z.residual + out, z.slope,
+                        z.dst + out, OHW, count, z.residual + out, z.slope, 0 if copied or at_edge else z.AHEAD,
                     ),
                 )  # fmt: skip
 
@@ -226,5 +227,6 @@ def im2col_gemm(setup: Setup) -> Run:
         **{name: address_of(array) for name, array in arrays.items()},
         ITEMS=p.mb * z.G * z.PANELS * z.SHARES, ITEM=p.itemsize,
         COLUMNS=z.KC * z.KH * z.KW * (z.NR + z.LANES), WAITING=_waiting(z),
+        AHEAD=z.NR if 2 * z.KC * z.NR * p.itemsize <= cache_bytes(1) else 0,
     )  # fmt: skip
     return Launch(_panels, record, threads, keep=tuple(arrays.values()))

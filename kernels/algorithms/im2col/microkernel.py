@@ -51,21 +51,27 @@ class PanelSpec(NamedTuple):
 def columns_panel(
     spec, wei: Elements, wei_step: int, MR: int, columns: Elements, row: int, K: int, blocks: int,
     bias: Elements, begins: int, ends: int, sums: Elements, sums_step: int, dst: Elements, plane: int, count: int,
-    residual: Elements, slope: Elements,
+    residual: Elements, slope: Elements, ahead: int,
 ):  # fmt: skip
     """Add K rows of ``columns``, ``row`` elements apart, to ``blocks`` blocks of channels.
 
     Row k of block n is multiplied by ``wei[n * wei_step + k * MR :]``. The sums begin as the bias or, unless this
     ``begins`` them, are waiting in ``sums``; where they do not end they are put by there. The last of them go to planes
-    of the result, ``plane`` elements apart, the first ``count`` pixels of each.
+    of the result, ``plane`` elements apart, the first ``count`` pixels of each. The first block asks for what stands
+    ``ahead`` elements behind the rows, the next panel's: rows of a source that is read in place are pages apart, which
+    the hardware's own streams do not foresee.
     """
+    LANES = number(spec.shape.lanes)
     for block in range(blocks):
         if begins:
             tile = tile_splat(spec.shape, bias, block * MR)
         else:
             tile = tile_load(spec.shape, sums, block * sums_step, number(spec.shape.NR))
         at = block * wei_step
+        distance = 0 if block else ahead
         for k in range(K):
+            for v in range(0, number(spec.shape.NR), LANES):
+                ask_for(columns, k * row + distance + v)
             tile = tile_rank1(tile, wei, at + k * MR, 1, columns, k * row)
         if ends:
             out = block * MR * plane
