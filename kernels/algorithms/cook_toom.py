@@ -15,9 +15,14 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-__all__ = ["Matrix", "shortened", "transform_matrices"]
+__all__ = ["Matrix", "shortened", "transform_matrices", "with_negatives"]
 
 Matrix = tuple[tuple[Fraction, ...], ...]
+
+
+def with_negatives(*points: Fraction | int) -> tuple[Fraction | int, ...]:
+    """Zero, and each point with its negative: two that share half of their arithmetic."""
+    return (0, *(sign * point for point in points for sign in (1, -1)))
 
 
 def transform_matrices(m: int, r: int, points: Sequence[Fraction | int]) -> tuple[Matrix, Matrix, Matrix]:

@@ -37,7 +37,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from kernels.algorithms.cook_toom import shortened, transform_matrices
+from kernels.algorithms.cook_toom import shortened, transform_matrices, with_negatives
 from kernels.algorithms.transform import domain
 from kernels.algorithms.transform.codelets.phased import PhasedCodelet
 from kernels.algorithms.transform.costs import transform_amounts
@@ -54,11 +54,6 @@ _BLOCK_POINTS = 4032
 _MOST_TILES = 224
 
 Points = tuple[Fraction | int, ...]
-
-
-def _pairs(*points: Fraction | int) -> Points:
-    """Zero, and each point with its negative: two that share half of their arithmetic."""
-    return (0, *(sign * point for point in points for sign in (1, -1)))
 
 
 _ONE_TAP = identity(1)
@@ -181,29 +176,29 @@ def _register(
 _HALF = Fraction(1, 2)
 
 _register(
-    2, 3, _pairs(1), 5.0, "F(2, 3): 2.25 times fewer multiplications than direct, at stride 2 1.4 times.",
+    2, 3, with_negatives(1), 5.0, "F(2, 3): 2.25 times fewer multiplications than direct, at stride 2 1.4 times.",
     strided=(0, 1),
 )  # fmt: skip
 _register(
-    4, 3, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0,
+    4, 3, with_negatives(Fraction(2, 3), Fraction(3, 2)), 12.0,
     "F(4, 3): 4 times fewer multiplications than direct, at stride 2 1.8 times.",
-    strided=(*_pairs(Fraction(4, 3)), _HALF),
+    strided=(*with_negatives(Fraction(4, 3)), _HALF),
 )  # fmt: skip
-_register(6, 3, _pairs(1, 2, _HALF), 45.0, "F(6, 3): 5.1 times fewer multiplications than direct.")
-_register(2, 5, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(2, 5): 2.8 times fewer multiplications than direct.")
+_register(6, 3, with_negatives(1, 2, _HALF), 45.0, "F(6, 3): 5.1 times fewer multiplications than direct.")
+_register(2, 5, with_negatives(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(2, 5): 2.8 times fewer multiplications than direct.")
 _register(
-    4, 5, _pairs(1, 2, _HALF), 45.0, "F(4, 5): 6.2 times fewer multiplications than direct, at stride 2 3.3 times.",
-    strided=_pairs(Fraction(2, 3), Fraction(3, 2)),
+    4, 5, with_negatives(1, 2, _HALF), 45.0, "F(4, 5): 6.2 times fewer multiplications than direct, at stride 2 3.3 times.",
+    strided=with_negatives(Fraction(2, 3), Fraction(3, 2)),
 )  # fmt: skip
 _register(
-    5, 2, _pairs(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(5, 2): 2.8 times fewer multiplications than direct.",
+    5, 2, with_negatives(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(5, 2): 2.8 times fewer multiplications than direct.",
     companion="im2col_gemm",
 )  # fmt: skip
 _register(
-    4, 7, _pairs(_HALF, Fraction(4, 5), Fraction(5, 4), 2), 30.0,
+    4, 7, with_negatives(_HALF, Fraction(4, 5), Fraction(5, 4), 2), 30.0,
     "F(4, 7) of 1x7 and 7x1: 2.8 times fewer multiplications than direct.", square=False,
 )  # fmt: skip
 _register(
-    6, 7, _pairs(1, Fraction(2, 3), Fraction(3, 2), Fraction(2, 5), Fraction(5, 2)), 60.0,
+    6, 7, with_negatives(1, Fraction(2, 3), Fraction(3, 2), Fraction(2, 5), Fraction(5, 2)), 60.0,
     "F(6, 7) of 1x7 and 7x1: 3.5 times fewer multiplications than direct.", square=False,
 )  # fmt: skip

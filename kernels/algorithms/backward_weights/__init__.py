@@ -1,3 +1,3 @@
 """Gradients of weights and biases."""
 
-from kernels.algorithms.backward_weights import loops, naive, planes  # noqa: F401  (importing them registers them)
+from kernels.algorithms.backward_weights import loops, naive, planes, winograd  # noqa: F401  (importing them registers them)

@@ -8,7 +8,7 @@ from kernels.costs.amounts import LINE_BYTES, Amounts, ceil_div, idle_slots, lin
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
-__all__ = ["planes_amounts", "tiles_amounts"]
+__all__ = ["planes_amounts", "tiles_amounts", "winograd_amounts"]
 
 #: Time of a multiply-add of planes, in that of one of a stencil: beside each a vector of the source is loaded, mostly
 #: across cache lines. Measured on Zen 4, over four layers of three input channels: 1.4 to 2.1.
@@ -54,3 +54,35 @@ def planes_amounts(p: Conv2dProblem, z: Any, sums: int, blocks: int, threads: in
         **lines_of_layer(p),
     }
     return Amounts("stencil", counts, longest_share(blocks, threads))
+
+
+def winograd_amounts(p: Conv2dProblem, z: Any, threads: int) -> Amounts:
+    """Of the loops in `kernels.algorithms.backward_weights.winograd`, whose extents are z: work as Winograd has it."""
+    lanes, points = z.LANES, z.R * z.C
+    # Points of the tiles of an image, fewer of short ones.
+    down = z.FULL_TH * z.R + (z.TH - z.FULL_TH) * z.SHORT_R
+    across = z.FULL_TW * z.C + (z.TW - z.FULL_TW) * z.SHORT_C
+    taken, share = p.mb * down * across, down * across / max(1, z.TH * z.TW * points)
+    rows = z.G * ceil_div(z.ICG, z.MR) * z.MR
+    tiles, vectors = p.mb * z.TH * z.TW, z.G * (z.IVECTORS + z.OVECTORS)
+    moved = taken * vectors * lanes * p.itemsize / LINE_BYTES
+    sums = z.G * points * z.PANELS * z.NR * z.IVECTORS * lanes * p.itemsize / LINE_BYTES
+    # Lines and columns that neighbouring tiles share are gathered twice.
+    chunks = ceil_div(z.TW, z.CHUNK) * z.TH * p.mb * z.G
+    gathered = chunks * z.IVECTORS * z.R * z.WX, chunks * z.OVECTORS * z.TILE_H * z.WD
+    partial = [extent % lanes > 0 for extent in (z.ICG, z.OCG)]
+    counts = {
+        "multiply-adds": taken * rows * z.PANELS * z.NR / lanes,
+        "panels of products": float(z.BLOCKS * points * rows // z.MR * z.PANELS),
+        "input steps": share * tiles * vectors * points * (z.R * (z.R > 1) + z.C * (z.C > 1)),
+        "points stored": float(taken * vectors),
+        "output steps": float(z.G * z.ICG * z.OVECTORS * z.KH * z.C * (z.R + z.KW)),
+        "pixels gathered": float(sum(each for each, part in zip(gathered, partial, strict=True) if not part)),
+        "pixels gathered in part": float(sum(each for each, part in zip(gathered, partial, strict=True) if part)),
+        "result vectors": float(z.G * z.OVECTORS * z.ICG * z.KH * z.KW),
+        "points from L3": moved if z.BLOCKS == 1 else 2 * z.BLOCKS * sums,
+        "blocks": float(z.BLOCKS),
+        "calls": 1.0,
+        **lines_of_layer(p),
+    }
+    return Amounts("winograd", counts, longest_share(z.G * z.OBLOCKS * z.IBLOCKS, threads), 2 * z.BLOCKS)

@@ -26,7 +26,7 @@ from kernels.machine.ir import (
     splat,
 )
 from kernels.machine.microkernel import Elements, Offsets, memory_microkernel, microkernel
-from kernels.machine.register_tile import TileType, tile_transposed, tile_zeros
+from kernels.machine.register_tile import TileType, tile_rank1, tile_transposed, tile_zeros
 from kernels.machine.static import StaticType, intrinsic, number
 from kernels.machine.target import inner
 from kernels.machine.tile_memory import ask_for, tile_load, tile_load_partial, tile_load_strided, tile_store
@@ -41,6 +41,7 @@ __all__ = [
     "pack_source",
     "store_weights",
     "sum_biases",
+    "sum_points",
     "sum_tiles",
     "tile_added",
 ]
@@ -79,6 +80,29 @@ def sum_tiles(
         if begins == 0:
             tile = tile_added(tile, sums, at)
         tile_store(tile, sums, at, NR)
+
+
+@microkernel
+def sum_points(
+    spec, X: Elements, x_vector: int, lanes: int, tiles: int, D: Elements, count: int, second: int, more: int,
+    sums: Elements, begins: int,
+):  # fmt: skip
+    """Add the products of tiles of pixels at one point of a transform to ``tiles`` tiles of sums, or begin these.
+
+    Layout of ``X``, ``D`` and sums as in `kernels.algorithms.backward_weights.winograd`; MR divides ``lanes``. Tiles of
+    pixels are the first ``count``, and ``more`` from number ``second`` on.
+    """
+    MR, NR = number(spec.shape.MR), number(spec.shape.NR)
+    for t in range(tiles):
+        tile = tile_zeros(spec.shape, D)
+        at = t * MR // lanes * x_vector + t * MR % lanes
+        for k in range(count):
+            tile = tile_rank1(tile, X, at + k * lanes, 1, D, k * NR)
+        for k in range(second, second + more):
+            tile = tile_rank1(tile, X, at + k * lanes, 1, D, k * NR)
+        if begins == 0:
+            tile = tile_added(tile, sums, t * MR * NR)
+        tile_store(tile, sums, t * MR * NR, NR)
 
 
 @intrinsic
