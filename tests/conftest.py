@@ -51,7 +51,7 @@ GRADIENT_EDGES = (
     "ic4ih9iw11oc6kh3ph1", "ic16ih17iw16oc16kh3sh2ph1mb2b1", "ic4ih9iw12oc6kh3sh2ph1dh2g2", "ic8ih12oc8kh3ph1g8",
     "ic3ih20oc8kh7sh2ph3", "ic8ih8oc4kh1sh2b1", "ic2ih5oc3kh1ph2", "ic8ih9oc4kh1sh3sw2ph1", "ic2ih7oc2kh5sh2dh2ph9",
     "ic4ih6oc4kh2sh2b1", "ic2ih16oc2kh1sh20b1", "mb3ic3ih10iw3oc2kh4kw2sh3ph2pb0pr3pw1", "mb0ic2ih5oc2kh3",
-    "g5mb2ic5ih15iw41oc5kh3sh2ph1b1",
+    "g5mb2ic5ih15iw41oc5kh3sh2ph1b1", "mb2ic5ih13oc6kh5ph2b1", "ic4ih3iw18oc7kh1kw7pw3",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernels import Conv2dProblem, algorithms
+from kernels import Conv2dProblem, algorithms, get_algorithm
 from kernels.plan import plan_backward_weights
 
 #: Edges of tiles, panels, blocks of pixels, groups, strides, dilations and paddings.
@@ -27,6 +27,12 @@ PROBLEMS = (
     "g4ic4ih130oc8kh5ph2",
     "g5ic5ih35oc10kh13ph6",
     "g5ic5ih5iw70oc5kh1kw19pw9mb2",
+    "g2ic40ih11iw30oc70kh3ph1pb0pr2mb3b1",
+    "ic20ih14iw31oc18kh5ph2mb2b1",
+    "ic18ih9iw150oc17kh1kw7pw3mb2",
+    "ic16ih17oc36kh7kw1ph3pw0mb3",
+    "ic16ih6oc16kh3kw1ph9mb2",
+    "ic64ih30oc96kh3ph1mb3",
 )
 NAMES = [each.name for each in algorithms("bwd_w")]
 
@@ -70,10 +76,11 @@ def test_exact_and_the_same_for_any_number_of_threads(text, dtype):
     for each in algorithms("bwd_w"):
         if each.unsupported(p) is not None:
             continue
-        np.testing.assert_array_equal(_computed(p, each.name, 1, *whole), expected, err_msg=each.name)
+        found = _computed(p, each.name, 1, *whole)
+        np.testing.assert_array_equal(found if each.exact_on_integers else np.rint(found), expected, err_msg=each.name)
         one, two = (_computed(p, each.name, threads, *normal) for threads in (1, 2))
         assert one.tobytes() == two.tobytes(), each.name
-        assert np.linalg.norm(one - close) <= 30 * np.finfo(p.dtype).eps * scale, each.name
+        assert np.linalg.norm(one - close) <= 4 * each.error_factor * np.finfo(p.dtype).eps * scale, each.name
 
 
 def test_what_planes_refuses_is_told():
@@ -88,7 +95,10 @@ def test_what_planes_refuses_is_told():
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("mb8ic64ih56oc64kh3ph1", "bwd_w_direct"),
+        ("mb8ic64ih56oc64kh3ph1", "bwd_w_f3x4"),
+        ("mb8ic48ih35oc64kh5ph2", "bwd_w_f5x4"),
+        ("mb8ic192ih17oc192kh7kw1ph3pw0", "bwd_w_f7x4"),
+        ("mb8ic64ih56oc256kh1", "bwd_w_direct"),
         ("mb8ic3ih224oc64kh7sh2ph3pb2pr2", "bwd_w_direct"),
         ("g128mb8ic128ih56oc128kh3ph1", "bwd_w_planes"),
     ],
@@ -97,12 +107,30 @@ def test_auto_takes_the_loops_that_are_made_for_a_problem(text, name):
     assert plan_backward_weights(Conv2dProblem.parse(f"bwd_w:{text}"), threads=1).algorithm.name == name
 
 
-@pytest.mark.parametrize("text", ["mb4ic16ih224oc16kh3ph1", "g16mb4ic16ih224oc16kh3ph1"])
-def test_errors_of_long_sums_stay_small(text):
+def test_what_winograd_refuses_is_told():
+    reasons = {
+        "ic8ih9oc8kh5": "the kernel is 5x5, expected 3x3 or 1x3 or 3x1",
+        "ic8ih9oc8kh3sh2": "the stride is 2x2, expected 1x1",
+        "ic8ih9oc8kh3dh2": "the dilation is 2x2, expected 1x1",
+        "ic3ih9oc8kh3": "a group has 3 channels, expected at least 4: a vector is mostly empty",
+    }
+    winograd = get_algorithm("bwd_w_f3x4")
+    assert {text: winograd.unsupported(Conv2dProblem.parse(f"bwd_w:{text}")) for text in reasons} == reasons
+    assert winograd.unsupported(Conv2dProblem.parse("bwd_w:ic8ih9oc8kh3kw1dw2")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("mb4ic16ih224oc16kh3ph1", "bwd_w_direct"),
+        ("g16mb4ic16ih224oc16kh3ph1", "bwd_w_planes"),
+        ("mb4ic16ih224oc16kh3ph1", "bwd_w_f3x4"),
+    ],
+)
+def test_errors_of_long_sums_stay_small(text, name):
     p = Conv2dProblem.parse(f"bwd_w:{text}")
     src, grad = _arrays(p, np.random.default_rng(1), False)
     expected = _expected(p, src, grad)
-    name = "bwd_w_planes" if p.g > 1 else "bwd_w_direct"
     error = np.linalg.norm(_computed(p, name, 1, src, grad) - expected) / np.linalg.norm(expected)
     # 200,704 products in blocks: of one sum after another the error would be ten times as large.
-    assert error <= 12 * np.finfo(np.float32).eps
+    assert error <= 16 * np.finfo(np.float32).eps

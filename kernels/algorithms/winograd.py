@@ -185,9 +185,12 @@ _register(
     strided=(*with_negatives(Fraction(4, 3)), _HALF),
 )  # fmt: skip
 _register(6, 3, with_negatives(1, 2, _HALF), 45.0, "F(6, 3): 5.1 times fewer multiplications than direct.")
-_register(2, 5, with_negatives(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(2, 5): 2.8 times fewer multiplications than direct.")
 _register(
-    4, 5, with_negatives(1, 2, _HALF), 45.0, "F(4, 5): 6.2 times fewer multiplications than direct, at stride 2 3.3 times.",
+    2, 5, with_negatives(Fraction(2, 3), Fraction(3, 2)), 12.0, "F(2, 5): 2.8 times fewer multiplications than direct."
+)
+_register(
+    4, 5, with_negatives(1, 2, _HALF), 45.0,
+    "F(4, 5): 6.2 times fewer multiplications than direct, at stride 2 3.3 times.",
     strided=with_negatives(Fraction(2, 3), Fraction(3, 2)),
 )  # fmt: skip
 _register(

@@ -57,7 +57,10 @@ def planes_amounts(p: Conv2dProblem, z: Any, sums: int, blocks: int, threads: in
 
 
 def winograd_amounts(p: Conv2dProblem, z: Any, threads: int) -> Amounts:
-    """Of the loops in `kernels.algorithms.backward_weights.winograd`, whose extents are z: work as Winograd has it."""
+    """Of the loops in `kernels.algorithms.backward_weights.winograd_loops`, whose extents are z.
+
+    The work is what forward Winograd has.
+    """
     lanes, points = z.LANES, z.R * z.C
     # Points of the tiles of an image, fewer of short ones.
     down = z.FULL_TH * z.R + (z.TH - z.FULL_TH) * z.SHORT_R

@@ -89,8 +89,8 @@ def sum_points(
 ):  # fmt: skip
     """Add the products of tiles of pixels at one point of a transform to ``tiles`` tiles of sums, or begin these.
 
-    Layout of ``X``, ``D`` and sums as in `kernels.algorithms.backward_weights.winograd`; MR divides ``lanes``. Tiles of
-    pixels are the first ``count``, and ``more`` from number ``second`` on.
+    Layout of ``X``, ``D`` and sums as in `kernels.algorithms.backward_weights.winograd_loops`; MR divides ``lanes``.
+    Tiles of pixels are the first ``count``, and ``more`` from number ``second`` on.
     """
     MR, NR = number(spec.shape.MR), number(spec.shape.NR)
     for t in range(tiles):
