@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from kernels import Conv2dProblem, ProblemError, UnsupportedProblem, algorithms, choose, compile_counts, plan
+from kernels.algorithms.cook_toom import with_negatives
 from kernels.algorithms.transform.geometry import block_of, blocks_alike
 from kernels.algorithms.transform.tiling import sizes_of
-from kernels.algorithms.winograd import _HALF, _pairs, _transform
+from kernels.algorithms.winograd import _HALF, _transform
 
 _LARGE = (
     "ic1ih1iw1000000oc1kh1kw31",
@@ -43,7 +44,7 @@ def test_choosing_is_bounded(text: str) -> None:
 def test_blocks_are_counted_as_they_are_one_by_one(text: str) -> None:
     for ih in (9, 14, 29, 30, 61, 150):
         p = Conv2dProblem.parse(text.format(ih))
-        points = _pairs(1, 2, _HALF)
+        points = with_negatives(1, 2, _HALF)
         t = _transform(6, (points, points), (3, 3), (1, 1), (p.dh, p.dw))
         for threads in (1, 2, 3):
             z, _ = sizes_of(p, t, threads)
