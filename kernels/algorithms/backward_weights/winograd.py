@@ -96,7 +96,7 @@ def _shape(p: Conv2dProblem) -> TileShape:
     lanes = lanes_of(p.dtype)
     NV = min(2, ceil_div(p.oc // p.g, lanes))
     rows = lanes
-    while rows * NV + NV + 1 > (vector_registers() * 3 + 2) // 4 and rows > 1:
+    while rows * NV + NV + 1 > vector_registers():
         rows //= 2
     return TileShape(rows, NV, lanes)
 
