@@ -70,9 +70,9 @@ def winograd_amounts(p: Conv2dProblem, z: Any, threads: int) -> Amounts:
     tiles, vectors = p.mb * z.TH * z.TW, z.G * (z.IVECTORS + z.OVECTORS)
     moved = taken * vectors * lanes * p.itemsize / LINE_BYTES
     sums = z.G * points * z.PANELS * z.NR * z.IVECTORS * lanes * p.itemsize / LINE_BYTES
-    # Lines and columns that neighbouring tiles share are gathered twice.
-    chunks = ceil_div(z.TW, z.CHUNK) * z.TH * p.mb * z.G
-    gathered = chunks * z.IVECTORS * z.R * z.WX, chunks * z.OVECTORS * z.TILE_H * z.WD
+    # Lines that neighbouring tiles share are gathered twice.
+    lines = z.TH * p.mb * z.G
+    gathered = lines * z.IVECTORS * z.R * z.WX, lines * z.OVECTORS * z.TILE_H * z.WD
     partial = [extent % lanes > 0 for extent in (z.ICG, z.OCG)]
     counts = {
         "multiply-adds": taken * rows * z.PANELS * z.NR / lanes,

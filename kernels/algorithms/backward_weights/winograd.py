@@ -47,8 +47,6 @@ from kernels.registry import Run, Scratch, Setup, algorithm
 
 #: X and D of a block take as much as L2, and at least so much of all M, which is read and written once per block.
 _BLOCK_OF_SUMS = 0.33
-#: What both sides of a transform may take of L1.
-_MIDDLE = 0.8
 #: What M of an item may take of L2, and the most channels of its sides.
 _ITEM_OF_L2 = 0.6
 _ITEM_CHANNELS = 64
@@ -120,10 +118,6 @@ def _sizes(p: Conv2dProblem, f: _Filter, threads: int) -> Sizes:
     near = max(cache_bytes(2), int(_BLOCK_OF_SUMS * sum_bytes))
     BLOCKS = min(rows, ceil_div(rows * TW * tile_bytes, near))
     T = ceil_div(rows, BLOCKS) * TW
-    # Both sides of a transform stay in L1.
-    width = int(_MIDDLE * cache_bytes(1)) // (2 * R * lanes * p.itemsize) // lanes * lanes
-    CHUNK = min(TW, max(1, (width - p.kw + 1) // across.r))
-    columns = min(p.ow, CHUNK * across.r)
     most = max(lanes * shape.NR, int(_ITEM_OF_L2 * cache_bytes(2)) // (R * C * p.itemsize))
     ICB = min(IVECTORS * lanes, _ITEM_CHANNELS)
     PB = max(1, min(PANELS, _ITEM_CHANNELS // shape.NR))
@@ -138,8 +132,8 @@ def _sizes(p: Conv2dProblem, f: _Filter, threads: int) -> Sizes:
         MB=p.mb, G=p.g, IC=p.ic, OC=p.oc, ICG=ICG, OCG=OCG, IH=p.ih, IW=p.iw, OH=p.oh, OW=p.ow, PH=p.ph, PW=p.pw,
         KH=p.kh, KW=p.kw, LANES=lanes, MR=shape.MR, NR=shape.NR, TILE_H=down.r, TILE_W=across.r, TH=TH, TW=TW,
         FULL_TH=p.oh // down.r, FULL_TW=p.ow // across.r, R=R, C=C, SHORT_R=_short(p.oh, down),
-        SHORT_C=_short(p.ow, across), BLOCKS=BLOCKS, T=T, CHUNK=CHUNK, WX=ceil_div(columns + p.kw - 1, lanes) * lanes,
-        WD=ceil_div(columns, lanes) * lanes, IVECTORS=IVECTORS, OVECTORS=OVECTORS, PANELS=PANELS,
+        SHORT_C=_short(p.ow, across), BLOCKS=BLOCKS, T=T, WX=ceil_div(p.ow + p.kw - 1, lanes) * lanes,
+        WD=ceil_div(p.ow, lanes) * lanes, IVECTORS=IVECTORS, OVECTORS=OVECTORS, PANELS=PANELS,
         XSTEP=_apart(p.g * IVECTORS * T * lanes, p.itemsize), DSTEP=_apart(p.g * PANELS * T * shape.NR, p.itemsize),
         MSTEP=_apart(PB * ICB * shape.NR, p.itemsize), ICB=ICB, PB=PB, IBLOCKS=ceil_div(ICG, ICB),
         OBLOCKS=ceil_div(PANELS, PB), HAS_BIAS=int(p.bias),
@@ -199,7 +193,7 @@ def _bind(f: _Filter, setup: Setup) -> Run:
     }  # fmt: skip
     tile, channel = np.arange(z.T), np.arange(lanes)
     tables = {
-        "zero": np.zeros(1, np.intp), "columns": np.arange(z.CHUNK) * (z.TILE_W * lanes), "places_x": tile * lanes,
+        "zero": np.zeros(1, np.intp), "columns": np.arange(z.TW) * (z.TILE_W * lanes), "places_x": tile * lanes,
         "places_d": tile * z.NR, "sums": channel * z.NR, "mids": channel * (z.KH * z.C * lanes),
         "taps": channel * (z.KH * z.KW * z.NR),
     }  # fmt: skip

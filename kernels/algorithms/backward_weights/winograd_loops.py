@@ -9,7 +9,9 @@ has fewer gradients, and the first ones of the points.
 Loops, outside in: block of tile rows of all images; then (threads meet in between) vectors of channels and tile rows,
 which are transformed; items, which are blocks of oc and ic of a group; points; panels of oc; panels of ic; tiles.
 Caches: X and D of a block stay in L2, or, if there are so many channels that M of all items is what is moved most, in
-the last cache; of one block M of an item stays in L2. Both sides of a transform stay in L1.
+the last cache; of one block M of an item stays in L2.
+A row of tiles is gathered as a whole, though both sides of its transform then leave L1 on large maps: short pieces of
+many planes are what neither the hardware's streams nor the TLB follow.
 Sums: one after the other within a block, then the blocks, in an order that does not depend on threads.
 """
 
@@ -56,8 +58,7 @@ class Sizes(NamedTuple):
     SHORT_C: int
     BLOCKS: int  # blocks of tile rows
     T: int  # tiles of a block at most
-    CHUNK: int  # tiles of a row that are transformed at a time
-    WX: int  # columns of the source under those, whole vectors
+    WX: int  # columns of the source under a row of tiles, whole vectors
     WD: int  # the same of gradients
     IVECTORS: int  # vectors of ic of a group
     OVECTORS: int
@@ -151,19 +152,13 @@ def _to_points(z, part, g, vector, first, row, whole, across, down):
         to, places, apart = z.D + (panel * z.T * z.NR + oc % z.NR) * z.ITEM, z.places_d, z.DSTEP
         kernel, along, short_along = z.d_short_down if is_short else z.d_down, z.d_across, z.d_short_across
     line = width * z.LANES
-    for tw in range(0, z.TW, z.CHUNK):
-        ow = tw * z.TILE_W
-        call(
-            z.gather,
-            (plane, IH, IW, th * z.TILE_H - PH, taken + halo, PW - ow, live, local, width, 1, 1, 0, 1),
-        )  # fmt: skip
-        columns, tiles = min(z.OW - ow, z.CHUNK * z.TILE_W) + wide, min(z.FULL_TW - tw, z.CHUNK)
-        call(kernel, (local, z.zero, z.LANES, line, 0, mid, z.zero, z.LANES, line, 0, 1, columns))
-        at = places + (tile + tw) * z.WORD
-        call(along, (mid, z.columns, line, z.LANES, 0, to, at, z.C * apart, apart, 0, tiles, points))
-        if tw + tiles < min(z.TW, tw + z.CHUNK):
-            corner, at = z.columns + tiles * z.WORD, places + last * z.WORD
-            call(short_along, (mid, corner, line, z.LANES, 0, to, at, z.C * apart, apart, 0, 1, points))
+    call(z.gather, (plane, IH, IW, th * z.TILE_H - PH, taken + halo, PW, live, local, width, 1, 1, 0, 1))
+    call(kernel, (local, z.zero, z.LANES, line, 0, mid, z.zero, z.LANES, line, 0, 1, z.OW + wide))
+    at = places + tile * z.WORD
+    call(along, (mid, z.columns, line, z.LANES, 0, to, at, z.C * apart, apart, 0, z.FULL_TW, points))
+    if z.FULL_TW < z.TW:
+        corner, at = z.columns + z.FULL_TW * z.WORD, places + last * z.WORD
+        call(short_along, (mid, corner, line, z.LANES, 0, to, at, z.C * apart, apart, 0, 1, points))
 
 
 @inner
