@@ -33,6 +33,9 @@ PROBLEMS = (
     "ic16ih17oc36kh7kw1ph3pw0mb3",
     "ic16ih6oc16kh3kw1ph9mb2",
     "ic64ih30oc96kh3ph1mb3",
+    "ic4ih9iw38oc3kh1mb2b1",
+    "g7ic7ih21iw19oc14kh3mb2b1",
+    "g3ic6ih600iw301oc9kh1kw3mb2",
 )
 NAMES = [each.name for each in algorithms("bwd_w")]
 

@@ -49,7 +49,7 @@ def planes_amounts(p: Conv2dProblem, z: Any, sums: int, blocks: int, threads: in
         "multiply-adds": _LOADED * vectors * (sums + z.OCG),
         "planes": float(strips),
         "tiles": float(strips * z.CALLS),
-        "lines copied": strips * z.PLANE * p.itemsize / LINE_BYTES,
+        "lines copied": strips * z.PLANE * p.itemsize / LINE_BYTES if z.COPIED else 0.0,
         "calls": 1.0,
         **lines_of_layer(p),
     }

@@ -5,12 +5,14 @@
 dst[oc][ic, kh, kw] = sum over (image, oh, ow) of grad[oc][pixel] * src[ic][pixel shifted by the tap].
 
 Layout: gradients as they are; of the source a copy of lines with zeros beside them, ``[channel][line]
-[column % SW][columns]``; sums a vector per output channel and tap.
+[column % SW][columns]``, or the source itself if it has no padding and columns follow one another; sums a vector per
+output channel and tap.
 Tile: OCB output channels x TH x TW taps, each a vector; larger kernels take several, of which the last reaches back.
 Loops, outside in: block of input channels (these are the items that threads take); image; block of lines; tile; and in
-`kernels.algorithms.backward_weights.taps` channel, line, vector of pixels. Only channels whose whole planes fit L1
-together are more than one a block. The copy of a block stays in L1 while all tiles pass over it. Source and gradients
-cross memory once.
+`kernels.algorithms.backward_weights.taps` channel, line, vector of pixels. Of a source that is copied, only channels
+whose whole planes fit L1 together are more than one per block. The copy of a block stays in L1 while all tiles pass over
+it; otherwise the gradients of a block of lines stay in L2 while the channels of a group pass over them. Source and
+gradients cross memory once.
 Sums: lane by lane within a plane's block of lines, then the blocks, then the lanes, in an order that does not depend on
 threads.
 
@@ -62,7 +64,10 @@ class _Sizes(NamedTuple):
     SW: int
     PH: int
     PW: int
-    CHANNELS: int  # input channels per block, with their output channels or of one group; 1 unless LINES is OH
+    COPIED: int  # whether the source is copied, or read where it is
+    CHANNELS: (
+        int  # input channels per block, with their output channels or of one group; 1 if copied and LINES is not OH
+    )
     LINES: int  # output lines per block
     WS: int  # copied columns
     SRC_LINE: int  # elements from the copied lines of an output line to those of the next
@@ -93,7 +98,7 @@ def _channels(z, step, part, parts):
     source, sums = z.source + part * z.SOURCE * z.ITEM, z.sums + part * z.SUMS * z.ITEM
     OHW, SUMS = z.OH * z.OW, z.SIZE * z.LANES
     begin, end = share_of(z.BLOCKS, part, parts)
-    if begin < end:
+    if begin < end and z.COPIED:
         call(z.clear, (source, z.SOURCE))
     for block in range(begin, end):
         # Of a group's channels, or over all groups of one channel.
@@ -106,11 +111,12 @@ def _channels(z, step, part, parts):
                 lines = min(z.LINES, z.OH - oh) if z.MB else 0
                 top = oh * z.SH - z.PH
                 # Lines beside the source are not written; of whole planes they are always the same.
-                if z.LINES < z.OH and (top < 0 or top + (lines - 1) * z.SH + z.HALO > z.IH):
+                if z.COPIED and z.LINES < z.OH and (top < 0 or top + (lines - 1) * z.SH + z.HALO > z.IH):
                     call(z.clear, (source, z.SOURCE))
-                if z.MB:
-                    at = (n * z.IC + ic) * z.IH * z.IW
-                    call(z.copy, (z.src + at * z.ITEM, source, z.extents, top, channels))
+                planes = z.src + (n * z.IC + ic) * z.IH * z.IW * z.ITEM
+                if z.COPIED and z.MB:
+                    call(z.copy, (planes, source, z.extents, top, channels))
+                read = source if z.COPIED else planes + top * z.IW * z.ITEM
                 grad = ((n * z.OC + first) * z.OH + oh) * z.OW
                 # The same channels of the next image, or the next channels of the first.
                 to_image = 1 if n + 1 < z.MB else -n
@@ -121,7 +127,7 @@ def _channels(z, step, part, parts):
                     call(
                         word(z.calls, 4 * i),
                         (
-                            source + word(z.calls, 4 * i + 1), z.PLANE, z.SRC_LINE, z.TAP_LINE, z.SW * z.WS, z.PHASE,
+                            read + word(z.calls, 4 * i + 1), z.PLANE, z.SRC_LINE, z.TAP_LINE, z.SW * z.WS, z.PHASE,
                             z.residual + grad * z.ITEM + word(z.calls, 4 * i + 2), channels, z.GRAD, OHW, lines, z.OW,
                             sums + word(z.calls, 4 * i + 3), SUMS, 1 if n + oh == 0 else 0, later, z.IH * z.IW,
                             z.LATER if i == 0 else 0, later_grad,
@@ -201,6 +207,7 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     # The last vector of pixels, and that for the last tap.
     WS = (-(-p.ow // lanes) + -(-((p.kw - 1) * p.dw // p.sw) // lanes)) * lanes
     HALO = (p.kh - 1) * p.dh + 1
+    COPIED = p.padded_shape != (p.ih, p.iw) or p.sw > 1
 
     def lines(budget: int) -> int:
         """Output lines whose copy takes so many bytes."""
@@ -208,22 +215,28 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
 
     near = cache_bytes(1) // 2
     # Lines that blocks have in common are copied twice.
-    LINES = _even(p.oh, lines(near) if lines(near) * p.sh >= 2 * HALO else lines(cache_bytes(2) // 4))
+    ICG, OCG, plane = p.ic // p.g, p.oc // p.g, p.ih * p.iw * p.itemsize
+    if COPIED:
+        LINES = _even(p.oh, lines(near) if lines(near) * p.sh >= 2 * HALO else lines(cache_bytes(2) // 4))
+    else:
+        # Channels of a group pass over the same gradients.
+        WS, LINES = p.iw, _even(p.oh, max(1, cache_bytes(2) // 2 // (OCG * p.ow * p.itemsize)))
     if p.oh > LINES:
         LINES = max(1, LINES // t.R) * t.R
-    copied = (LINES - 1) * p.sh + HALO
-    PLANE = copied * p.sw * WS
-    ICG, OCG, plane = p.ic // p.g, p.oc // p.g, p.ih * p.iw * p.itemsize
+    PLANE = ((LINES - 1) * p.sh + HALO) * p.sw * WS if COPIED else p.ih * p.iw
     most = near // (PLANE * p.itemsize) if p.oh == LINES else 1
+    if not COPIED:
+        most = p.ic
     most = min(most, near // (_tiles(p, t) * _size(t) * lanes * p.itemsize))
     # Threads have some blocks each.
     channels = p.ic if ICG == 1 else ICG
-    CHANNELS = _even(channels, max(1, min(most, channels * (1 if ICG == 1 else p.g) // (4 * threads))))
+    items = 4 * threads if COPIED or threads > 1 else 1
+    CHANNELS = _even(channels, max(1, min(most, channels * (1 if ICG == 1 else p.g) // items)))
     IN_GROUP = -(-channels // CHANNELS)
     return _Sizes(
         MB=p.mb, IC=p.ic, OC=p.oc, ICG=ICG, OCG=OCG, TAPS=p.kh * p.kw, IH=p.ih, IW=p.iw, OH=p.oh,
-        OW=p.ow, SH=p.sh, SW=p.sw, PH=p.ph, PW=p.pw, CHANNELS=CHANNELS, LINES=LINES, WS=WS, SRC_LINE=p.sh * p.sw * WS,
-        TAP_LINE=p.dh * p.sw * WS, HALO=HALO, PHASE=WS, PLANE=PLANE,
+        OW=p.ow, SH=p.sh, SW=p.sw, PH=p.ph, PW=p.pw, COPIED=int(COPIED), CHANNELS=CHANNELS, LINES=LINES, WS=WS,
+        SRC_LINE=p.sh * p.sw * WS, TAP_LINE=p.dh * p.sw * WS, HALO=HALO, PHASE=WS, PLANE=PLANE,
         GRAD=OCG * p.oh * p.ow if ICG == 1 else 0, RESULT=OCG * p.kh * p.kw if ICG == 1 else p.kh * p.kw,
         LATER=p.sh * p.iw * (ICG == OCG == 1 and p.oh == LINES and plane >= _ASKED_BYTES), HAS_BIAS=int(p.bias),
         LANES=lanes, CALLS=_tiles(p, t), BLOCKS=IN_GROUP if ICG == 1 else IN_GROUP * p.g, IN_GROUP=IN_GROUP,
@@ -259,7 +272,7 @@ def _plan(p: Conv2dProblem, z: _Sizes) -> tuple[np.ndarray, np.ndarray, int]:
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
     z, t, lanes = _sizes(p, threads), _tile(p), _lanes(p)
     return {
-        "source": (threads, z.CHANNELS * z.PLANE + lanes),
+        "source": (threads, (z.CHANNELS * z.PLANE + lanes) * z.COPIED),
         "sums": (threads, (z.CHANNELS * _tiles(p, t) * _size(t) + lanes) * lanes),
     }  # fmt: skip
 
@@ -302,7 +315,7 @@ def bwd_w_planes(setup: Setup) -> Run:
     arrays = {"extents": extents, "calls": calls, "places": places, **setup.scratch}
     record = _channels.record(
         **z._asdict(), ITEM=p.itemsize,
-        clear=clear_rows.address(copy), copy=copy_rows.address(copy),
+        clear=clear_rows.address(copy) if z.COPIED else 0, copy=copy_rows.address(copy) if z.COPIED else 0,
         SOURCE=arrays["source"].shape[1], SIZE=size, SUMS=arrays["sums"].shape[1],
         store=store_taps.address(vectors),
         sum_plane=sum_plane.address(vectors) if p.bias else 0,

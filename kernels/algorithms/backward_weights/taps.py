@@ -156,7 +156,7 @@ def tile_taps(
 
     Channel o and tap (i, j) get the products of ``b[bi + o * plane + m * line :]``, for each of R lines m, and ``a`` at
     ``ai`` plus SH * m + DH * i rows, or ``i`` tap lines if R is 1, and where column j stands added; unless ``whole`` of
-    the first ``count`` pixels: gradients behind them count as zeros.
+    the first ``count`` pixels: what is behind them is not read.
     """
     if not isinstance(spec, StaticType) or not isinstance(whole, StaticType):
         return None
@@ -191,7 +191,12 @@ def tile_taps(
             for j in range(s.TW):
                 steps, q = divmod(s.first + j * s.DW, s.SW)
                 place = builder.add(start, builder.mul(across, across.type(q)))
-                pixels = load_vector(builder, source, builder.add(place, place.type(steps)), vector)
+                place = builder.add(place, place.type(steps))
+                # Behind a copy there are zeros, behind the source there may be nothing.
+                if masks:
+                    pixels = masked_load(builder, vector, source, place, masks[0])
+                else:
+                    pixels = load_vector(builder, source, place, vector)
                 for m, i in uses:
                     for o in range(s.OCB):
                         slot = (o * s.TH + i) * s.TW + j
