@@ -10,8 +10,8 @@ output channel and tap.
 Tile: OCB output channels x TH x TW taps, each a vector; larger kernels take several, of which the last reaches back.
 Loops, outside in: block of input channels (these are the items that threads take); image; block of lines; tile; and in
 `kernels.algorithms.backward_weights.taps` channel, line, vector of pixels. Of a source that is copied, only channels
-whose whole planes fit L1 together are more than one per block. The copy of a block stays in L1 while all tiles pass over
-it; otherwise the gradients of a block of lines stay in L2 while the channels of a group pass over them. Source and
+whose whole planes fit L1 together are more than one per block. The copy of a block stays in L1 while all tiles pass
+over it; otherwise the gradients of a block of lines stay in L2 while the channels of a group pass over them. Source and
 gradients cross memory once.
 Sums: lane by lane within a plane's block of lines, then the blocks, then the lanes, in an order that does not depend on
 threads.
