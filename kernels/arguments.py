@@ -104,6 +104,13 @@ def read_ints(name: str, value: Any, function: str = "conv2d") -> tuple[int, ...
     ValueError
         A number has more than 64 bits.
     """
+    # What it nearly always is: small convolutions take no longer than the questions below.
+    if type(value) is int and _LEAST <= value <= _MOST:
+        return value, value
+    if type(value) is tuple and len(value) == 2:
+        first, second = value
+        if type(first) is int and type(second) is int and _LEAST <= first <= _MOST and _LEAST <= second <= _MOST:
+            return value
     if isinstance(value, list | tuple):
         return tuple([_whole(name, value, item, function, bools=place > 0) for place, item in enumerate(value)])
     number = _whole(name, value, value, function, bools=False, arrays=False)
@@ -288,6 +295,9 @@ def as_array(name: str, value: Any, function: str = "conv2d") -> np.ndarray:
     ArgumentError
         It is nothing of these, lies where NumPy cannot read, or has elements that are masked.
     """
+    # Nearly always: a small convolution takes no longer than what is asked of others.
+    if type(value) is np.ndarray and value.dtype.isnative:
+        return value
     if isinstance(value, np.ndarray):
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
             count = int(np.ma.getmaskarray(value).sum())
@@ -361,14 +371,19 @@ def check_out(
     ShapeError, DtypeError
         Shape, layout or dtype are not the result's, or it shares memory with an input.
     """
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+    if type(out) is not np.ndarray and (not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray)):
         raise ArgumentError(f"{function}(): out is of type {type(out).__name__}, expected a NumPy array")
     if out.shape != shape:
         raise ShapeError(f"out has shape {out.shape}, expected {shape}")
     if out.dtype != dtype:
         raise DtypeError(f"out has dtype {out.dtype}, expected {dtype}")
-    if not out.flags.c_contiguous or not out.flags.writeable:
+    flags = out.flags
+    if not flags.carray and not (flags.c_contiguous and flags.writeable):
         raise ShapeError("out is not a writeable C-contiguous array, expected one")
+    owns = flags.owndata
     for name, array in inputs.items():
-        if array is not None and np.may_share_memory(out, array):
+        # Arrays that own their memory share none with another.
+        if array is None or (owns and array is not out and array.flags.owndata):
+            continue
+        if np.may_share_memory(out, array):
             raise ShapeError(f"out overlaps {name}, expected separate memory")

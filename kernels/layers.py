@@ -381,7 +381,7 @@ class Conv2d(Owner):
         asked: Asked,
         how: Callable[..., Described],
     ) -> tuple[Shape, Plan | None]:
-        _, known = shape_of(src, wei, bia, asked, packing=False, how=how)
+        known = shape_of(src, wei, bia, asked, packing=False, how=how)
         bound = None if known.problem is None else known.plan(wei, bia)
         return self._plans.keep(key, (known, bound), 0 if bound is None else bound.nbytes)
 

@@ -45,13 +45,16 @@ class Shape:
     output_shape : tuple of int
     idle : list of Plan
         Plans that no call uses.
+    is_kept : bool
+        Whether calls find it.
     """
 
-    __slots__ = ("_border", "_choice", "_threads", "idle", "output_shape", "problem")
+    __slots__ = ("_border", "_choice", "_threads", "idle", "is_kept", "output_shape", "problem")
 
     def __init__(self, described: Described, asked: Asked, *, packing: bool) -> None:
         self.problem, self.output_shape, self._border = described
         self.idle: list[AnyPlan] = []
+        self.is_kept = False
         if self.problem is None:
             return
         self._choice, self._threads = choice_of(
@@ -60,7 +63,9 @@ class Shape:
 
     def source(self, src: np.ndarray) -> np.ndarray:
         """The input as a plan takes it: C-contiguous, with its border."""
-        return np.ascontiguousarray(src) if self._border is None else self._border(src)
+        if self._border is not None:
+            return self._border(src)
+        return src if src.flags.c_contiguous else np.ascontiguousarray(src)
 
     def plan(self, weight: np.ndarray, bias: np.ndarray | None, *, repackable: bool = False) -> Plan:
         """A new plan, of another direction than backward weights."""
@@ -92,13 +97,15 @@ class OneCalls:
         self._most_shapes, self._most_bytes = most_shapes, most_bytes
         self._lock = new_lock()
         self._shapes: OrderedDict[Hashable, Shape] = OrderedDict()
+        # The one that was used last, whose place need not be looked for.
+        self._latest: Shape | None = None
         self.nbytes = 0
 
     def clear(self) -> None:
         """Forget all shapes."""
         with self._lock:
-            self._shapes.clear()
-            self.nbytes = 0
+            while self._shapes:
+                self._drop()
 
     def __len__(self) -> int:
         return len(self._shapes)
@@ -107,14 +114,17 @@ class OneCalls:
         """The shape under ``key``, if it is known."""
         with self._lock:
             shape = self._shapes.get(key)
-            if shape is not None:
+            if shape is not None and shape is not self._latest:
                 self._shapes.move_to_end(key)
+                self._latest = shape
             return shape
 
     def keep(self, key: Hashable, made: Shape) -> Shape:
         """Keep what is known of a shape; another thread's that is there already is returned instead."""
         with self._lock:
-            shape = self._shapes.setdefault(key, made)
+            shape = self._latest = self._shapes.setdefault(key, made)
+            self._shapes.move_to_end(key)
+            shape.is_kept = True
             while len(self._shapes) > self._most_shapes:
                 self._drop()
             return shape
@@ -130,10 +140,10 @@ class OneCalls:
             self.nbytes -= bound.nbytes
             return bound
 
-    def give(self, key: Hashable, shape: Shape, bound: AnyPlan) -> None:
+    def give(self, shape: Shape, bound: AnyPlan) -> None:
         """Take back a plan, unless its shape went meanwhile; what was used longest ago goes for it."""
         with self._lock:
-            if self._shapes.get(key) is not shape:
+            if not shape.is_kept:
                 return
             shape.idle.append(bound)
             self.nbytes += bound.nbytes
@@ -143,8 +153,10 @@ class OneCalls:
     def _drop(self) -> None:
         _, oldest = self._shapes.popitem(last=False)
         self.nbytes -= sum(each.nbytes for each in oldest.idle)
-        # What is given back to it later is found by no call.
-        oldest.idle = []
+        # What would be given back to it later is found by no call.
+        oldest.idle, oldest.is_kept = [], False
+        if oldest is self._latest:
+            self._latest = None
 
 
 #: Shapes of all calls, and bytes of plans that wait for the next single one.
@@ -159,8 +171,8 @@ def shape_of(
     *,
     packing: bool,
     how: Callable[[np.ndarray, np.ndarray, np.ndarray | None, Asked], Described] = describe,
-) -> tuple[Hashable, Shape]:
-    """What is known of a call, and the key that it is found by; checked and chosen the first time.
+) -> Shape:
+    """What is known of a call; checked and chosen the first time.
 
     Parameters
     ----------
@@ -187,11 +199,11 @@ def shape_of(
     known = CALLS.find(key)
     if known is None:
         known = CALLS.keep(key, Shape(how(first, second, bia, asked), asked, packing=packing))
-    return key, known
+    return known
 
 
 def compute_once(
-    known: tuple[Hashable, Shape],
+    shape: Shape,
     first: np.ndarray,
     second: np.ndarray,
     bia: np.ndarray | None,
@@ -203,7 +215,7 @@ def compute_once(
 
     Parameters
     ----------
-    known
+    shape : Shape
         What `shape_of` found.
     first, second : ndarray
         As for `kernels.reference.conv2d_reference`.
@@ -223,7 +235,6 @@ def compute_once(
     ArgumentError, ShapeError, DtypeError
         The result cannot be written to ``out``.
     """
-    key, shape = known
     if out is None:
         out = np.empty(shape.output_shape, first.dtype)
     else:
@@ -233,12 +244,11 @@ def compute_once(
         # Of no elements, or sums over none.
         out.fill(0)
     else:
-        _compute(key, shape, shape.problem.direction, first, second, bia, out)
+        _compute(shape, shape.problem.direction, first, second, bia, out)
     return out
 
 
 def _compute(
-    key: Hashable,
     known: Shape,
     direction: str,
     first: np.ndarray,
@@ -257,4 +267,4 @@ def _compute(
             assert isinstance(bound, Plan)
             bound.repack(second, bia)
         bound.run(known.source(first), out, out)
-    CALLS.give(key, known, bound)
+    CALLS.give(known, bound)

@@ -128,13 +128,12 @@ class Plan(_Bound):
         repackable: bool = False,
     ) -> None:
         wei = _checked("weight", weight, problem.weight_shape, problem.dtype)
-        zeros = np.zeros(problem.bias_shape, problem.dtype)
-        bia = zeros if bias is None else _checked("bias", bias, problem.bias_shape, problem.dtype)
+        given = np.zeros(problem.bias_shape, problem.dtype) if bias is None else bias
+        bia = _checked("bias", given, problem.bias_shape, problem.dtype)
         start = time.perf_counter()
         packing = choice.algorithm.packing(problem, threads)
         packing(wei, bia)
         self.prepare_s = time.perf_counter() - start
-        self._zeros = zeros
         # It holds scratch of its own, and weights are packed once, but for single calls.
         self._packing = packing if repackable else None
         self._bind(problem, choice, packing, threads, epilogue)
@@ -158,7 +157,7 @@ class Plan(_Bound):
             # Tables are the same, shared and never written to.
             if not np.array_equal(own, given):
                 np.copyto(own, given)
-        self.prepare_s, self._zeros = state["prepare_s"], np.zeros(problem.bias_shape, problem.dtype)
+        self.prepare_s = state["prepare_s"]
         self._packing = packing if repackable else None
         self._bind(problem, choice, packing, threads, epilogue)
 
@@ -236,9 +235,15 @@ class Plan(_Bound):
         return self._calling(src, out, added)
 
     def repack(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
-        """Take other weights and biases, of the same shapes; the plan is ``repackable``, and in no other use."""
+        """Take other weights and biases, of the same shapes; the plan is ``repackable``, and in no other use.
+
+        Biases are given each time, or never.
+        """
         assert self._packing is not None
-        self._packing(np.ascontiguousarray(weight), self._zeros if bias is None else np.ascontiguousarray(bias))
+        self._packing.weights(weight if weight.flags.c_contiguous else np.ascontiguousarray(weight))
+        # Without a bias there never was another: zeros are packed already.
+        if bias is not None:
+            self._packing.biases(np.ascontiguousarray(bias))
 
     def _checked_residual(self, residual: np.ndarray | None, out: np.ndarray) -> np.ndarray:
         if not self.epilogue.residual:

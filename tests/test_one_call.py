@@ -114,7 +114,7 @@ def _taken(calls: OneCalls, key: object, p: Conv2dProblem) -> tuple[Shape, Plan]
 def _kept(calls: OneCalls, sizes: range) -> None:
     for ih in sizes:
         p = Conv2dProblem.parse(f"ic2ih{ih}oc2kh1")
-        calls.give(ih, *_taken(calls, ih, p))
+        calls.give(*_taken(calls, ih, p))
 
 
 def test_shapes_are_bounded_in_number_and_bytes() -> None:
@@ -136,7 +136,7 @@ def test_a_plan_whose_shape_went_meanwhile_is_not_kept() -> None:
     shape, bound = _taken(calls, "a", Conv2dProblem.parse("ic2ih3oc2kh1"))
     _kept(calls, range(4, 5))
     before = calls.nbytes
-    calls.give("a", shape, bound)
+    calls.give(shape, bound)
     assert calls.nbytes == before and list(calls._shapes) == [4] and shape.idle == []
 
 
