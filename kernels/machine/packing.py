@@ -50,6 +50,8 @@ class PanelsSpec(NamedTuple):
     width: int
 
 
+#: Elements of each channel at once: all channels of a panel have stored what is beside them before it leaves L1 or L2.
+_AT_ONCE = 256
 #: Integers before the places in the extents of `panels`.
 _PLACES = 6
 
@@ -69,10 +71,11 @@ def panels(
         first = panel % BLOCKS * NR
         at, to = (panel // BLOCKS * OCG + first) * K, panel * K * NR
         rows = min(NR, OCG - first)
-        for r in range(extents[4], extents[5], LANES):
-            for k in range(0, K, LANES):
-                square = tile_load_partial(spec.square, src, at + r * K + k, K, rows - r, 0, K - k)
-                tile_scatter(tile_transposed(square), spec.width, dst, to + r, extents, _PLACES + k, K - k)
+        for first_k in range(0, K, _AT_ONCE):
+            for r in range(extents[4], extents[5], LANES):
+                for k in range(first_k, min(K, first_k + _AT_ONCE), LANES):
+                    square = tile_load_partial(spec.square, src, at + r * K + k, K, rows - r, 0, K - k)
+                    tile_scatter(tile_transposed(square), spec.width, dst, to + r, extents, _PLACES + k, K - k)
 
 
 def _steps(dtype: str, NR: int) -> list[tuple[int, int, int]]:
