@@ -38,7 +38,7 @@ def _measure(revision: Revision) -> None:
     assert "direct_naive" in offer_of(revision, [_TEXT]).refusals
     worker = start_side(revision, 1)
     try:
-        worker.ask("load", contender="auto", threads=1)
+        worker.ask("load", contender="auto", threads=1, plain=True)
         worker.ask("prepare", contender="direct_naive", problem=_TEXT, fill="normal")
         digest = worker.ask("result")["digest"]
         assert worker.ask("time", budget_s=0.0, least=2, most=2)["samples"]
@@ -51,6 +51,9 @@ def _without(revision: Revision, names: list[str]) -> None:
     """Take names out of a revision's public face."""
     face = revision.sources / "kernels" / "__init__.py"
     face.write_text(face.read_text() + "".join(f"\ndel {name}" for name in names) + "\n")
+    # Nor can old plans be bound to arrays.
+    with (revision.sources / "kernels" / "plan.py").open("a") as file:
+        file.write("\ndel Plan.bind\n")
 
 
 def test_a_base_needs_no_more_of_the_public_face_than_timing_a_convolution_does(builder: RevisionBuilder) -> None:

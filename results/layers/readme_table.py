@@ -1,4 +1,4 @@
-"""README's table of results: written from the rows that are stored beside this file, one table per CPU class.
+"""README's tables of results: one per CPU class from the rows that are stored beside this file, one of other folders.
 
 ``python results/layers/readme_table.py`` replaces what stands between README's marks; with ``--check`` it exits with 1
 if that would change anything.
@@ -6,9 +6,11 @@ if that would change anything.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from suite.format import factor, number
@@ -25,6 +27,14 @@ _KINDS = ("networks", "choice")
 
 #: More lines than this are not shown.
 _MOST = 10
+
+#: What other folders have: their names, the contender that is ours, what problems begin with, and what they are.
+_OTHERS = (
+    ("one_call", "one_call", "", "`conv2d(x, w)`, weights packed in every call, compared with PyTorch's function"),
+    ("directions", "auto", "bwd_d:", "backward data, batches of 8, compared with the better way of PyTorch"),
+    ("directions", "auto", "bwd_w:", "backward weights, batches of 8, compared with the better way of PyTorch"),
+    ("large_kernels", "auto", "", "large kernels, compared with the best library of each layer"),
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -43,7 +53,29 @@ def tables() -> str:
     """A table for each folder below this one whose run covers networks and has ``auto`` beside other libraries."""
     folders = sorted(path.parent for kind in _KINDS for path in _HERE.glob(f"{kind}*/rows.csv"))
     stored = open_stored(_HERE, folders, lambda sentence: print(sentence, file=sys.stderr))
-    return "".join(_table(each) for each in stored)
+    return "".join(_table(each) for each in stored) + _others()
+
+
+def _others() -> str:
+    """A table of single calls, gradients and large kernels, each on one thread."""
+    lines = []
+    for folder, ours, prefix, what in _OTHERS:
+        place = _HERE.parent / folder
+        machine = json.loads((place / "machine.json").read_text())["machine"]
+        rows = pd.read_csv(place / "rows.csv")
+        rows = rows[rows["status"].isin(["ok", "mistrusted"]) & (rows["threads"] == 1)]
+        rows = rows[rows["problem"].str.startswith(prefix) & (rows["network"] != "text")]
+        is_ours = rows["library"] == "convmark"
+        own = rows[rows["algorithm"] == ours].groupby("problem")["time_s"].first()
+        ratio = (rows[~is_ours].groupby("problem")["time_s"].min() / own).dropna()
+        geomean = factor(float(np.exp(np.log(ratio).mean())))
+        faster = f"{(ratio > 1).sum()} of {len(ratio)}"
+        lines.append([
+            f"[{what}](results/{folder}/{folder}.md)", f"{8 * machine['vector_bytes']} bits", geomean,
+            factor(float(ratio.min())), faster,
+        ])  # fmt: skip
+    headings = ["what, on 1 thread", "vectors", "geomean speed-up", "worst", "faster on"]
+    return f"\n{markdown_cells(headings, lines)}\n\n"
 
 
 def _table(stored: Stored) -> str:

@@ -187,7 +187,7 @@ class RevisionPair:
                 compiled = Path(self._compiled[-1].name)
             worker = self.start(self.revisions[side], threads, compiled)
             try:
-                worker.ask("load", contender="auto", threads=threads)
+                worker.ask("load", contender="auto", threads=threads, plain=True)
             except WorkerError:
                 worker.close()
                 raise

@@ -38,6 +38,7 @@ from numba.core import event
 
 from kernels import Conv2dProblem, algorithms
 from suite.blocks.inputs import BlockInputs
+from suite.check.bound import use_plain_calls
 from suite.check.inputs import Inputs
 from suite.check.tolerance import Tolerance
 from suite.contenders import Prepared, contender_of
@@ -108,7 +109,9 @@ class RequestHandler:
         }
         return kinds[request["do"]](**rest)
 
-    def _load(self, contender: str, threads: int) -> tuple[dict[str, Any], None]:
+    def _load(self, contender: str, threads: int, plain: bool = False) -> tuple[dict[str, Any], None]:
+        if plain:
+            use_plain_calls()
         start = time.perf_counter()
         found, self._threads = contender_of(contender), threads
         found.load(threads)
