@@ -1,8 +1,12 @@
-"""What the rows beside this file come to, by network: against the best library, auto's choice, and all threads."""
+"""What the rows beside this file come to, by network: against the best library, auto's choice, and all threads.
+
+Rows of runs, whose files are arguments, are joined to rows.csv before.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +21,17 @@ def _geomean(values: pd.Series) -> float:
     return float(np.exp(np.log(values).mean()))
 
 
-def main() -> None:
+def _layer_names() -> dict[str, str]:
+    """Of the workload's layers, by problem."""
+    path = _HERE.parent.parent / "suite" / "workloads" / "large_kernels.txt"
+    words = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
+    return {problem: name for problem, name, _ in words}
+
+
+def main(files: list[str]) -> None:
     """Print tables of rows.csv and threads.csv."""
+    if files:
+        pd.concat([pd.read_csv(each) for each in files]).to_csv(_HERE / "rows.csv", index=False)
     machine = json.loads((_HERE / "machine.json").read_text())["machine"]
     rows = pd.read_csv(_HERE / "rows.csv")
     print("# Large kernels\n")
@@ -32,13 +45,12 @@ def main() -> None:
     print(f" ({', '.join(sorted(set(bad['algorithm'])))}).\n" if len(bad) else ".\n")
     rows = rows[rows["status"].isin(["ok", "mistrusted"])]
     peers = sorted(set(rows.loc[rows["library"] != "convmark", "algorithm"]))
-    names = rows.drop_duplicates("problem").set_index("problem")["layer"]
     chosen = rows[rows["algorithm"] == "auto"].drop_duplicates("problem").set_index("problem")["reason"]
     times = rows.pivot_table(index="problem", columns="algorithm", values="time_s", sort=False)
     own = [name for name in times.columns if name not in peers]
     table = pd.DataFrame({
-        "layer": names, "auto": times["auto"], "fastest": times[own].min(axis=1), "peer": times[peers].min(axis=1),
-        "which": times[peers].idxmin(axis=1),
+        "layer": pd.Series(_layer_names()), "auto": times["auto"], "fastest": times[own].min(axis=1),
+        "peer": times[peers].min(axis=1), "which": times[peers].idxmin(axis=1),
         "chosen": chosen.str.removeprefix("chose "),
     }).loc[times.index]  # fmt: skip
     table["speedup"], table["auto_by_fastest"] = table["peer"] / table["auto"], table["fastest"] / table["auto"]
@@ -68,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
