@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kernels import Conv2dProblem
+
 _HERE = Path(__file__).parent
 #: Layers whose times are compared on several threads take at least so long on one.
 _LEAST_S = 1e-3
@@ -24,8 +26,8 @@ def _geomean(values: pd.Series) -> float:
 def _layer_names() -> dict[str, str]:
     """Of the workload's layers, by problem."""
     path = _HERE.parent.parent / "suite" / "workloads" / "large_kernels.txt"
-    words = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
-    return {problem: name for problem, name, _ in words}
+    words = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return {str(Conv2dProblem.parse(problem)): name for problem, name, _ in words}
 
 
 def main(files: list[str]) -> None:
