@@ -65,9 +65,7 @@ class _Sizes(NamedTuple):
     PH: int
     PW: int
     COPIED: int  # whether the source is copied, or read where it is
-    CHANNELS: (
-        int  # input channels per block, with their output channels or of one group; 1 if copied and LINES is not OH
-    )
+    CHANNELS: int  # input channels per block, of one group or with their output channels; 1 if a copy has not all lines
     LINES: int  # output lines per block
     WS: int  # copied columns
     SRC_LINE: int  # elements from the copied lines of an output line to those of the next
