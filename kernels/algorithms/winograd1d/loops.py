@@ -95,10 +95,14 @@ def _tiling(p: Conv2dProblem) -> _Tiling:
 
 
 def _strips_a_vector(p: Conv2dProblem, lanes: int, m: int) -> int:
-    """How many strips of a narrow map a vector takes: a column of zeros must stand behind each."""
+    """How many strips of a narrow map a vector takes: a column of zeros must stand behind each.
+
+    Padding may make the result wider than the source and its padding on the left.
+    """
     for PACK in (4, 2):
         beyond = p.ow + (p.kw - 1) * p.dw - lanes // PACK
-        if p.sw == 1 and beyond <= p.pw and p.iw + p.pw <= lanes // PACK and p.oh > m * (PACK // 2):
+        widest = max(p.ow, p.iw + p.pw)
+        if p.sw == 1 and beyond <= p.pw and widest <= lanes // PACK and p.oh > m * (PACK // 2):
             return PACK
     return 1
 
