@@ -126,10 +126,13 @@ def test_a_contender_that_writes_to_its_inputs_is_wrong_and_spoils_nothing(
         class Plan:
             poison = staticmethod(planned.poison)
 
-            def __call__(self, src: np.ndarray, out: np.ndarray) -> np.ndarray:
-                result = planned(src, out)
-                {"input": src, "weight": wei, "bias": bia}[victim].reshape(-1)[-1] += 1
-                return result
+            def bind(self, src: np.ndarray, out: np.ndarray) -> Callable[[], np.ndarray]:
+                def call() -> np.ndarray:
+                    result = planned(src, out)
+                    {"input": src, "weight": wei, "bias": bia}[victim].reshape(-1)[-1] += 1
+                    return result
+
+                return call
 
         return Plan()
 
