@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.datasets import load_sample_image
 
-from kernels import Conv2dProblem, Epilogue, Plan, ResNetStem, plan
+from kernels import Conv2d, Conv2dProblem, Epilogue, Plan, ResNetStem, plan
 
 #: Stage, channels, stride of its first block. Each stage has two blocks of two 3x3 convolutions.
 STAGES = ((1, 64, 1), (2, 128, 2), (3, 256, 2), (4, 512, 2))
@@ -137,7 +137,10 @@ class ResNet18:
         self._folded = {name: folded(state, each) for name, each in self._convolutions.items()}
         self._stem = ResNetStem(algorithm=algorithm, threads=threads)
         self._stem.load_state_dict({name: state[name] for name in self._stem.state_dict()})
-        self._fc = state["fc.weight"].astype(np.float32), state["fc.bias"].astype(np.float32)
+        # A 1x1 convolution: NumPy's own product would wait for a core that waiting threads of the convolutions hold.
+        weight = state["fc.weight"].astype(np.float32)[:, :, None, None]
+        self._fc = Conv2d(weight.shape[1], weight.shape[0], 1, threads=threads)
+        self._fc.load_state_dict({"weight": weight, "bias": state["fc.bias"].astype(np.float32)})
         self._algorithm, self._threads = algorithm, threads
         self._plans: dict[tuple[str, tuple[int, ...]], Plan] = {}
 
@@ -147,9 +150,7 @@ class ResNet18:
         for stage, _, _ in STAGES:
             for block in (f"layer{stage}.0", f"layer{stage}.1"):
                 x = self._block(block, x)
-        weight, bias = self._fc
-        logits: np.ndarray = x.mean((2, 3)) @ weight.T + bias
-        return logits
+        return self._fc(x.mean((2, 3), keepdims=True))[:, :, 0, 0]
 
     def _block(self, name: str, x: np.ndarray) -> np.ndarray:
         shortcut = f"{name}.downsample.0"
