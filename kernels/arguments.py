@@ -378,7 +378,7 @@ def check_out(
     if out.dtype != dtype:
         raise DtypeError(f"out has dtype {out.dtype}, expected {dtype}")
     flags = out.flags
-    if not flags.carray and not (flags.c_contiguous and flags.writeable):
+    if not flags.c_contiguous or not flags.writeable:
         raise ShapeError("out is not a writeable C-contiguous array, expected one")
     owns = flags.owndata
     for name, array in inputs.items():

@@ -19,6 +19,7 @@ __all__ = [
     "cpu_class",
     "cpu_model",
     "lanes_of",
+    "odd_lines",
     "vector_bytes",
     "vector_registers",
 ]
@@ -82,6 +83,12 @@ def cpu_class() -> str:
 def lanes_of(dtype: str) -> int:
     """Elements of ``dtype`` in one vector."""
     return vector_bytes() // np.dtype(dtype).itemsize
+
+
+def odd_lines(elements: int, itemsize: int) -> int:
+    """At least so many elements that are an odd number of cache lines: powers of two fall into few sets of L1."""
+    line = LINE_BYTES // itemsize
+    return (-(-elements // line) | 1) * line
 
 
 def vector_registers() -> int:

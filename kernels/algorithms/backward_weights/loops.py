@@ -34,7 +34,7 @@ from kernels.algorithms.backward_weights.microkernel import (
     sum_tiles,
 )
 from kernels.costs.amounts import Amounts
-from kernels.machine.cpu import LINE_BYTES, cache_bytes, lanes_of, vector_registers
+from kernels.machine.cpu import LINE_BYTES, cache_bytes, lanes_of, odd_lines, vector_registers
 from kernels.machine.microkernel import call, macrokernel
 from kernels.machine.parallel import Launch, address_of, share_of
 from kernels.machine.tile_shape import TileShape
@@ -203,11 +203,10 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
     DOWN, LSTEP, HALO = (p.sh, 1, 1) if p.kh == 1 else (1, p.sh, (p.kh - 1) * p.dh + 1)
     ACROSS, CSTEP = (p.sw, 1) if p.kw == 1 else (1, p.sw)
     WC, HC = (COLUMNS - 1) * CSTEP + (p.kw - 1) * p.dw + 1, (LINES - 1) * LSTEP + HALO
-    line = LINE_BYTES // p.itemsize
     # Later images are copied behind planes whose next one has its first image already: there is room for what of a
     # vector overhangs. An odd number of cache lines: planes that are powers of two apart fall into few sets of L1.
     overhang = lanes_of(p.dtype) - 1 if IMAGES > 1 else 0
-    PLANE = (-(-(IMAGES * HC * WC + overhang) // line) | 1) * line
+    PLANE = odd_lines(IMAGES * HC * WC + overhang, p.itemsize)
     IMAGE = HC * WC
     # What is read of the source takes half of L2.
     IBLOCKS = -(-ICG // max(1, cache_bytes(2) // 2 // (PLANE * p.itemsize)))

@@ -212,19 +212,19 @@ def _sizes(p: Conv2dProblem, threads: int) -> _Sizes:
         return max(1, (budget // (p.sw * WS * p.itemsize) - HALO) // p.sh + 1)
 
     near = cache_bytes(1) // 2
-    # Lines that blocks have in common are copied twice.
     ICG, OCG, plane = p.ic // p.g, p.oc // p.g, p.ih * p.iw * p.itemsize
     if COPIED:
+        # Lines that blocks have in common are copied twice.
         LINES = _even(p.oh, lines(near) if lines(near) * p.sh >= 2 * HALO else lines(cache_bytes(2) // 4))
     else:
         # Channels of a group pass over the same gradients.
         WS, LINES = p.iw, _even(p.oh, max(1, cache_bytes(2) // 2 // (OCG * p.ow * p.itemsize)))
     if p.oh > LINES:
         LINES = max(1, LINES // t.R) * t.R
-    PLANE = ((LINES - 1) * p.sh + HALO) * p.sw * WS if COPIED else p.ih * p.iw
-    most = near // (PLANE * p.itemsize) if p.oh == LINES else 1
-    if not COPIED:
-        most = p.ic
+    PLANE, most = p.ih * p.iw, p.ic
+    if COPIED:
+        PLANE = ((LINES - 1) * p.sh + HALO) * p.sw * WS
+        most = near // (PLANE * p.itemsize) if p.oh == LINES else 1
     most = min(most, near // (_tiles(p, t) * _size(t) * lanes * p.itemsize))
     # Threads have some blocks each.
     channels = p.ic if ICG == 1 else ICG

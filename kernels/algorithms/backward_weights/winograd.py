@@ -38,7 +38,7 @@ from kernels.algorithms.backward_weights.winograd_loops import Sizes, loops
 from kernels.algorithms.cook_toom import transform_matrices, with_negatives
 from kernels.algorithms.transform.phases import GatherSpec, LinesSpec, gather, lines
 from kernels.costs.amounts import Amounts, ceil_div
-from kernels.machine.cpu import LINE_BYTES, cache_bytes, lanes_of, vector_registers
+from kernels.machine.cpu import cache_bytes, lanes_of, odd_lines, vector_registers
 from kernels.machine.matrix_codelet import MatrixCodelet, matrix_codelet
 from kernels.machine.parallel import Launch, address_of
 from kernels.machine.tile_shape import TileShape
@@ -81,12 +81,6 @@ def _sides(p: Conv2dProblem, f: _Filter) -> tuple[_Filter, _Filter]:
     """Down and across; one tap is no filter."""
     down, across = (f if taps > 1 else _Filter(1, 1, ()) for taps in (p.kh, p.kw))
     return down, across
-
-
-def _apart(elements: int, itemsize: int) -> int:
-    """At least so many elements that are an odd number of cache lines: powers of two fall into few sets of L1."""
-    line = LINE_BYTES // itemsize
-    return (-(-elements // line) | 1) * line
 
 
 def _shape(p: Conv2dProblem) -> TileShape:
@@ -134,8 +128,9 @@ def _sizes(p: Conv2dProblem, f: _Filter, threads: int) -> Sizes:
         FULL_TH=p.oh // down.r, FULL_TW=p.ow // across.r, R=R, C=C, SHORT_R=_short(p.oh, down),
         SHORT_C=_short(p.ow, across), BLOCKS=BLOCKS, T=T, WX=ceil_div(p.ow + p.kw - 1, lanes) * lanes,
         WD=ceil_div(p.ow, lanes) * lanes, IVECTORS=IVECTORS, OVECTORS=OVECTORS, PANELS=PANELS,
-        XSTEP=_apart(p.g * IVECTORS * T * lanes, p.itemsize), DSTEP=_apart(p.g * PANELS * T * shape.NR, p.itemsize),
-        MSTEP=_apart(PB * ICB * shape.NR, p.itemsize), ICB=ICB, PB=PB, IBLOCKS=ceil_div(ICG, ICB),
+        XSTEP=odd_lines(p.g * IVECTORS * T * lanes, p.itemsize),
+        DSTEP=odd_lines(p.g * PANELS * T * shape.NR, p.itemsize),
+        MSTEP=odd_lines(PB * ICB * shape.NR, p.itemsize), ICB=ICB, PB=PB, IBLOCKS=ceil_div(ICG, ICB),
         OBLOCKS=ceil_div(PANELS, PB), HAS_BIAS=int(p.bias),
     )  # fmt: skip
 
