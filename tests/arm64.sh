@@ -34,8 +34,12 @@ END
     touch "$ROOT/ready"
 fi
 export CONVMARK_CACHE_DIR=$ROOT/cache PYTHONPATH=$PWD
-# One thread: qemu-user keeps order of memory between threads only as x86 does.
+# Two threads: qemu-user keeps the order of memory between them as x86 does, so that races of aarch64 do not show.
 export NUMBA_NUM_THREADS=${NUMBA_NUM_THREADS:-2}
+code=0
 # shellcheck disable=SC2086
-exec "$ROOT/qemu/usr/bin/qemu-aarch64-static" -cpu "${CPU:-neoverse-n1}" -L "$ROOT" "$ROOT/usr/bin/python3" \
-    -m pytest -p no:cacheprovider -q $TESTS -k "not ($LEFT_OUT)" "$@"
+"$ROOT/qemu/usr/bin/qemu-aarch64-static" -cpu "${CPU:-neoverse-n1}" -L "$ROOT" "$ROOT/usr/bin/python3" \
+    -m pytest -p no:cacheprovider -q $TESTS -k "not ($LEFT_OUT)" \
+    --junitxml="$ROOT/tests.xml" "$@" || code=$?
+[ "$code" -ne 0 ] || "$PYTHON" tests/record_arm64.py "$ROOT/tests.xml"
+exit "$code"

@@ -80,9 +80,18 @@ class _Place:
         return _ended(self.start(*command, **asked))  # type: ignore[arg-type]
 
     def stored(self) -> list[bytes]:
-        """Whole lines of measurements, run after run."""
+        """Whole lines of measurements, run after run; what a full disk cut off stays in the file, a line of its own."""
         files = sorted(self.folder.glob("results/runs/*/measurements.jsonl"))
-        return [line for each in files for line in each.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+        lines = [line for each in files for line in each.read_bytes().splitlines(keepends=True)]
+        return [line for line in lines if line.endswith(b"\n") and _is_json(line)]
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:

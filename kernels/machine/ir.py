@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -11,13 +13,16 @@ from numba.core import cgutils
 from kernels.machine.static import StaticType
 
 __all__ = [
+    "RegisterPicks",
     "data_pointer",
     "element_bytes",
     "every",
     "first_lanes",
     "fma",
+    "hidden",
     "in_turn",
     "index_value",
+    "is_shift",
     "load_vector",
     "masked_load",
     "masked_store",
@@ -90,6 +95,11 @@ def suffix(vector: ir.VectorType) -> str:
     return f"v{vector.count}f{8 * element_bytes(vector)}"
 
 
+def hidden(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """A value that LLVM knows nothing of, and therefore computes nothing from beforehand."""
+    return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=True)
+
+
 def first_lanes(builder: Any, count: ir.Value, lanes: int) -> ir.Value:
     """A mask of the lanes below ``count``."""
     numbers = ir.Constant(ir.VectorType(count.type, lanes), list(range(lanes)))
@@ -128,6 +138,38 @@ def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int, first: int 
         picks = [lanes + at - v * lanes if v * lanes <= at < (v + 1) * lanes else n for n, at in enumerate(places)]
         result = _picked(builder, result, vector, picks)
     return result
+
+
+def is_shift(picks: Sequence[int]) -> bool:
+    """Whether elements follow one another as they do in the vectors: an instruction that needs no numbers."""
+    return all(after == before + 1 for before, after in itertools.pairwise(picks))
+
+
+class RegisterPicks:
+    """Shuffles of two vectors by numbers that stay in registers, for CPUs with AVX-512.
+
+    LLVM makes of a shuffle by constants an instruction that writes over the register of its numbers, and loads them
+    anew for each. These numbers are set where the function begins, and LLVM does not know that they are constant.
+    """
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self._builder = builder
+        self._numbers: dict[tuple[ir.VectorType, tuple[int, ...]], ir.Value] = {}
+
+    def __call__(self, a: ir.Value, b: ir.Value, picks: Sequence[int]) -> ir.Value:
+        """Elements of ``a`` and ``b``, in the order of ``picks``."""
+        builder, vector, bits = self._builder, a.type, 8 * element_bytes(a.type)
+        if is_shift(picks):
+            return _picked(builder, a, b, list(picks))
+        key = vector, tuple(picks)
+        if key not in self._numbers:
+            numbers = ir.Constant(ir.VectorType(ir.IntType(bits), vector.count), list(picks))
+            with builder.goto_entry_block():
+                function = ir.FunctionType(numbers.type, [numbers.type])
+                self._numbers[key] = builder.asm(function, "", "=v,0", [numbers], side_effect=False)
+        name = f"llvm.x86.avx512.vpermi2var.p{'s' if bits == 32 else 'd'}.{vector.count * bits}"
+        kinds = [vector, self._numbers[key].type, vector]
+        return builder.call(named(builder, name, vector, kinds), [a, self._numbers[key], b])
 
 
 def in_turn(builder: ir.IRBuilder, vectors: list[ir.Value]) -> list[ir.Value]:

@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 
 from kernels.algorithms.long_stencil.tile import LongTile
-from kernels.machine.ir import data_pointer, fma, index_value, load_vector, splat
+from kernels.machine.ir import data_pointer, fma, hidden, index_value, load_vector, splat
 from kernels.machine.microkernel import Elements, Offsets, microkernel
 from kernels.machine.register_tile import TileType
 from kernels.machine.row_store import store_rows
@@ -109,11 +109,6 @@ def tile_of_bias(typingctx: Any, spec: Any, row: Any, at: Any) -> Any:
     return tile(spec, row, at), codegen
 
 
-def _hidden(builder: Any, value: ir.Value) -> ir.Value:
-    """A value that LLVM knows nothing of, and therefore computes nothing from beforehand."""
-    return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=True)
-
-
 @intrinsic
 def tile_of_taps(
     typingctx: Any, spec: Any, chunk: Any, tile: Any, a: Any, at: Any, row: Any, w: Any, wi: Any, w_row: Any, low: Any,
@@ -150,7 +145,7 @@ def tile_of_taps(
             ]
             totals = [builder.load(place) for place in sums]
             # From row to row by an addition: places of all rows, found before the loop, would fit no registers.
-            down, at_row = _hidden(builder, line), {0: pixels}
+            down, at_row = hidden(builder, line), {0: pixels}
             at_row[s.half(taps)] = builder.gep(pixels, [builder.mul(down, down.type(s.half(taps)))])
             for n in s.source_rows(taps):
                 place = at_row[n] if n in at_row else builder.gep(at_row[n - 1], [down])

@@ -48,4 +48,4 @@ def stencil_amounts(p: Conv2dProblem, whole: Stencil, rest: Stencil, columns: in
 
 def _picks(s: Stencil) -> int:
     """Vectors an input channel that are put together out of those that were loaded."""
-    return s.source_rows * s.KW * s.NV if s.P else 0
+    return s.source_rows * len(s.picks)

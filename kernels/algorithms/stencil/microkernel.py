@@ -23,9 +23,11 @@ from numba import types
 
 from kernels.algorithms.stencil.tile import Stencil
 from kernels.machine.ir import (
+    RegisterPicks,
     data_pointer,
     every,
     fma,
+    hidden,
     in_turn,
     index_value,
     load_vector,
@@ -282,13 +284,15 @@ def tile_stencil(
             _in_row(builder, builder.add(column, offset), width, s.lanes) if s.masked else None for offset in offsets
         ]
         totals = [builder.extract_value(arguments[1], slot) for slot in range(s.OCB * s.R * s.NV)]
-        before = 0
+        pick, before, line = RegisterPicks(builder), 0, hidden(builder, line)
         for row, uses in s.rows:
-            # By additions from row to row: what would be multiplied is not known before the run.
+            # By additions from row to row: what would be multiplied is not known before the run. They are hidden, or
+            # all rows would be found outside the loops, and kept in memory.
             for _ in range(row - before):
                 place = builder.gep(place, [row_step])
                 line = builder.add(line, line.type(1) if s.DH else line_step)
-            before = row
+            if row > before:
+                place, before = hidden(builder, place), row
             old_totals = list(totals)
             entry = builder.block
             with builder.if_then(builder.icmp_unsigned("<", line, height), likely=True):
@@ -301,7 +305,7 @@ def tile_stencil(
                 for kw in range(s.KW):
                     for v, oc, (m, kh) in s.order(uses, kw):
                         slot, k = s.slot(oc, m, v), s.place(oc, kh, kw)
-                        pixels = _pixels(builder, s, pieces, kw, v)
+                        pixels = _pixels(pick, s, pieces, kw, v)
                         totals[slot] = fma(builder, held[k] if held else weight(k), pixels, totals[slot])
                 inner = builder.block
             for slot, (old, new) in enumerate(zip(old_totals, totals, strict=True)):
@@ -408,7 +412,7 @@ def _prefetch(builder: Any, s: Stencil, place: ir.Value) -> None:
         prefetch(builder, builder.bitcast(here, ir.IntType(8).as_pointer()))
 
 
-def _pixels(builder: Any, s: Stencil, pieces: Sequence[ir.Value], kw: int, v: int) -> ir.Value:
+def _pixels(pick: RegisterPicks, s: Stencil, pieces: Sequence[ir.Value], kw: int, v: int) -> ir.Value:
     """What kernel column ``kw`` multiplies of vector ``v``, out of the vectors that were loaded of a row."""
     if not s.P:
         at = v * s.lanes
@@ -417,42 +421,8 @@ def _pixels(builder: Any, s: Stencil, pieces: Sequence[ir.Value], kw: int, v: in
         return pieces[s.loads.index((kw, at))]
     if not s.DW:
         pieces = pieces[kw * s.P : (kw + 1) * s.P]
-    # Lanes of columns that no vector holds do not count.
-    columns = [column if column < s.P * s.lanes else None for column in s.columns(kw, v)]
-    return _gather(builder, [i * s.lanes for i in range(s.P)], pieces, columns)
-
-
-def _gather(builder: Any, begins: list[int], pieces: Sequence[ir.Value], columns: list[int | None]) -> ir.Value:
-    """The vector of these columns, out of pieces of a row that begin at ``begins``."""
-    lanes = len(columns)
-    where: list[tuple[int, int] | None] = []
-    used: list[int] = []
-    # A piece that holds all of them needs no other.
-    wanted = [column for column in columns if column is not None]
-    whole = [i for i, at in enumerate(begins) if wanted and at <= wanted[0] and wanted[-1] < at + lanes]
-    for column in columns:
-        if column is None:
-            where.append(None)
-            continue
-        number = whole[-1] if whole else max(i for i, at in enumerate(begins) if at <= column < at + lanes)
-        where.append((number, column - begins[number]))
-        if number not in used:
-            used.append(number)
-    if not used:
-        return ir.Constant(pieces[0].type, ir.Undefined)
-    result = pieces[used[0]]
-    if all(each is None or each == (used[0], lane) for lane, each in enumerate(where)):
-        return result
-    for step, number in enumerate(used[1:] or [used[0]]):
-        picks: list[int] = []
-        for lane, each in enumerate(where):
-            if each is not None and each[0] == number and number != used[0]:
-                picks.append(lanes + each[1])
-            elif each is not None and each[0] in used[: step + 1]:
-                picks.append(each[1] if step == 0 else lane)
-            else:
-                # Any would do; one that goes on as the others do is one instruction more often.
-                picks.append((2 * picks[-1] - picks[-2] if lane > 1 else 0) % (2 * lanes))
-        mask = ir.Constant(ir.VectorType(_NUMBER, lanes), picks)
-        result = builder.shuffle_vector(result, pieces[number], mask)
+    first, others = s.shuffles(kw, v)
+    result = pieces[first]
+    for piece, lanes in others:
+        result = pick(result, pieces[piece], lanes)
     return result

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from kernels.algorithms.stencil.subpixel import subpixel
 from kernels.epilogue import NO_EPILOGUE, Epilogue
 from kernels.machine.cpu import lanes_of, vector_bytes, vector_registers
+from kernels.machine.ir import is_shift
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
@@ -27,6 +28,8 @@ _NEAR_BYTES = 16 * 1024
 _ROWS = (1, 2, 3, 4, 5, 7, 14)
 #: Widest steps between kernel rows and output rows of which the rows in common are loaded once.
 _MOST_DILATION, _MOST_STRIDE = 2, 4
+#: Widest step between kernel columns whose vectors are picked out of the same loads, at a stride.
+_MOST_PICKED = 4
 
 
 class Spread(NamedTuple):
@@ -159,7 +162,9 @@ class Stencil(NamedTuple):
     @property
     def registers(self) -> int:
         """Vectors that are alive at once: sums, the pixels of two rows, and what picks and broadcasts take."""
-        return self.OCB * self.R * self.NV + (2 * min(len(self.loads), 3) + 3 if self.masked else 3)
+        numbers = len({lanes for lanes in self.picks if not is_shift(lanes)})
+        pixels = 2 * min(len(self.loads), 3) if self.masked else 0
+        return self.OCB * self.R * self.NV + numbers + pixels + 3
 
     @property
     def work(self) -> int:
@@ -174,7 +179,9 @@ class Stencil(NamedTuple):
         loads = (2 if self.masked else 1) * len(self.loads) * self.source_rows + weights
         # Sums too few to hide the latency of a multiply-add wait for it; the rest is what a tile costs at all.
         waits = (4 if self.masked else 8) * self.KH * self.KW
-        return max(self.work, loads, waits) + loads // 4 + 10
+        # Of three units that multiply and add or shuffle, two do either.
+        units = 2 * (self.work + len(self.picks) * self.source_rows) // 3
+        return max(self.work, loads, waits, units) + loads // 4 + 10
 
     @property
     def rows(self) -> list[tuple[int, list[tuple[int, int]]]]:
@@ -238,9 +245,41 @@ class Stencil(NamedTuple):
         """Number of a vector of the tile."""
         return (oc * self.R + m) * self.NV + v
 
-    def columns(self, kw: int, v: int) -> list[int]:
-        """Source column of every lane, from where the loads that serve a kernel column begin."""
-        return [n * self.SW + kw * self.DW for n in range(v * self.lanes, (v + 1) * self.lanes)]
+    def shuffles(self, kw: int, v: int) -> tuple[int, list[tuple[int, tuple[int, ...]]]]:
+        """How vector ``v`` of a kernel column is put together out of the P vectors of a source row that serve it.
+
+        Returns
+        -------
+        first : int
+            Number of the vector to begin with.
+        others : list of pair of int and tuple of int
+            Of each step, the vector that joins what there is, and which lanes of both become the next.
+        """
+        columns = [n * self.SW + kw * self.DW for n in range(v * self.lanes, (v + 1) * self.lanes)]
+        # Lanes of columns that no vector holds do not count.
+        where = [divmod(column, self.lanes) if column < self.P * self.lanes else None for column in columns]
+        used = sorted({each[0] for each in where if each is not None}) or [0]
+        steps = []
+        if where != [(used[0], lane) for lane in range(self.lanes)]:
+            for step, number in enumerate(used[1:] or used):
+                lanes: list[int] = []
+                for lane, each in enumerate(where):
+                    if each is not None and each[0] == number != used[0]:
+                        lanes.append(self.lanes + each[1])
+                    elif each is not None and each[0] in used[: step + 1]:
+                        lanes.append(each[1] if step == 0 else lane)
+                    else:
+                        # Any would do: as the lane before goes on.
+                        lanes.append((2 * lanes[-1] - lanes[-2] if lane > 1 else 0) % (2 * self.lanes))
+                steps.append((number, tuple(lanes)))
+        return used[0], steps
+
+    @property
+    def picks(self) -> list[tuple[int, ...]]:
+        """The lanes of each shuffle of a source row."""
+        if not self.P:
+            return []
+        return [lanes for kw in range(self.KW) for v in range(self.NV) for _, lanes in self.shuffles(kw, v)[1]]
 
 
 def dense(p: Conv2dProblem) -> Conv2dProblem:
@@ -261,8 +300,8 @@ def _stencil(p: Conv2dProblem, OCB: int, R: int, NV: int, lanes: int) -> Stencil
     q = dense(p)
     shared = q.dh <= _MOST_DILATION and q.sh <= _MOST_STRIDE
     SH, DH = (q.sh, q.dh) if shared else (1, 0)
-    DW = 1 if q.dw == 1 else 0
     masked = vector_bytes() >= _MASKED_BYTES
+    DW = q.dw if q.dw == 1 or (masked and q.sw > 1 and q.dw <= _MOST_PICKED) else 0
     # Vectors of a source row that hold all columns of the tile that count.
     width = (min(q.ow, NV * lanes) - 1) * q.sw + 1
     P = -(-(width + (q.kw - 1) * DW) // lanes)
@@ -290,6 +329,9 @@ def pick_stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
     # Remainders of one channel of a result stay together.
     together = q.oc // (p.ic if p.direction == "bwd_d" else p.oc)
     lanes, OCG = lanes_of(q.dtype), q.oc // q.g // together
+    # Of the widest vectors, halves take half the time where two halves are computed for a whole, and no more elsewhere.
+    if vector_bytes() == _MASKED_BYTES and q.ow <= lanes // 2:
+        lanes //= 2
     few = q.dh <= _MOST_DILATION and q.sh <= _MOST_STRIDE
     shapes = {
         (-(-OCG // -(-OCG // channels)) * together, R, NV)
@@ -304,7 +346,7 @@ def pick_stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
             tiles = -(-OCG * together // OCB) * -(-q.oh // R)
             # Fewer columns than a vector has lanes are less than a vector's work only where half a vector covers them.
             left = q.ow % s.NR
-            half = vector_bytes() == 64 and q.ow > s.NR and NV == 1 and 0 < left <= lanes // 2
+            half = vector_bytes() == _MASKED_BYTES and q.ow > s.NR and NV == 1 and 0 < left <= lanes // 2
             across = q.ow // s.NR + 0.5 if half else -(-q.ow // s.NR)
             rest = _stencil(p, OCB, R, NV, lanes // 2) if half else s
             found.append((tiles * across * s.cycles, -R, s, rest, q.ow - left if half else 0))
