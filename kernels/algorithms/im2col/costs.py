@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from kernels.algorithms.im2col.blocking import Split
 from kernels.costs.amounts import (
     Amounts,
     ceil_div,
     idle_slots,
     lines_beyond_l2,
     lines_of_layer,
-    longest_share,
 )
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -18,7 +18,7 @@ from kernels.problem import Conv2dProblem
 __all__ = ["gemm_amounts"]
 
 
-def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Amounts:
+def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, split: Split) -> Amounts:
     """Of the loops in `kernels.algorithms.im2col.loops`, z being its extents."""
     pixels, K = p.oh * p.ow, z.ICG * p.kh * p.kw
     vectors = ceil_div(pixels, shape.lanes)
@@ -48,4 +48,4 @@ def gemm_amounts(p: Conv2dProblem, z: Any, shape: TileShape, threads: int) -> Am
         "calls": 1.0,
         **lines_of_layer(p),
     }
-    return Amounts("columns", counts, longest_share(p.mb * z.G * z.PANELS * z.SHARES, threads))
+    return Amounts("columns", counts, split.longest)

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.algorithms.im2col.blocking import channel_tile, column_blocks
+from kernels.algorithms.im2col.blocking import Split, channel_tile, column_blocks, split_of
 from kernels.algorithms.im2col.costs import gemm_amounts
 from kernels.algorithms.im2col.microkernel import ColumnsSpec, PanelSpec, columns_panel, pack_columns
 from kernels.costs.amounts import Amounts
@@ -136,20 +136,21 @@ def _panels(z, step, part, parts):
 
 
 @functools.lru_cache(maxsize=1024)
-def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape]:
+def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape, Split]:
     OCG, ICG = p.oc // p.g, p.ic // p.g
     shape = channel_tile(OCG, p.oh * p.ow, lanes_of(p.dtype))
     BLOCKS, PANELS = -(-OCG // shape.MR), -(-p.oh * p.ow // shape.NR)
-    # Few panels leave threads idle: then the channel blocks of a panel are shared out too.
-    wanted = -(-4 * threads // max(1, p.mb * p.g * PANELS)) if threads > 1 else 1
     is_source = p.kh == p.kw == p.sh == p.sw == 1 and p.padded_shape == (p.ih, p.iw)
+    copied = not is_source or (BLOCKS >= _WORTH_COPYING and _is_far_apart(p))
+    # Few panels leave threads idle: then the channel blocks of a panel are shared out too.
+    split = split_of(shape, p.oh * p.ow, p.mb * p.g, BLOCKS, copied, threads)
     sizes = _Sizes(
-        G=p.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=min(BLOCKS, wanted), PANELS=PANELS,
+        G=p.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=split.shares, PANELS=PANELS,
         KC=column_blocks(p, shape), KH=p.kh, KW=p.kw, SH=p.sh, SW=p.sw, DH=p.dh, DW=p.dw, PH=p.ph, PW=p.pw, IH=p.ih,
         IW=p.iw, OH=p.oh, OW=p.ow, LANES=shape.lanes, MR=shape.MR, NR=shape.NR,
-        COPIED=not is_source or (BLOCKS >= _WORTH_COPYING and _is_far_apart(p)),
+        COPIED=copied,
     )  # fmt: skip
-    return sizes, shape
+    return sizes, shape, split
 
 
 def _is_far_apart(p: Conv2dProblem) -> bool:
@@ -169,12 +170,12 @@ def _waiting(z: _Sizes) -> int:
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
-    z, _ = _sizes(p, threads)
+    z, _, _ = _sizes(p, threads)
     return {"columns": (threads, z.KC * z.KH * z.KW * (z.NR + z.LANES)), "sums": (threads, _waiting(z))}
 
 
 def _packing(p: Conv2dProblem, threads: int) -> Packing:
-    z, _ = _sizes(p, 1)
+    z, _, _ = _sizes(p, 1)
     places = in_channel_blocks(z.ICG, range(z.KH * z.KW), z.KC)
     panels = Panels(p.weight_shape, p.dtype, p.g, z.MR, threads, places)
     biases = Biases(p.oc, p.dtype, p.g, z.MR)
@@ -182,13 +183,13 @@ def _packing(p: Conv2dProblem, threads: int) -> Packing:
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
-    return gemm_amounts(p, *_sizes(p, threads), threads)
+    return gemm_amounts(p, *_sizes(p, threads))
 
 
 def panel_specs(setup: Setup) -> dict[str, PanelSpec]:
     """The microkernels of tiles that a problem needs, by their names in the record."""
     p = setup.problem
-    z, _ = _sizes(p, 1)
+    z, _, _ = _sizes(p, 1)
     short = z.OH * z.OW % z.NR
     specs = {}
     for name, count in (("tile", z.NR if z.OH * z.OW >= z.NR else 0), ("short", short)):
@@ -213,7 +214,7 @@ def im2col_gemm(setup: Setup) -> Run:
     """One matrix product over columns packed panel by panel."""
     p, threads = setup.problem, setup.threads
     wei, bias = setup.packed
-    z, _ = _sizes(p, threads)
+    z, _, _ = _sizes(p, threads)
     slope = np.array([setup.epilogue.slope], p.dtype)
     arrays = {"wei": wei, "bias": bias, "slope": slope, **setup.scratch}
     addresses = {name: columns_panel.address(spec) for name, spec in panel_specs(setup).items()}

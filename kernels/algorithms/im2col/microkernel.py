@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from kernels.epilogue import Epilogue
+from kernels.machine.cpu import LINE_BYTES
 from kernels.machine.microkernel import Elements, microkernel
 from kernels.machine.register_tile import tile_rank1, tile_splat
 from kernels.machine.static import number
@@ -46,6 +49,11 @@ class PanelSpec(NamedTuple):
     partial: bool
     epilogue: Epilogue
 
+    @property
+    def line(self) -> int:
+        """Elements from one cache line of a row to the next, of vectors that are no longer than that."""
+        return max(self.shape.lanes, LINE_BYTES // np.dtype(self.dtype).itemsize)
+
 
 @microkernel
 def columns_panel(
@@ -61,7 +69,7 @@ def columns_panel(
     ``ahead`` elements behind the rows, the next panel's: rows of a source that is read in place are pages apart, which
     the hardware's own streams do not foresee.
     """
-    LANES = number(spec.shape.lanes)
+    LINE = number(spec.line)
     for block in range(blocks):
         if begins:
             tile = tile_splat(spec.shape, bias, block * MR)
@@ -70,7 +78,7 @@ def columns_panel(
         at = block * wei_step
         distance = 0 if block else ahead
         for k in range(K):
-            for v in range(0, number(spec.shape.NR), LANES):
+            for v in range(0, number(spec.shape.NR), LINE):
                 ask_for(columns, k * row + distance + v)
             tile = tile_rank1(tile, wei, at + k * MR, 1, columns, k * row)
         if ends:
