@@ -4,7 +4,8 @@
 # machine.json below networks/ and batch/ beside this file; a name as argument for one of them.
 # Takes an hour on a machine that does nothing else. With "choice", which is in no other: "auto" alone, by its cost
 # model, beside PyTorch, ONNX Runtime, OpenVINO, ncnn and LiteRT, in a quarter of the time; below choice_avx2/ or
-# choice_avx512/.
+# choice_avx512/. With "forced_avx2", on a CPU that has AVX-512: our kernels as they are compiled for AVX2, beside
+# PyTorch, whose libraries can be told to use no more than that; below forced_avx2/.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -40,6 +41,13 @@ if [ "$asked" = choice ]; then
         contenders+=(--contender "$each")
     done
     run "choice_$width" --processes 1 --threads "$threads" "${networks[@]/#/--network=}"
+fi
+if [ "$asked" = forced_avx2 ]; then
+    export CONVMARK_TUNED=off NUMBA_CPU_NAME=znver3 CONVMARK_VECTOR_BYTES=32
+    export ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
+    contenders=(--contender auto)
+    for each in torch_nchw torch_channels_last torch_prepacked; do contenders+=(--contender "$each"); done
+    run forced_avx2 --processes 1 --threads "$threads" "${networks[@]/#/--network=}"
 fi
 wants() { [ "$asked" = all ] || [ "$asked" = "$1" ]; }
 if wants batch; then run batch "${batch[@]/#/--problem=}"; fi
