@@ -79,7 +79,7 @@ class Kernel(NamedTuple):
     epilogue: Epilogue
 
 
-_KINDS = ("3x3", "5x5", "line", "1x1", "depthwise", "large", "grouped", "any", "2x2", "7x7")
+_KINDS = ("3x3", "5x5", "line", "1x1", "depthwise", "large", "grouped", "any", "2x2", "7x7", "strided")
 _LINES = (1, 7), (7, 1), (1, 3), (3, 1), (1, 5), (5, 1), (1, 2), (2, 1)
 
 
@@ -99,6 +99,9 @@ def kernel_of(number: int, few: bool = False) -> Kernel:
         strides = (1 if few else rng.choice((1, 1, 2)),) * 2
     elif kind == "large":
         taps = (9, 9) if few else (rng.choice((9, 13, 15, 20)), rng.choice((9, 13, 15, 20)))
+    elif kind == "strided":
+        taps, strides = (rng.randint(1, 7), rng.randint(1, 15)), (rng.randint(1, 4), rng.randint(2, 9))
+        dilations = (1, rng.choice((1, 1, 2, 4)))
     elif kind == "any":
         taps, strides, dilations = ((rng.randint(1, most), rng.randint(1, most)) for most in (9, 4, 4))
     direction = "fwd" if few else rng.choice(("fwd", "fwd", "bwd_d", "bwd_w"))
@@ -115,7 +118,7 @@ def problems(draw: st.DrawFn, kernel: Kernel) -> Conv2dProblem:
     (kh, kw), (sh, sw), (dh, dw) = kernel.taps, kernel.strides, kernel.dilations
     shape = draw(st.sampled_from(_SHAPES))
     g, icg, ocg, most = 1, draw(_extents(70)), draw(_extents(70)), 40
-    if kernel.kind in ("depthwise", "grouped", "large"):
+    if kernel.kind in ("depthwise", "grouped", "large", "strided"):
         g = draw(st.sampled_from((2, 3, 4, 8, 16, 17, 31, 32, 33, 64)))
         icg, ocg = draw(_extents(16)), draw(_extents(9))
     if kernel.kind in ("depthwise", "large"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import integers
 from test_simd import loops_of_products
 
 import kernels
@@ -62,6 +64,27 @@ _PRODUCT = re.compile(r"vfmadd.*[xyz]mm")
 def test_sums_of_stencils_stay_in_registers(text: str) -> None:
     spec, _, _ = pick_stencil(kernels.Conv2dProblem.parse(text))
     _check_products(planes_of_tiles.assembly(spec), spec.work)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_kernel_and_stride_has_a_tile_that_fits_the_registers(dtype: str) -> None:
+    for kw, sw, dw, iw in itertools.product((1, 2, 3, 5, 7, 9, 13, 49), (1, 2, 3, 4), (1, 2, 3, 4), (17, 60)):
+        p = kernels.Conv2dProblem(
+            mb=1, g=2, ic=2, oc=2, ih=9, iw=max(iw, (kw - 1) * dw + 1), kh=1, kw=kw, sh=sw, sw=sw, dw=dw, dtype=dtype
+        )
+        whole, rest, _ = pick_stencil(p)
+        assert max(whole.registers, rest.registers) <= vector_registers(), p
+
+
+@pytest.mark.parametrize("dtype", ["", "f64"])
+@pytest.mark.parametrize(
+    "text", ["ic3ih40oc4kh7ph3sh4", "g3ic3ih2iw75oc3kh1kw13sw2", "g3ic3ih5iw90oc3kh3ph1sh2dw4", "ic2ih5iw83oc2kh3kw9sh3"]
+)
+def test_wide_kernels_at_a_stride(text: str, dtype: str) -> None:
+    p = kernels.Conv2dProblem.parse(text + dtype)
+    src, wei, _ = integers(p)
+    found = kernels.plan(p, wei, algorithm="grouped_stencil", threads=1)(src)
+    np.testing.assert_array_equal(found, kernels.conv2d_reference(p, src, wei))
 
 
 @pytest.mark.skipif(vector_bytes() != 64, reason="columns are picked in registers by AVX-512")

@@ -1,10 +1,12 @@
-"""How `im2col_gemm` shares blocks of output channels out among threads that are more than panels of pixels."""
+"""How `im2col_gemm` shares blocks of output channels out among threads that have few panels of pixels each."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from conftest import integers
 
-from kernels import Conv2dProblem
+from kernels import Conv2dProblem, conv2d_reference, plan
 from kernels.algorithms.im2col import loops
 from kernels.algorithms.im2col.blocking import split_of
 from kernels.machine.tile_shape import TileShape
@@ -42,6 +44,17 @@ def test_no_thread_copies_a_panel_twice_where_that_evens_nothing(pixels: int) ->
     split = split_of(_SHAPE, pixels, 1, 24, True, 2)
     _, copies = _work(pixels, 24, split.shares, 2)
     assert all(len(set(each)) == len(each) for each in copies), copies
+
+
+@pytest.mark.parametrize("text", ["ic1300ih8oc70kh1", "ic1300ih7oc33kh1", "mb3ic1400ih7oc60kh1", "ic150ih7oc40kh3ph1"])
+def test_blocks_of_channels_that_threads_share_are_right(text: str) -> None:
+    p = Conv2dProblem.parse(text)
+    sizes, _, split = loops._sizes(p, 2)
+    assert split.shares > 1 and sizes.KC < sizes.ICG
+    src, wei, _ = integers(p)
+    bound = plan(p, wei, algorithm="im2col_gemm", threads=2)
+    bound.poison()
+    np.testing.assert_array_equal(bound(src), conv2d_reference(p, src, wei))
 
 
 def test_one_thread_and_many_panels_share_nothing_out() -> None:

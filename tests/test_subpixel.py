@@ -5,6 +5,7 @@ import pytest
 
 from kernels import Conv2dProblem, conv2d_reference, get_algorithm, plan
 from kernels.algorithms.stencil.subpixel import dense_weights, reason_against, subpixel
+from kernels.machine.cpu import lanes_of
 
 #: Maps that end within a vector or a pair, rows and columns that no tap meets, strides of one axis, groups, blocks of
 #: channels, biases.
@@ -19,6 +20,25 @@ PROBLEMS = (
     "ic5ih13oc7kh2sh3b1",
     "g2ic6ih12iw17oc4kh3kw5sh3sw2ph1b1",
 )
+
+
+def test_rows_that_end_more_than_a_vector_before_a_tile_does_are_refused() -> None:
+    p = Conv2dProblem(
+        mb=1, g=2, ic=2, oc=2, ih=3, iw=28, kh=1, kw=9, sh=1, sw=9, dtype="float64", direction="bwd_d"
+    )  # fmt: skip
+    reason = get_algorithm("subpixel_stencil").unsupported(p)
+    if lanes_of("float64") == 8:
+        assert reason == "the stride between columns is 9, expected at most 5"
+    else:
+        assert reason is not None
+    # What is not refused writes its own plane alone: every result is of whole numbers, and exact.
+    for sw in range(2, 10):
+        q = p.replace(sw=sw, kw=sw)
+        if get_algorithm("subpixel_stencil").unsupported(q) is None:
+            rng = np.random.default_rng(7)
+            grad, wei = (rng.integers(-3, 4, shape).astype(q.dtype) for shape in q.operand_shapes)
+            found = plan(q, wei, algorithm="subpixel_stencil", threads=1)(grad)
+            np.testing.assert_array_equal(found, conv2d_reference(q, grad, wei))
 
 
 def _drawn(rng):

@@ -62,15 +62,18 @@ def vector_bytes() -> int:
     Raises
     ------
     ValueError
-        The variable is not 16, 32 or 64.
+        The variable is not 16, 32 or 64, or is 64 on a CPU without AVX-512.
     """
-    forced = os.environ.get("CONVMARK_VECTOR_BYTES")
+    forced, features = os.environ.get("CONVMARK_VECTOR_BYTES"), llvm.get_host_cpu_features()
+    # Half vectors are shuffled and masked by the instructions of AVX-512 too.
+    widest = all(features.get(each) for each in ("avx512f", "avx512vl", "avx512dq", "avx512bw"))
     if forced is not None:
         if forced not in ("16", "32", "64"):
             raise ValueError(f"CONVMARK_VECTOR_BYTES is {forced!r}, expected 16, 32 or 64")
+        if forced == "64" and not widest:
+            raise ValueError("CONVMARK_VECTOR_BYTES is '64', expected 16 or 32 without AVX-512 (F, VL, DQ, BW)")
         return int(forced)
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
+    if widest:
         return 64
     return 32 if features.get("avx2") and features.get("fma") else 16
 

@@ -141,7 +141,10 @@ def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int, first: int 
 
 
 def is_shift(picks: Sequence[int]) -> bool:
-    """Whether elements follow one another as they do in the vectors: an instruction that needs no numbers."""
+    """Whether elements that are picked of two vectors, one behind the other, are neighbours.
+
+    Such a shuffle takes its distance as a constant, and no register of numbers.
+    """
     return all(after == before + 1 for before, after in itertools.pairwise(picks))
 
 
@@ -150,18 +153,24 @@ class RegisterPicks:
 
     LLVM makes of a shuffle by constants an instruction that writes over the register of its numbers, and loads them
     anew for each. These numbers are set where the function begins, and LLVM does not know that they are constant.
+
+    Parameters
+    ----------
+    builder : ir.IRBuilder
+    most : int
+        Most registers of numbers; shuffles by others are left to LLVM.
     """
 
-    def __init__(self, builder: ir.IRBuilder) -> None:
-        self._builder = builder
+    def __init__(self, builder: ir.IRBuilder, most: int) -> None:
+        self._builder, self._most = builder, most
         self._numbers: dict[tuple[ir.VectorType, tuple[int, ...]], ir.Value] = {}
 
     def __call__(self, a: ir.Value, b: ir.Value, picks: Sequence[int]) -> ir.Value:
         """Elements of ``a`` and ``b``, in the order of ``picks``."""
         builder, vector, bits = self._builder, a.type, 8 * element_bytes(a.type)
-        if is_shift(picks):
-            return _picked(builder, a, b, list(picks))
         key = vector, tuple(picks)
+        if is_shift(picks) or (key not in self._numbers and len(self._numbers) == self._most):
+            return _picked(builder, a, b, list(picks))
         if key not in self._numbers:
             numbers = ir.Constant(ir.VectorType(ir.IntType(bits), vector.count), list(picks))
             with builder.goto_entry_block():

@@ -49,11 +49,11 @@ def store_rows(
     exist : ir.Value, optional
         How many elements of each are written instead, if rows of the map begin before them.
     """
-    lanes, room = rows[0][0].type.count, exist
-    if narrow and room is None:
-        # Elements from the row's first to the end of what the caller writes; hidden, or it would be found for all rows
-        # outside the loops, and kept in memory.
-        room = hidden(builder, builder.mul(_least(builder, lines, len(rows)) if below is None else below, width))
+    lanes, left = rows[0][0].type.count, None
+    if narrow and exist is None:
+        # Elements from the row's first to the end of what the caller writes; hidden, or LLVM would find those of every
+        # row before the loops and keep them in memory.
+        left = hidden(builder, builder.mul(_least(builder, lines, len(rows)) if below is None else below, width))
     for m, vectors in enumerate(rows):
         with builder.if_then(builder.icmp_signed("<", lines.type(m), lines), likely=True):
             places = [builder.add(offset, offset.type(v * lanes)) for v in range(len(vectors))]
@@ -61,6 +61,7 @@ def store_rows(
             for value, place in zip(whole, places, strict=False):
                 store_finished(builder, epilogue, value, data, residual, place, slope)
             if narrow:
+                room = left if exist is None else exist
                 fits = builder.icmp_signed(">=", room, width.type(lanes * len(vectors)))
                 with builder.if_else(fits, likely=True) as (then, otherwise):
                     with then:
@@ -74,8 +75,8 @@ def store_rows(
                         else:
                             store_first(builder, value, data, places[-1], count)
         offset = builder.add(offset, width)
-        if room is not None and exist is None:
-            room = builder.sub(room, width)
+        if left is not None:
+            left = builder.sub(left, width)
 
 
 def _least(builder: ir.IRBuilder, value: ir.Value, most: int) -> ir.Value:

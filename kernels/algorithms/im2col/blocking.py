@@ -13,8 +13,8 @@ from kernels.problem import Conv2dProblem
 
 __all__ = ["Split", "channel_tile", "column_blocks", "split_of"]
 
-#: Panels for each thread from which on their channel blocks are not shared out.
-_PANELS = 4
+#: Panels for each thread from which on channel blocks are shared out by two at most, and from which on not at all.
+_PANELS, _MANY_PANELS = 4, 64
 #: Time of copying a vector of columns, in that of a multiply-add.
 _COPY = 2.0
 
@@ -62,15 +62,19 @@ def split_of(shape: TileShape, pixels: int, maps: int, blocks: int, copied: bool
     pixels : int
         Of one map, in panels of which the last may be short.
     maps : int
-        Images and groups.
+        Images times groups.
     blocks : int
         Blocks of output channels of a group.
     copied : bool
-        Whether whole panels are copied; one that ends within a vector is.
+        Whether whole panels are copied. A panel that ends within a vector always is.
     threads : int
+
+    Returns
+    -------
+    Split
     """
     panels = ceil_div(pixels, shape.NR)
-    if threads == 1 or maps * panels >= _PANELS * threads:
+    if threads == 1 or maps * panels >= _MANY_PANELS * threads:
         return Split(1, longest_share(maps * panels, threads))
     counts = np.full(panels, shape.NR)
     counts[-1] = pixels - (panels - 1) * shape.NR
@@ -79,8 +83,10 @@ def split_of(shape: TileShape, pixels: int, maps: int, blocks: int, copied: bool
     copy = np.where(copied | (counts % shape.lanes > 0), _COPY * vectors, 0.0)
     alone = maps * float(np.sum(block * blocks + copy))
     found = []
+    few = maps * panels < _PANELS * threads
     most = ceil_div(_PANELS * threads, maps * panels)
-    for shares in sorted({min(blocks, each) for each in (1, most // 2, most, threads, 2 * threads) if each > 0}):
+    wanted = (1, most // 2, most, threads, 2 * threads) if few else (1, 2)
+    for shares in sorted({min(blocks, each) for each in wanted if each > 0}):
         ends = np.arange(shares + 1) * blocks // shares
         # Items as the loops number them: panels within shares within maps.
         items = np.tile((np.diff(ends)[:, None] * block + copy).ravel(), maps)

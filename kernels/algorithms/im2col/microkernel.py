@@ -51,8 +51,8 @@ class PanelSpec(NamedTuple):
 
     @property
     def line(self) -> int:
-        """Elements from one cache line of a row to the next, of vectors that are no longer than that."""
-        return max(self.shape.lanes, LINE_BYTES // np.dtype(self.dtype).itemsize)
+        """Elements of a cache line; of a row that is shorter, its own."""
+        return min(LINE_BYTES // np.dtype(self.dtype).itemsize, self.shape.NR)
 
 
 @microkernel
@@ -78,8 +78,10 @@ def columns_panel(
         at = block * wei_step
         distance = 0 if block else ahead
         for k in range(K):
-            for v in range(0, number(spec.shape.NR), LINE):
-                ask_for(columns, k * row + distance + v)
+            # For the last element of each line's length: rows begin anywhere in a line, whose beginning the panel
+            # before has asked for.
+            for last in range(LINE - 1, number(spec.shape.NR), LINE):
+                ask_for(columns, k * row + distance + last)
             tile = tile_rank1(tile, wei, at + k * MR, 1, columns, k * row)
         if ends:
             out = block * MR * plane

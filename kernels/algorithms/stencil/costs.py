@@ -18,20 +18,20 @@ def stencil_amounts(p: Conv2dProblem, whole: Stencil, rest: Stencil, columns: in
     OCG, ICG = p.oc // p.g, p.ic // p.g
     blocks = ceil_div(OCG, whole.OCB)
     strips = p.mb * p.g * blocks * ceil_div(p.oh, whole.R)
-    across = (
-        (columns // whole.NR, whole, 1.0),
-        (ceil_div(p.ow - columns, rest.NR), rest, _HALF if rest.lanes < whole.lanes else 1.0),
-    )
+    across = [
+        (count, s, _HALF if s.is_half else 1.0)
+        for count, s in ((columns // whole.NR, whole), (ceil_div(p.ow - columns, rest.NR), rest))
+    ]
     tiles = strips * sum(count * share for count, _, share in across)
     source = ICG * p.ih * p.iw * p.itemsize
-    lines = sum(strips * count * ICG * s.source_rows * len(s.loads) for count, s, _ in across)
+    lines = sum(strips * count * ICG * s.source_rows * len(s.loads) * share for count, s, share in across)
     again = lines_beyond_l2(p.mb * p.ic * p.ih * p.iw * p.itemsize, source, blocks - 1)
     rows_under = ICG * whole.source_rows * p.iw * p.itemsize
     counts = {
         "multiply-adds": strips * ICG * sum(count * s.work * share for count, s, share in across),
         "waits": strips * ICG * sum(count * max(0, s.cycles - s.work) * share for count, s, share in across),
         "pixel loads": float(lines),
-        "shifts and picks": float(sum(strips * count * ICG * _picks(s) for count, s, _ in across)),
+        "shifts and picks": strips * ICG * sum(count * s.source_rows * s.picks * share for count, s, share in across),
         "pixel loads from L2": float(lines) if rows_under > cache_bytes(1) else 0.0,
         "channels of tiles": tiles * ICG,
         "planes": float(p.mb * p.ic * blocks),
@@ -44,8 +44,3 @@ def stencil_amounts(p: Conv2dProblem, whole: Stencil, rest: Stencil, columns: in
         **lines_of_layer(p),
     }
     return Amounts("stencil", counts, longest_share(strips, threads))
-
-
-def _picks(s: Stencil) -> int:
-    """Vectors an input channel that are put together out of those that were loaded."""
-    return s.source_rows * len(s.picks)

@@ -31,7 +31,7 @@ import numpy as np
 from kernels.algorithms.stencil.costs import stencil_amounts
 from kernels.algorithms.stencil.microkernel import EXTENTS, Copy, clear_rows, copy_rows, planes_of_tiles
 from kernels.algorithms.stencil.subpixel import dense_weights, reason_against
-from kernels.algorithms.stencil.tile import Stencil, dense, pick_stencil
+from kernels.algorithms.stencil.tile import Stencil, dense, narrowest_lanes, pick_stencil
 from kernels.costs.amounts import Amounts
 from kernels.machine.cpu import cache_bytes, lanes_of
 from kernels.machine.microkernel import call, macrokernel
@@ -150,6 +150,9 @@ def _depthwise_unsupported(p: Conv2dProblem) -> str | None:
 
 
 def _subpixel_unsupported(p: Conv2dProblem) -> str | None:
+    # Rows of the result may end up to sw - 1 elements before a tile does, which the last vector alone leaves out.
+    if p.sw - 1 > narrowest_lanes(p.dtype):
+        return f"the stride between columns is {p.sw}, expected at most {narrowest_lanes(p.dtype) + 1}"
     return reason_against(p, _MOST_REMAINDERS) or _unsupported(dense(p))
 
 

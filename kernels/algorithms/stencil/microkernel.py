@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba import types
 
-from kernels.algorithms.stencil.tile import Stencil
+from kernels.algorithms.stencil.tile import MOST_NUMBERS, Stencil
 from kernels.machine.ir import (
     RegisterPicks,
     data_pointer,
@@ -284,7 +284,7 @@ def tile_stencil(
             _in_row(builder, builder.add(column, offset), width, s.lanes) if s.masked else None for offset in offsets
         ]
         totals = [builder.extract_value(arguments[1], slot) for slot in range(s.OCB * s.R * s.NV)]
-        pick, before, line = RegisterPicks(builder), 0, hidden(builder, line)
+        pick, before, line = RegisterPicks(builder, MOST_NUMBERS), 0, hidden(builder, line)
         for row, uses in s.rows:
             # By additions from row to row: what would be multiplied is not known before the run. They are hidden, or
             # all rows would be found outside the loops, and kept in memory.

@@ -7,6 +7,7 @@ output rows of the tile. `kernels.algorithms.stencil.microkernel` is the code fo
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from kernels.algorithms.stencil.subpixel import subpixel
@@ -16,7 +17,7 @@ from kernels.machine.ir import is_shift
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
-__all__ = ["Spread", "Stencil", "dense", "pick_stencil"]
+__all__ = ["MOST_NUMBERS", "Spread", "Stencil", "dense", "narrowest_lanes", "pick_stencil"]
 
 #: Vectors, in bytes, whose lanes are masked at no cost, in registers of their own.
 _MASKED_BYTES = 64
@@ -30,6 +31,12 @@ _ROWS = (1, 2, 3, 4, 5, 7, 14)
 _MOST_DILATION, _MOST_STRIDE = 2, 4
 #: Widest step between kernel columns whose vectors are picked out of the same loads, at a stride.
 _MOST_PICKED = 4
+#: Most registers that hold which lanes shuffles take.
+MOST_NUMBERS = 12
+
+#: How a vector is put together: number of the vector to begin with; of each step the vector that joins what there is,
+#: and which lanes of both are the next.
+Steps = tuple[int, tuple[tuple[int, tuple[int, ...]], ...]]
 
 
 class Spread(NamedTuple):
@@ -124,6 +131,11 @@ class Stencil(NamedTuple):
         return self.NV * self.lanes
 
     @property
+    def is_half(self) -> bool:
+        """Whether vectors are half as long as the widest."""
+        return self.lanes < lanes_of(self.dtype)
+
+    @property
     def column_step(self) -> int:
         """Elements from what one output column begins at to that of the next."""
         return self.SW if self.masked else 1
@@ -162,9 +174,8 @@ class Stencil(NamedTuple):
     @property
     def registers(self) -> int:
         """Vectors that are alive at once: sums, the pixels of two rows, and what picks and broadcasts take."""
-        numbers = len({lanes for lanes in self.picks if not is_shift(lanes)})
         pixels = 2 * min(len(self.loads), 3) if self.masked else 0
-        return self.OCB * self.R * self.NV + numbers + pixels + 3
+        return self.OCB * self.R * self.NV + self.numbers + pixels + 3
 
     @property
     def work(self) -> int:
@@ -175,13 +186,15 @@ class Stencil(NamedTuple):
     def cycles(self) -> int:
         """Time of an input channel, in that of a multiply-add."""
         weights = len(self.taps) * (1 if self.held else self.R)
-        # A load takes twice as long as a multiply-add if it crosses a cache line: the widest vectors always do.
-        loads = (2 if self.masked else 1) * len(self.loads) * self.source_rows + weights
+        # A load takes twice as long as a multiply-add if it crosses a cache line: the widest vectors always do, their
+        # halves every other time.
+        loads = len(self.loads) * self.source_rows
+        loads = (loads * 3 // 2 if self.is_half else 2 * loads if self.masked else loads) + weights
         # Sums too few to hide the latency of a multiply-add wait for it; the rest is what a tile costs at all.
         waits = (4 if self.masked else 8) * self.KH * self.KW
-        # Of three units that multiply and add or shuffle, two do either.
-        units = 2 * (self.work + len(self.picks) * self.source_rows) // 3
-        return max(self.work, loads, waits, units) + loads // 4 + 10
+        # Multiply-adds run on two of three vector units, shuffles on two, one of which is the same (Zen 4).
+        picks = self.picks * self.source_rows
+        return max(self.work, loads, waits, picks, 2 * (self.work + picks) // 3) + loads // 4 + 10
 
     @property
     def rows(self) -> list[tuple[int, list[tuple[int, int]]]]:
@@ -245,41 +258,66 @@ class Stencil(NamedTuple):
         """Number of a vector of the tile."""
         return (oc * self.R + m) * self.NV + v
 
-    def shuffles(self, kw: int, v: int) -> tuple[int, list[tuple[int, tuple[int, ...]]]]:
-        """How vector ``v`` of a kernel column is put together out of the P vectors of a source row that serve it.
-
-        Returns
-        -------
-        first : int
-            Number of the vector to begin with.
-        others : list of pair of int and tuple of int
-            Of each step, the vector that joins what there is, and which lanes of both become the next.
-        """
-        columns = [n * self.SW + kw * self.DW for n in range(v * self.lanes, (v + 1) * self.lanes)]
-        # Lanes of columns that no vector holds do not count.
-        where = [divmod(column, self.lanes) if column < self.P * self.lanes else None for column in columns]
-        used = sorted({each[0] for each in where if each is not None}) or [0]
-        steps = []
-        if where != [(used[0], lane) for lane in range(self.lanes)]:
-            for step, number in enumerate(used[1:] or used):
-                lanes: list[int] = []
-                for lane, each in enumerate(where):
-                    if each is not None and each[0] == number != used[0]:
-                        lanes.append(self.lanes + each[1])
-                    elif each is not None and each[0] in used[: step + 1]:
-                        lanes.append(each[1] if step == 0 else lane)
-                    else:
-                        # Any would do: as the lane before goes on.
-                        lanes.append((2 * lanes[-1] - lanes[-2] if lane > 1 else 0) % (2 * self.lanes))
-                steps.append((number, tuple(lanes)))
-        return used[0], steps
+    def shuffles(self, kw: int, v: int) -> Steps:
+        """How vector ``v`` of a kernel column is put together out of the P vectors of a source row that serve it."""
+        return _steps(kw * self.DW + v * self.lanes * self.SW, self.SW, self.lanes, self.P)
 
     @property
-    def picks(self) -> list[tuple[int, ...]]:
-        """The lanes of each shuffle of a source row."""
-        if not self.P:
-            return []
-        return [lanes for kw in range(self.KW) for v in range(self.NV) for _, lanes in self.shuffles(kw, v)[1]]
+    def picks(self) -> int:
+        """Shuffles of a source row."""
+        return len(_picks(self.KW, self.DW, self.SW, self.NV, self.lanes, self.P))
+
+    @property
+    def numbers(self) -> int:
+        """Registers that hold which lanes shuffles take."""
+        return _numbers(self.KW, self.DW, self.SW, self.NV, self.lanes, self.P)
+
+
+@functools.lru_cache(maxsize=4096)
+def _numbers(KW: int, DW: int, SW: int, NV: int, lanes: int, P: int) -> int:
+    return min(len({each for each in _picks(KW, DW, SW, NV, lanes, P) if not is_shift(each)}), MOST_NUMBERS)
+
+
+@functools.lru_cache(maxsize=4096)
+def _picks(KW: int, DW: int, SW: int, NV: int, lanes: int, P: int) -> tuple[tuple[int, ...], ...]:
+    """The lanes of each shuffle of a source row."""
+    columns = [kw * DW + v * lanes * SW for kw in range(KW) for v in range(NV)] if P else []
+    return tuple(picked for first in columns for _, picked in _steps(first, SW, lanes, P)[1])
+
+
+@functools.lru_cache(maxsize=4096)
+def _steps(first: int, step: int, lanes: int, vectors: int) -> Steps:
+    """How every ``step``-th column from ``first`` on is put together out of vectors of columns that begin at 0.
+
+    Columns beyond the last vector do not count.
+    """
+    columns = range(first, first + lanes * step, step)
+    where = [divmod(column, lanes) if column < vectors * lanes else None for column in columns]
+    used = sorted({each[0] for each in where if each is not None})
+    steps: list[tuple[int, tuple[int, ...]]] = []
+    if where != [(used[0], lane) for lane in range(lanes)]:
+        for joined, number in enumerate(used[1:] or used):
+            picks: list[int] = []
+            for lane, each in enumerate(where):
+                if each is not None and each[0] == number != used[0]:
+                    picks.append(lanes + each[1])
+                elif each is not None and each[0] in used[: joined + 1]:
+                    picks.append(each[1] if joined == 0 else lane)
+                else:
+                    # Any would do: as the lane before goes on.
+                    picks.append((2 * picks[-1] - picks[-2] if lane > 1 else 0) % (2 * lanes))
+            steps.append((number, tuple(picks)))
+    return used[0], tuple(steps)
+
+
+def _is_masked() -> bool:
+    """Whether lanes of vectors are masked by registers of their own, at no cost."""
+    return vector_bytes() >= _MASKED_BYTES
+
+
+def narrowest_lanes(dtype: str) -> int:
+    """Elements of the shortest vector that a tile may have."""
+    return lanes_of(dtype) // (2 if _is_masked() else 1)
 
 
 def dense(p: Conv2dProblem) -> Conv2dProblem:
@@ -300,7 +338,7 @@ def _stencil(p: Conv2dProblem, OCB: int, R: int, NV: int, lanes: int) -> Stencil
     q = dense(p)
     shared = q.dh <= _MOST_DILATION and q.sh <= _MOST_STRIDE
     SH, DH = (q.sh, q.dh) if shared else (1, 0)
-    masked = vector_bytes() >= _MASKED_BYTES
+    masked = _is_masked()
     DW = q.dw if q.dw == 1 or (masked and q.sw > 1 and q.dw <= _MOST_PICKED) else 0
     # Vectors of a source row that hold all columns of the tile that count.
     width = (min(q.ow, NV * lanes) - 1) * q.sw + 1
@@ -329,8 +367,8 @@ def pick_stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
     # Remainders of one channel of a result stay together.
     together = q.oc // (p.ic if p.direction == "bwd_d" else p.oc)
     lanes, OCG = lanes_of(q.dtype), q.oc // q.g // together
-    # Of the widest vectors, halves take half the time where two halves are computed for a whole, and no more elsewhere.
-    if vector_bytes() == _MASKED_BYTES and q.ow <= lanes // 2:
+    # Where the widest vectors are computed as two halves, half vectors take half the time; elsewhere as long as these.
+    if _is_masked() and q.ow <= lanes // 2:
         lanes //= 2
     few = q.dh <= _MOST_DILATION and q.sh <= _MOST_STRIDE
     shapes = {
@@ -346,8 +384,10 @@ def pick_stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
             tiles = -(-OCG * together // OCB) * -(-q.oh // R)
             # Fewer columns than a vector has lanes are less than a vector's work only where half a vector covers them.
             left = q.ow % s.NR
-            half = vector_bytes() == _MASKED_BYTES and q.ow > s.NR and NV == 1 and 0 < left <= lanes // 2
-            across = q.ow // s.NR + 0.5 if half else -(-q.ow // s.NR)
+            half = _is_masked() and q.ow > s.NR and NV == 1 and 0 < left <= lanes // 2
             rest = _stencil(p, OCB, R, NV, lanes // 2) if half else s
+            if rest.registers > vector_registers():
+                half, rest = False, s
+            across = q.ow // s.NR + 0.5 if half else -(-q.ow // s.NR)
             found.append((tiles * across * s.cycles, -R, s, rest, q.ow - left if half else 0))
     return min(found, key=lambda each: each[:2])[2:]
