@@ -26,6 +26,7 @@ __all__ = [
     "load_vector",
     "masked_load",
     "masked_store",
+    "picked",
     "pieces",
     "prefetch",
     "scalar_type",
@@ -133,10 +134,10 @@ def every(builder: ir.IRBuilder, vectors: list[ir.Value], step: int, first: int 
     places = range(first, first + lanes * step, step)
     picks = [at if at < lanes else 0 for at in places]
     if step > 1:
-        result = _picked(builder, result, result, picks)
+        result = picked(builder, result, result, picks)
     for v, vector in enumerate(vectors[1:], 1):
         picks = [lanes + at - v * lanes if v * lanes <= at < (v + 1) * lanes else n for n, at in enumerate(places)]
-        result = _picked(builder, result, vector, picks)
+        result = picked(builder, result, vector, picks)
     return result
 
 
@@ -153,24 +154,18 @@ class RegisterPicks:
 
     LLVM makes of a shuffle by constants an instruction that writes over the register of its numbers, and loads them
     anew for each. These numbers are set where the function begins, and LLVM does not know that they are constant.
-
-    Parameters
-    ----------
-    builder : ir.IRBuilder
-    most : int
-        Most registers of numbers; shuffles by others are left to LLVM.
     """
 
-    def __init__(self, builder: ir.IRBuilder, most: int) -> None:
-        self._builder, self._most = builder, most
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self._builder = builder
         self._numbers: dict[tuple[ir.VectorType, tuple[int, ...]], ir.Value] = {}
 
     def __call__(self, a: ir.Value, b: ir.Value, picks: Sequence[int]) -> ir.Value:
         """Elements of ``a`` and ``b``, in the order of ``picks``."""
         builder, vector, bits = self._builder, a.type, 8 * element_bytes(a.type)
         key = vector, tuple(picks)
-        if is_shift(picks) or (key not in self._numbers and len(self._numbers) == self._most):
-            return _picked(builder, a, b, list(picks))
+        if is_shift(picks):
+            return picked(builder, a, b, picks)
         if key not in self._numbers:
             numbers = ir.Constant(ir.VectorType(ir.IntType(bits), vector.count), list(picks))
             with builder.goto_entry_block():
@@ -189,9 +184,9 @@ def in_turn(builder: ir.IRBuilder, vectors: list[ir.Value]) -> list[ir.Value]:
     lanes, found = vectors[0].type.count, []
     for first in range(0, lanes * count, lanes):
         where = [divmod(at, count) for at in range(first, first + lanes)]
-        result = _picked(builder, vectors[0], vectors[1], [lane + lanes * (v == 1) for lane, v in where])
+        result = picked(builder, vectors[0], vectors[1], [lane + lanes * (v == 1) for lane, v in where])
         for v in range(2, count):
-            result = _picked(
+            result = picked(
                 builder, result, vectors[v], [lanes + lane if own == v else n for n, (lane, own) in enumerate(where)]
             )
         found.append(result)
@@ -203,7 +198,7 @@ def pieces(builder: ir.IRBuilder, vector: ir.Value, count: int) -> list[tuple[in
     found, first = [], 0
     for width in (8, 4, 2, 1):
         while count - first >= width:
-            found.append((first, _picked(builder, vector, vector, [*range(first, first + width)])))
+            found.append((first, picked(builder, vector, vector, [*range(first, first + width)])))
             first += width
     return found
 
@@ -235,7 +230,7 @@ def transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
         merged: list[ir.Value] = []
         for first in range(0, lanes, 2 * span):
             for one, other in zip(rows[first : first + span], rows[first + span : first + 2 * span], strict=True):
-                merged += [_picked(builder, one, other, picks) for picks in (low, high)]
+                merged += [picked(builder, one, other, picks) for picks in (low, high)]
         rows, span = merged, 2 * span
     columns = list(rows)
     for j in range(part):
@@ -247,7 +242,7 @@ def _transpose_parts(builder: ir.IRBuilder, rows: list[ir.Value], part: int) -> 
     """Transpose 1, 2 or 4 vectors of as many parts of ``part`` elements."""
 
     def pair(one: ir.Value, other: ir.Value, *parts: int) -> ir.Value:
-        return _picked(builder, one, other, [n * part + e for n in parts for e in range(part)])
+        return picked(builder, one, other, [n * part + e for n in parts for e in range(part)])
 
     if len(rows) == 4:
         a, b, c, d = rows
@@ -258,6 +253,6 @@ def _transpose_parts(builder: ir.IRBuilder, rows: list[ir.Value], part: int) -> 
     return rows
 
 
-def _picked(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, picks: list[int]) -> ir.Value:
+def picked(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, picks: Sequence[int]) -> ir.Value:
     """A vector of elements of two, those of the second counted on from the first."""
-    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(picks)), picks))
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(picks)), list(picks)))

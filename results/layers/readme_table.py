@@ -28,13 +28,26 @@ _KINDS = ("networks", "choice")
 #: More lines than this are not shown.
 _MOST = 10
 
-#: What other folders have: their names, the contender that is ours, what problems begin with, and what they are.
+#: What other folders have: their pages, the contender that is ours, what problems begin with, and what they are.
 _OTHERS = (
-    ("one_call", "one_call", "", "`conv2d(x, w)`, weights packed in every call, compared with PyTorch's function"),
-    ("directions", "auto", "bwd_d:", "backward data, batches of 8, compared with the better way of PyTorch"),
-    ("directions", "auto", "bwd_w:", "backward weights, batches of 8, compared with the better way of PyTorch"),
-    ("large_kernels", "auto", "", "large kernels, compared with the best library of each layer"),
-)
+    (
+        "layers/forced_avx2/report.md", "auto", "",
+        "every layer, kernels as compiled for AVX2, compared with the best way of PyTorch limited to AVX2",
+    ),
+    (
+        "one_call/one_call.md", "one_call", "",
+        "`conv2d(x, w)`, weights packed in every call, compared with PyTorch's function",
+    ),
+    (
+        "directions/directions.md", "auto", "bwd_d:",
+        "backward data, batches of 8, compared with the better way of PyTorch",
+    ),
+    (
+        "directions/directions.md", "auto", "bwd_w:",
+        "backward weights, batches of 8, compared with the better way of PyTorch",
+    ),
+    ("large_kernels/large_kernels.md", "auto", "", "large kernels, compared with the best library of each layer"),
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
@@ -57,14 +70,16 @@ def tables() -> str:
 
 
 def _others() -> str:
-    """A table of single calls, gradients and large kernels, each on one thread."""
+    """A table of what is in no folder of a kind, each on one thread."""
     lines = []
-    for folder, ours, prefix, what in _OTHERS:
-        place = _HERE.parent / folder
+    for page, ours, prefix, what in _OTHERS:
+        place = (_HERE.parent / page).parent
         machine = json.loads((place / "machine.json").read_text())["machine"]
         rows = pd.read_csv(place / "rows.csv")
         rows = rows[rows["status"].isin(["ok", "mistrusted"]) & (rows["threads"] == 1)]
-        rows = rows[rows["problem"].str.startswith(prefix) & ((rows["network"] != "text") | (folder != "directions"))]
+        rows = rows[rows["problem"].str.startswith(prefix)]
+        if place.name == "directions":
+            rows = rows[rows["network"] != "text"]
         # Networks share shapes: each counts once.
         rows = rows.drop_duplicates(["problem", "algorithm"])
         is_ours = rows["library"] == "convmark"
@@ -73,7 +88,7 @@ def _others() -> str:
         geomean = factor(float(np.exp(np.log(ratio).mean())))
         faster = f"{(ratio > 1).sum()} of {len(ratio)}"
         lines.append([
-            f"[{what}](results/{folder}/{folder}.md)", f"{8 * machine['vector_bytes']} bits", geomean,
+            f"[{what}](results/{page})", f"{8 * machine['vector_bytes']} bits", geomean,
             factor(float(ratio.min())), faster,
         ])  # fmt: skip
     headings = ["what, on 1 thread", "vectors", "geomean speed-up", "worst", "faster on"]

@@ -14,14 +14,15 @@ fit the registers.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
 
-from kernels.algorithms.stencil.tile import MOST_NUMBERS, Stencil
+from kernels.algorithms.stencil.tile import Stencil
 from kernels.machine.ir import (
     RegisterPicks,
     data_pointer,
@@ -32,6 +33,7 @@ from kernels.machine.ir import (
     index_value,
     load_vector,
     masked_load,
+    picked,
     prefetch,
     scalar_type,
     splat,
@@ -284,7 +286,8 @@ def tile_stencil(
             _in_row(builder, builder.add(column, offset), width, s.lanes) if s.masked else None for offset in offsets
         ]
         totals = [builder.extract_value(arguments[1], slot) for slot in range(s.OCB * s.R * s.NV)]
-        pick, before, line = RegisterPicks(builder, MOST_NUMBERS), 0, hidden(builder, line)
+        pick = RegisterPicks(builder) if s.keeps else functools.partial(picked, builder)
+        before, line = 0, hidden(builder, line)
         for row, uses in s.rows:
             # By additions from row to row: what would be multiplied is not known before the run. They are hidden, or
             # all rows would be found outside the loops, and kept in memory.
@@ -412,7 +415,7 @@ def _prefetch(builder: Any, s: Stencil, place: ir.Value) -> None:
         prefetch(builder, builder.bitcast(here, ir.IntType(8).as_pointer()))
 
 
-def _pixels(pick: RegisterPicks, s: Stencil, pieces: Sequence[ir.Value], kw: int, v: int) -> ir.Value:
+def _pixels(pick: Callable[..., ir.Value], s: Stencil, pieces: Sequence[ir.Value], kw: int, v: int) -> ir.Value:
     """What kernel column ``kw`` multiplies of vector ``v``, out of the vectors that were loaded of a row."""
     if not s.P:
         at = v * s.lanes

@@ -8,6 +8,7 @@ output rows of the tile. `kernels.algorithms.stencil.microkernel` is the code fo
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import NamedTuple
 
 from kernels.algorithms.stencil.subpixel import subpixel
@@ -17,7 +18,7 @@ from kernels.machine.ir import is_shift
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
-__all__ = ["MOST_NUMBERS", "Spread", "Stencil", "dense", "narrowest_lanes", "pick_stencil"]
+__all__ = ["Spread", "Stencil", "dense", "narrowest_lanes", "pick_stencil"]
 
 #: Vectors, in bytes, whose lanes are masked at no cost, in registers of their own.
 _MASKED_BYTES = 64
@@ -31,9 +32,6 @@ _ROWS = (1, 2, 3, 4, 5, 7, 14)
 _MOST_DILATION, _MOST_STRIDE = 2, 4
 #: Widest step between kernel columns whose vectors are picked out of the same loads, at a stride.
 _MOST_PICKED = 4
-#: Most registers that hold which lanes shuffles take.
-MOST_NUMBERS = 12
-
 #: How a vector is put together: number of the vector to begin with; of each step the vector that joins what there is,
 #: and which lanes of both are the next.
 Steps = tuple[int, tuple[tuple[int, tuple[int, ...]], ...]]
@@ -96,6 +94,8 @@ class Stencil(NamedTuple):
     ahead : bool
         Whether to fetch the source rows of the tile below, which the strip of narrow tiles
         reaches only after the whole width of this one.
+    keeps : bool
+        Whether the numbers of shuffles stay in registers; they are loaded for each shuffle otherwise.
     epilogue : Epilogue
         Its kind.
     spread : Spread, optional
@@ -117,6 +117,7 @@ class Stencil(NamedTuple):
     narrow: bool
     masked: bool
     ahead: bool
+    keeps: bool
     epilogue: Epilogue = NO_EPILOGUE
     spread: Spread | None = None
 
@@ -190,10 +191,11 @@ class Stencil(NamedTuple):
         # halves every other time.
         loads = len(self.loads) * self.source_rows
         loads = (loads * 3 // 2 if self.is_half else 2 * loads if self.masked else loads) + weights
+        picks = self.picks * self.source_rows
+        loads += 0 if self.keeps else picks
         # Sums too few to hide the latency of a multiply-add wait for it; the rest is what a tile costs at all.
         waits = (4 if self.masked else 8) * self.KH * self.KW
         # Multiply-adds run on two of three vector units, shuffles on two, one of which is the same (Zen 4).
-        picks = self.picks * self.source_rows
         return max(self.work, loads, waits, picks, 2 * (self.work + picks) // 3) + loads // 4 + 10
 
     @property
@@ -269,13 +271,13 @@ class Stencil(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        """Registers that hold which lanes shuffles take."""
-        return _numbers(self.KW, self.DW, self.SW, self.NV, self.lanes, self.P)
+        """Registers for the numbers of lanes that shuffles take."""
+        return _numbers(self.KW, self.DW, self.SW, self.NV, self.lanes, self.P) if self.keeps else 0
 
 
 @functools.lru_cache(maxsize=4096)
 def _numbers(KW: int, DW: int, SW: int, NV: int, lanes: int, P: int) -> int:
-    return min(len({each for each in _picks(KW, DW, SW, NV, lanes, P) if not is_shift(each)}), MOST_NUMBERS)
+    return len({each for each in _picks(KW, DW, SW, NV, lanes, P) if not is_shift(each)})
 
 
 @functools.lru_cache(maxsize=4096)
@@ -334,7 +336,7 @@ def _spread(p: Conv2dProblem, NV: int, lanes: int) -> Spread | None:
     return Spread(down.used, across.used, vectors, narrow or p.iw % p.sw > 0)
 
 
-def _stencil(p: Conv2dProblem, OCB: int, R: int, NV: int, lanes: int) -> Stencil:
+def _stencil(p: Conv2dProblem, OCB: int, R: int, NV: int, lanes: int, keeps: bool) -> Stencil:
     q = dense(p)
     shared = q.dh <= _MOST_DILATION and q.sh <= _MOST_STRIDE
     SH, DH = (q.sh, q.dh) if shared else (1, 0)
@@ -348,7 +350,7 @@ def _stencil(p: Conv2dProblem, OCB: int, R: int, NV: int, lanes: int) -> Stencil
     ahead = masked and DH > 0 and q.ih * q.iw * q.itemsize > _NEAR_BYTES
     return Stencil(
         q.dtype, OCB, R, NV, lanes, q.kh, q.kw, SH, DH, q.sw, DW, P, q.ow < NV * lanes, masked, ahead,
-        spread=_spread(p, NV, lanes),
+        keeps, spread=_spread(p, NV, lanes),
     )  # fmt: skip
 
 
@@ -378,14 +380,15 @@ def pick_stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
         for R in (_ROWS if few else _ROWS[:1])
     }
     found = []
-    for OCB, R, NV in sorted(shapes):
-        s = _stencil(p, OCB, R, NV, lanes)
+    ways = (True, False) if q.sw > 1 and _is_masked() else (True,)
+    for (OCB, R, NV), keeps in itertools.product(sorted(shapes), ways):
+        s = _stencil(p, OCB, R, NV, lanes, keeps)
         if s.registers <= vector_registers() and (s.work <= _LONGEST or R * NV == 1):
             tiles = -(-OCG * together // OCB) * -(-q.oh // R)
             # Fewer columns than a vector has lanes are less than a vector's work only where half a vector covers them.
             left = q.ow % s.NR
             half = _is_masked() and q.ow > s.NR and NV == 1 and 0 < left <= lanes // 2
-            rest = _stencil(p, OCB, R, NV, lanes // 2) if half else s
+            rest = _stencil(p, OCB, R, NV, lanes // 2, keeps) if half else s
             if rest.registers > vector_registers():
                 half, rest = False, s
             across = q.ow // s.NR + 0.5 if half else -(-q.ow // s.NR)
