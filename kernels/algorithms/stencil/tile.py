@@ -32,6 +32,9 @@ _ROWS = (1, 2, 3, 4, 5, 7, 14)
 _MOST_DILATION, _MOST_STRIDE = 2, 4
 #: Widest step between kernel columns whose vectors are picked out of the same loads, at a stride.
 _MOST_PICKED = 4
+#: Most registers for the numbers of shuffles: with more, tiles are so small that loading the numbers takes less time.
+_MOST_NUMBERS = 10
+
 #: How a vector is put together: number of the vector to begin with; of each step the vector that joins what there is,
 #: and which lanes of both are the next.
 Steps = tuple[int, tuple[tuple[int, tuple[int, ...]], ...]]
@@ -383,7 +386,7 @@ def pick_stencil(p: Conv2dProblem) -> tuple[Stencil, Stencil, int]:
     ways = (True, False) if q.sw > 1 and _is_masked() else (True,)
     for (OCB, R, NV), keeps in itertools.product(sorted(shapes), ways):
         s = _stencil(p, OCB, R, NV, lanes, keeps)
-        if s.registers <= vector_registers() and (s.work <= _LONGEST or R * NV == 1):
+        if s.registers <= vector_registers() and s.numbers <= _MOST_NUMBERS and (s.work <= _LONGEST or R * NV == 1):
             tiles = -(-OCG * together // OCB) * -(-q.oh // R)
             # Fewer columns than a vector has lanes are less than a vector's work only where half a vector covers them.
             left = q.ow % s.NR
