@@ -104,4 +104,6 @@ def test_refusals_are_told() -> None:
 )
 def test_auto_takes_stencils_of_few_channels(text: str) -> None:
     p = Conv2dProblem.parse(f"bwd_d:{text}")
-    assert plan(p, np.zeros(p.weight_shape, p.dtype), threads=1).algorithm.name == "subpixel_stencil"
+    # Of dense ones, stencils of the parts are as fast, within a few per cent.
+    names = {"subpixel_stencil"} if p.g > 1 else {"subpixel_stencil", "grouped_stencil"}
+    assert plan(p, np.zeros(p.weight_shape, p.dtype), threads=1).algorithm.name in names
