@@ -72,6 +72,8 @@ def _asv(network: str, algorithms: str, folder: Path) -> dict[str, float]:
         "repo": str(_ROOT),
         "benchmark_dir": str(_ROOT / "suite" / "asv_bench"),
         "results_dir": str(folder / "asv"),
+        # Whatever branch is checked out.
+        "branches": ["HEAD"],
     }
     (folder / "asv.conf.json").write_text(json.dumps(config))
     environment = {"CONVMARK_BENCH_NETWORKS": network, "CONVMARK_BENCH_ALGORITHMS": algorithms}
