@@ -78,7 +78,8 @@ def test_every_kernel_and_stride_has_a_tile_that_fits_the_registers(dtype: str) 
 
 @pytest.mark.parametrize("dtype", ["", "f64"])
 @pytest.mark.parametrize(
-    "text", ["ic3ih40oc4kh7ph3sh4", "g3ic3ih2iw75oc3kh1kw13sw2", "g3ic3ih5iw90oc3kh3ph1sh2dw4", "ic2ih5iw83oc2kh3kw9sh3"]
+    "text",
+    ["ic3ih40oc4kh7ph3sh4", "g3ic3ih2iw75oc3kh1kw13sw2", "g3ic3ih5iw90oc3kh3ph1sh2dw4", "ic2ih5iw83oc2kh3kw9sh3"],
 )
 def test_wide_kernels_at_a_stride(text: str, dtype: str) -> None:
     p = kernels.Conv2dProblem.parse(text + dtype)
