@@ -278,19 +278,19 @@ class Stencil(NamedTuple):
         return _numbers(self.KW, self.DW, self.SW, self.NV, self.lanes, self.P) if self.keeps else 0
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=256)
 def _numbers(KW: int, DW: int, SW: int, NV: int, lanes: int, P: int) -> int:
     return len({each for each in _picks(KW, DW, SW, NV, lanes, P) if not is_shift(each)})
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=256)
 def _picks(KW: int, DW: int, SW: int, NV: int, lanes: int, P: int) -> tuple[tuple[int, ...], ...]:
     """The lanes of each shuffle of a source row."""
     columns = [kw * DW + v * lanes * SW for kw in range(KW) for v in range(NV)] if P else []
     return tuple(picked for first in columns for _, picked in _steps(first, SW, lanes, P)[1])
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=256)
 def _steps(first: int, step: int, lanes: int, vectors: int) -> Steps:
     """How every ``step``-th column from ``first`` on is put together out of vectors of columns that begin at 0.
 
