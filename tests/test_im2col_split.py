@@ -8,7 +8,8 @@ from conftest import integers
 
 from kernels import Conv2dProblem, conv2d_reference, plan
 from kernels.algorithms.im2col import loops
-from kernels.algorithms.im2col.blocking import split_of
+from kernels.algorithms.im2col.blocking import channel_tile, split_of
+from kernels.machine.cpu import lanes_of
 from kernels.machine.tile_shape import TileShape
 
 _SHAPE = TileShape(8, 3, 16)
@@ -46,15 +47,24 @@ def test_no_thread_copies_a_panel_twice_where_that_evens_nothing(pixels: int) ->
     assert all(len(set(each)) == len(each) for each in copies), copies
 
 
-@pytest.mark.parametrize("text", ["ic1300ih8oc70kh1", "ic1300ih7oc33kh1", "mb3ic1400ih7oc60kh1", "ic150ih7oc40kh3ph1"])
-def test_blocks_of_channels_that_threads_share_are_right(text: str) -> None:
+@pytest.mark.parametrize("pixels", ["a part of a vector", "a panel and one"])
+@pytest.mark.parametrize("text", ["ic30ih1oc70kh1", "mb3ic41ih1oc33kh1", "ic15ih1oc40kh3ph1"])
+def test_blocks_of_channels_that_threads_share_are_right(
+    monkeypatch: pytest.MonkeyPatch, text: str, pixels: str
+) -> None:
+    # Some blocks of input channels, so that sums are put by, whatever L2 this machine has.
+    monkeypatch.setattr(loops, "column_blocks", lambda p, shape: 7)
+    loops._sizes.cache_clear()
     p = Conv2dProblem.parse(text)
+    panel = channel_tile(p.oc, 10**6, lanes_of(p.dtype)).NR
+    p = p.replace(iw=3 if pixels == "a part of a vector" else panel + 1)
     sizes, _, split = loops._sizes(p, 2)
     assert split.shares > 1 and sizes.KC < sizes.ICG
     src, wei, _ = integers(p)
     bound = plan(p, wei, algorithm="im2col_gemm", threads=2)
     bound.poison()
     np.testing.assert_array_equal(bound(src), conv2d_reference(p, src, wei))
+    loops._sizes.cache_clear()
 
 
 def test_one_thread_and_many_panels_share_nothing_out() -> None:

@@ -185,7 +185,7 @@ def test_scales_have_room_and_some_ticks(values: list[float], log: bool) -> None
 
 def test_a_gates_suspects_are_shown_as_pairs_beside_the_control() -> None:
     text = gate_html(_GATES / "slower", pytest.fail)
-    assert text.count("<figure") == 4 and re.search(r"4 slower of \d+ benchmarks\.", text)
+    assert text.count("<figure") == 4 and "4 slower of 30 benchmarks." in text
     assert "Control: base compared with itself" in text and "hollow" in text
     assert _Elements(text).stray == []
     assert TEXT in text
