@@ -30,20 +30,23 @@ run() {
 networks=(alexnet basics dilated googlenet_v3 mobilenet mobilenet_dw resnet50 resnext101 unet vgg19 yolov2)
 batch=(mb8ic256ih14oc256kh3ph1 mb8ic512ih14oc512kh3ph1 mb8ic512ih7oc512kh3ph1)
 threads=1,$(nproc)
-torch=torch_nchw,torch_channels_last,torch_prepacked
 asked=${1:-all}
 if [ "$asked" = choice ]; then
     export CONVMARK_TUNED=off
     width=$("$convmark" machine --json | "$(dirname "$convmark")/python" -c \
         'import json, sys; print({32: "avx2", 64: "avx512"}[json.load(sys.stdin)["machine"]["vector_bytes"]])')
     # Not those that are seldom right or never the fastest: MNN, OpenCV, SciPy.
-    contenders=(--contender "auto,$torch,onnxruntime,openvino,ncnn,litert")
+    contenders=(--contender auto)
+    for each in torch_nchw torch_channels_last torch_prepacked onnxruntime openvino ncnn litert; do
+        contenders+=(--contender "$each")
+    done
     run "choice_$width" --processes 1 --threads "$threads" "${networks[@]/#/--network=}"
 fi
 if [ "$asked" = forced_avx2 ]; then
     export CONVMARK_TUNED=off NUMBA_CPU_NAME=znver3 CONVMARK_VECTOR_BYTES=32
     export ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
-    contenders=(--contender "auto,$torch")
+    contenders=(--contender auto)
+    for each in torch_nchw torch_channels_last torch_prepacked; do contenders+=(--contender "$each"); done
     run forced_avx2 --processes 1 --threads "$threads" "${networks[@]/#/--network=}"
 fi
 wants() { [ "$asked" = all ] || [ "$asked" = "$1" ]; }
