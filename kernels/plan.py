@@ -24,6 +24,8 @@ __all__ = ["BackwardWeightsPlan", "Plan", "aligned_empty", "plan", "plan_backwar
 
 _ALIGNMENT = 64
 _ARRAY = np.ndarray
+#: Multiply-adds of a convolution that holds the GIL: a few microseconds.
+_SHORT_MACS = 2**18
 #: What weights are packed by.
 _FAMILIES = "kernels.algorithms"
 
@@ -55,6 +57,8 @@ class _Bound:
         self.setup = Setup(problem, packing.packed, epilogue, scratch, threads)
         self._run = algorithm.bind(self.setup)
         self._turn = new_lock()
+        if problem.macs_nominal <= _SHORT_MACS and isinstance(self._run, Launch):
+            self._run.hold()
 
     def _result(self, out: np.ndarray | None, **inputs: np.ndarray) -> np.ndarray:
         """``out``, checked, or a new array."""
@@ -73,9 +77,13 @@ class _Bound:
         """`run` of arrays that stay, as a function of nothing."""
         if not dst.size:
             return lambda: dst
-        found = self._run
-        run = found.bound(src, dst, residual) if isinstance(found, Launch) else partial(found, src, dst, residual)
-        turn = self._turn
+        found, turn = self._run, self._turn
+        if not isinstance(found, Launch):
+            run: Callable[[], None] = partial(found, src, dst, residual)
+        elif found.is_held:
+            return found.builtin(src, dst, residual)
+        else:
+            run = found.bound(src, dst, residual)
 
         def call() -> np.ndarray:
             with turn:

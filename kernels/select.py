@@ -150,14 +150,19 @@ def _chosen(
     return Choice(min(timed, key=seconds_of).algorithm, candidates)
 
 
+def counts_of_threads(most: int) -> list[int]:
+    """Numbers of threads that are weighed: ``most`` and the powers of two below it."""
+    return [*(2**i for i in range((most - 1).bit_length())), most]
+
+
 def choose_threads(
     problem: Conv2dProblem, most: int, budgets: Budgets = NO_BUDGETS, *, packing: bool = False
 ) -> tuple[Choice, int]:
     """The choice and on how many threads: ``most``, or fewer if to start others takes longer than they save.
 
-    Asked are ``most`` and the powers of two below it.
+    Asked are `counts_of_threads`.
     """
-    counts = [2**i for i in range((most - 1).bit_length())] + [most]
+    counts = counts_of_threads(most)
     choices = [_chosen(problem, count, budgets, packing=packing) for count in counts]
     for seconds_of in _SECONDS:
         times = [seconds_of(each.chosen) for each in choices]

@@ -14,6 +14,13 @@ _START_S, _MEETING_S = 7e-6, 8e-6
 _BANDWIDTH_A_THREAD, _MOST_BANDWIDTH = 0.35, 6.0
 
 
+#: Work of whole vectors. A core that is built for shorter ones takes twice as long for each, as for a multiply-add.
+_VECTOR_WORK = frozenset((
+    "columns", "columns copied", "columns picked", "input steps", "lines copied", "numbers", "operations",
+    "output steps", "panels of products", "pixel loads", "pixels", "pixels gathered", "pixels gathered in part",
+    "points stored", "row vectors", "rows transformed", "shifts and picks", "blocks", "tiles",
+))  # fmt: skip
+
 #: Seconds of packing at all, of an element that a copy brings to its place, of what a call gains by a further thread.
 _PACKING_S, _ELEMENT_S, _PACKED_A_THREAD = 2e-6, 0.45e-9, 0.8
 
@@ -63,6 +70,7 @@ def _terms(amounts: Amounts, threads: int, limits: Limits | None) -> dict[str, f
     bandwidth = min(_MOST_BANDWIDTH, 1 + _BANDWIDTH_A_THREAD * (threads - 1))
     memory_s = fitted.memory_bytes_per_s / limits.memory_bytes_per_s / fitted.cycles_per_s / bandwidth
     share = amounts.longest / threads
+    vector_s = fitted.fma_per_s / fitted.cycles_per_s / limits.fma_per_s
     found = {}
     for name, each in cycles()[amounts.loops].items():
         count = amounts.counts.get(name, 0.0)
@@ -70,6 +78,8 @@ def _terms(amounts: Amounts, threads: int, limits: Limits | None) -> dict[str, f
             found[name] = count * each / limits.cycles_per_s
         elif name == "multiply-adds":
             found[name] = count * each / limits.fma_per_s * share
+        elif name in _VECTOR_WORK:
+            found[name] = count * each * vector_s * share
         elif name.endswith(" memory"):
             found[name] = count * each * memory_s
         else:

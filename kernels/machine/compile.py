@@ -331,7 +331,11 @@ _ADDRESSES: dict[str, int] = {}
 
 
 def compiled(
-    function: Callable[..., Any], arguments: tuple[types.Type, ...], *constants: Any, unroll: bool = True
+    function: Callable[..., Any],
+    arguments: tuple[types.Type, ...],
+    *constants: Any,
+    unroll: bool = True,
+    result: types.Type = types.void,
 ) -> int:
     """Address of ``function``, compiled for these types of arguments or loaded from the cache.
 
@@ -347,11 +351,13 @@ def compiled(
     unroll : bool
         Whether loops are unrolled and all of LLVM's passes run. Loops around calls gain nothing from it, and compile
         in half the time without.
+    result : types.Type
+        Nothing, or a word.
 
     Returns
     -------
     int
-        Address of a C function without a result.
+        Address of a C function.
     """
     key = piece_key(function, *constants)
     address = _ADDRESSES.get(key)
@@ -359,11 +365,22 @@ def compiled(
         with global_compiler_lock:
             address = _ADDRESSES.get(key)
             if address is None:
-                address = _ADDRESSES[key] = _loaded_or_compiled(key, function, arguments, unroll)
+                address = _ADDRESSES[key] = _loaded_or_compiled(
+                    key, _Piece(function, arguments, unroll, result)
+                )
     return address
 
 
-def _loaded_or_compiled(key: str, function: Callable[..., Any], arguments: tuple[types.Type, ...], unroll: bool) -> int:
+class _Piece(NamedTuple):
+    """What a piece is compiled from; see `compiled`."""
+
+    function: Callable[..., Any]
+    arguments: tuple[types.Type, ...]
+    unroll: bool = True
+    result: types.Type = types.void
+
+
+def _loaded_or_compiled(key: str, piece: _Piece) -> int:
     name = f"convmark_{key}"
     code = load_piece(key)
     if code is not None:
@@ -371,7 +388,7 @@ def _loaded_or_compiled(key: str, function: Callable[..., Any], arguments: tuple
         return _add_code(name, code)
     start = time.perf_counter()
     with _no_collection():
-        code = _compile(name, function, arguments, unroll)
+        code = _compile(name, piece)
     address = _add_code(name, code)
     CompileCounter.pieces += 1
     CompileCounter.seconds += time.perf_counter() - start
@@ -401,9 +418,9 @@ def _add_code(name: str, code: bytes) -> int:
     return address
 
 
-def _compile(name: str, function: Callable[..., Any], arguments: tuple[types.Type, ...], unroll: bool) -> bytes:
-    """Object code of a C function ``name`` that calls ``function``; nothing else of it is visible from outside."""
-    module = _optimised(name, function, arguments, unroll)
+def _compile(name: str, piece: _Piece) -> bytes:
+    """Object code of a C function ``name`` that calls the piece's; nothing else of it is visible from outside."""
+    module = _optimised(name, piece)
     code: bytes = PIECES.target_context.codegen()._tm.emit_object(module)
     return code
 
@@ -411,14 +428,12 @@ def _compile(name: str, function: Callable[..., Any], arguments: tuple[types.Typ
 def assembly(function: Callable[..., Any], arguments: tuple[types.Type, ...], unroll: bool = True) -> str:
     """The assembly of a piece, compiled here and now as `compiled` does."""
     with global_compiler_lock:
-        module = _optimised("piece", function, arguments, unroll)
+        module = _optimised("piece", _Piece(function, arguments, unroll))
         text: str = PIECES.target_context.codegen()._tm.emit_assembly(module)
     return text
 
 
-def _optimised(
-    name: str, function: Callable[..., Any], arguments: tuple[types.Type, ...], unroll: bool
-) -> llvm.ModuleRef:
+def _optimised(name: str, piece: _Piece) -> llvm.ModuleRef:
     typing, target = PIECES.typing_context, PIECES.target_context
     flags = compiler.Flags()
     settings = {
@@ -433,10 +448,10 @@ def _optimised(
         setattr(flags, setting, value)
     with target_override(target.target_name):
         result = compiler.compile_extra(
-            typing, target, function, arguments, types.void, flags, {}, pipeline_class=Passes
+            typing, target, piece.function, piece.arguments, piece.result, flags, {}, pipeline_class=Passes
         )
     library = result.library
-    library.add_ir_module(_entry(name, target, result.fndesc, arguments))
+    library.add_ir_module(_entry(name, target, result.fndesc, piece))
     # What the library does when it is finalised, but that all but the entry is private and nothing is emitted twice.
     module = library._final_module
     for linked in library._linking_libraries:
@@ -444,7 +459,7 @@ def _optimised(
     for each in module.functions:
         if not each.is_declaration and each.name != name:
             each.linkage = "internal"
-    passes, builder = library._codegen._module_pass_manager() if unroll else _few_passes(library._codegen)
+    passes, builder = library._codegen._module_pass_manager() if piece.unroll else _few_passes(library._codegen)
     passes.run(module, builder)
     module.verify()
     return module
@@ -458,13 +473,15 @@ def _few_passes(codegen: Any) -> tuple[llvm.ModulePassManager, llvm.PassBuilder]
     return builder.getModulePassManager(), builder
 
 
-def _entry(name: str, target: Any, description: Any, arguments: tuple[types.Type, ...]) -> ir.Module:
+def _entry(name: str, target: Any, description: Any, piece: _Piece) -> ir.Module:
     """A C function whose integers become what the compiled function takes."""
     module = target.create_module(name)
-    callee = ir.Function(module, target.call_conv.get_function_type(types.void, arguments), description.llvm_func_name)
+    arguments, result = piece.arguments, piece.result
+    callee = ir.Function(module, target.call_conv.get_function_type(result, arguments), description.llvm_func_name)
     word = target.get_value_type(types.intp)
     passed = [typ for typ in arguments if not isinstance(typ, StaticType)]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [word] * len(passed)), name)
+    returned = ir.VoidType() if result == types.void else word
+    function = ir.Function(module, ir.FunctionType(returned, [word] * len(passed)), name)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     given: Iterator[Any] = iter(function.args)
     values = []
@@ -474,6 +491,9 @@ def _entry(name: str, target: Any, description: Any, arguments: tuple[types.Type
         else:
             value, wanted = next(given), target.get_value_type(typ)
             values.append(value if wanted == word else builder.inttoptr(value, wanted))
-    target.call_conv.call_function(builder, callee, types.void, arguments, values)
-    builder.ret_void()
+    _, found = target.call_conv.call_function(builder, callee, result, arguments, values)
+    if result == types.void:
+        builder.ret_void()
+    else:
+        builder.ret(found)
     return module

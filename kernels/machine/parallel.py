@@ -19,8 +19,10 @@ import numpy as np
 from numba import types
 from numba.core import cgutils
 
+from kernels.machine.builtin import IS_SUPPORTED, builtin
 from kernels.machine.compile import compiled
 from kernels.machine.microkernel import Macrokernel, call, word
+from kernels.machine.objects import FIRST_ADDRESS, is_address_known
 from kernels.machine.static import intrinsic
 from kernels.machine.target import inner
 from kernels.machine.threads import is_cut_off, region
@@ -76,16 +78,22 @@ def _rows(tables, counts, strides, step):  # type: ignore[no-untyped-def]
         call(word(row, 0), (word(row, 1), step, word(row, 2), word(row, 3)))
 
 
-_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+#: Types of functions that release the GIL while they run, and of ones that hold it.
+_RELEASING, _HOLDING = (make(None, ctypes.c_void_p) for make in (ctypes.CFUNCTYPE, ctypes.PYFUNCTYPE))
 
 
 _WORDS = types.CPointer(types.intp)
 
 
+def _entry_address(is_parallel: bool) -> int:
+    """Of the function that calls the macrokernel which the integers at its argument describe; see `Launch`."""
+    return compiled(_many_threads if is_parallel else _one_thread, (_WORDS,), unroll=False)
+
+
 @functools.cache
-def _entry(is_parallel: bool) -> Callable[..., None]:
-    """``entry(bound)``: calls the macrokernel that the integers at ``bound`` describe; see `Launch`."""
-    return _ENTRY(compiled(_many_threads if is_parallel else _one_thread, (_WORDS,), unroll=False))
+def _entry(is_parallel: bool, is_held: bool = False) -> Callable[..., None]:
+    """``entry(bound)``: that function, with or without the GIL."""
+    return (_HOLDING if is_held else _RELEASING)(_entry_address(is_parallel))
 
 
 def _threading(kernel: int, record: int, threads: int) -> tuple[list[int], tuple[np.ndarray, ...]]:
@@ -97,17 +105,8 @@ def _threading(kernel: int, record: int, threads: int) -> tuple[list[int], tuple
     return [layer, function, *(each.ctypes.data for each in (table, counts, strides))], (rows, table, counts, strides)
 
 
-#: Where the address of its elements stands in an array object: first behind the head of every Python object.
-_PLACE = object.__basicsize__
-
-
-def _is_in_object() -> bool:
-    arrays = np.empty(3), np.empty((4, 5))[2:, 1:]
-    return all(ctypes.c_ssize_t.from_address(id(each) + _PLACE).value == each.ctypes.data for each in arrays)
-
-
-#: Whether compiled code may read addresses from array objects, which takes a tenth of the time of asking for them.
-_IN_OBJECT = _is_in_object()
+#: Whether the addresses of a call's arrays are read from the array objects themselves.
+_IN_OBJECT = is_address_known()
 
 
 def address_of(array: np.ndarray) -> int:
@@ -136,6 +135,7 @@ class Launch:
         self._region = region() if threads > 1 else None
         more, tables = _threading(kernel.address, record.ctypes.data, threads) if threads > 1 else ([], ())
         self.record, self._keep = record, (keep, tables)
+        self.is_held = False
         self._call = _entry(threads > 1)
         # What the entry reads: four integers, where the addresses of the three arrays stand, and what threads need.
         self._bound = np.array([kernel.address, record.ctypes.data, steps, threads, 0, 0, 0, *more], np.intp)
@@ -145,7 +145,7 @@ class Launch:
     def __call__(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> None:
         """Run it over C-contiguous arrays."""
         if _IN_OBJECT:
-            _PACK(self._places, 0, id(src) + _PLACE, id(dst) + _PLACE, id(residual) + _PLACE)
+            _PACK(self._places, 0, id(src) + FIRST_ADDRESS, id(dst) + FIRST_ADDRESS, id(residual) + FIRST_ADDRESS)
         else:
             addresses = np.array([address_of(each) for each in (src, dst, residual)], np.intp)
             first, width = addresses.ctypes.data, addresses.itemsize
@@ -154,13 +154,34 @@ class Launch:
 
     def bound(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> Callable[[], None]:
         """``self(src, dst, residual)`` as a function of nothing, which finds no addresses anew."""
-        words = np.array([address_of(each) for each in (src, dst, residual)], np.intp)
+        own, keep = self._placed(src, dst, residual)
+        # A function of one argument that is there already is called sooner than one that looks for it.
+        call = functools.partial(self._call if self._region is None else self._enter, ctypes.c_void_p(own))
+        call.keep = keep  # type: ignore[attr-defined]
+        return call
+
+    def hold(self) -> bool:
+        """Let every call hold the GIL from now on, so that none waits for another; whether that can be.
+
+        For work of a few microseconds on one thread: to let the GIL go and take a lock instead takes as long.
+        """
+        self.is_held = IS_SUPPORTED and self._region is None
+        if self.is_held:
+            self._call = _entry(False, is_held=True)
+        return self.is_held
+
+    def builtin(self, src: np.ndarray, dst: np.ndarray, residual: np.ndarray) -> Callable[[], np.ndarray]:
+        """`bound` as CPython's own functions are called, returning ``dst``; only if calls hold the GIL."""
+        assert self.is_held
+        own, keep = self._placed(src, dst, residual)
+        return builtin(_entry_address(False), own, dst, keep)
+
+    def _placed(self, *arrays: np.ndarray) -> tuple[int, tuple[object, ...]]:
+        """Address of what the entry reads for these arrays, and what must live as long."""
+        words = np.array([address_of(each) for each in arrays], np.intp)
         own = self._bound.copy()
         own[4:7] = address_of(words) + words.itemsize * np.arange(3)
-        # A function of one argument that is there already is called sooner than one that looks for it.
-        call = functools.partial(self._call if self._region is None else self._enter, ctypes.c_void_p(address_of(own)))
-        call.keep = self, src, dst, residual, words, own  # type: ignore[attr-defined]
-        return call
+        return address_of(own), (self, arrays, words, own)
 
     def _enter(self, argument: ctypes.c_void_p) -> None:
         if self._region is None:

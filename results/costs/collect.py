@@ -4,7 +4,9 @@
 (``avx2``, ``avx512``); what is in them is not measured again. The machine's limits go to limits.json beside them.
 ``... large 60`` appends to large.csv: kernels of many taps over few channels a group, by the algorithms made for them.
 
-One thread, processor time. The algorithms of a problem take turns, each turn between two calls of a known layer. A turn
+With ``--threads 2`` the same on one thread and on two, into layers_threads2.csv and so on, which ``fit.py`` judges by.
+
+One thread: processor time; more: the wall clock's. The algorithms of a problem take turns, each turn between two calls of a known layer. A turn
 counts if both were about as fast as that layer ever was: so turns in which another tenant shares the core do not.
 """
 
@@ -25,11 +27,12 @@ import numpy as np
 
 from kernels import Algorithm, Conv2dProblem, ProblemError, algorithms, conv2d_reference, get_algorithm, plan
 from kernels.machine.cpu import cpu_class, cpu_model, lanes_of
+from kernels.select import counts_of_threads
 from suite import catalogue
 from suite.machine.probes import measure_bandwidth, measure_fma
 
 _HERE = Path(__file__).resolve().parent
-_COLUMNS = ("problem", "algorithm", "seconds", "rel_error")
+_COLUMNS = ("problem", "algorithm", "threads", "seconds", "rel_error")
 #: The layer between turns, and how much slower than ever it may be in a turn that counts.
 _KNOWN, _CALM = Conv2dProblem.parse("ic64ih14oc64kh3ph1"), 1.1
 _CHANNELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -125,23 +128,28 @@ def large_problems() -> Iterator[Conv2dProblem]:
             yield p
 
 
+#: An algorithm and a number of threads.
+_Which = tuple[str, int]
+
+
 class Meter:
     """Least times of calls, in turns in which a known layer is as fast as ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
+        self._clock = time.thread_time if threads == 1 else time.perf_counter
         src, wei = _data(_KNOWN)
-        known = plan(_KNOWN, wei, algorithm="direct_tiled", threads=1)
+        known = plan(_KNOWN, wei, algorithm="direct_tiled", threads=threads)
         dst = known(src)
         self._known = lambda: known(src, out=dst)
         self._fastest = min(self._reference() for _ in range(200))
 
     def _reference(self) -> float:
-        seconds = min(_seconds(self._known, 1) for _ in range(3))
+        seconds = min(self._seconds(self._known, 1) for _ in range(3))
         self._fastest = min(getattr(self, "_fastest", seconds), seconds)
         return seconds
 
-    def least(self, calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-        """Seconds of one call by name; of turns that count, or of all where none did."""
+    def least(self, calls: dict[_Which, Callable[[], object]]) -> dict[_Which, float]:
+        """Seconds of one call by algorithm and threads; of turns that count, or of all where none did."""
         every = dict.fromkeys(calls, float("inf"))
         calm = dict.fromkeys(calls, float("inf"))
         counted = 0
@@ -150,8 +158,8 @@ class Meter:
             times = {}
             for name, call in calls.items():
                 if turn < 2 or every[name] <= _SLOW * min(every.values()):
-                    repeats = max(1, int(_TURN_S / max(1e-6, _seconds(call, 1))))
-                    times[name] = _seconds(call, repeats)
+                    repeats = max(1, int(_TURN_S / max(1e-6, self._seconds(call, 1))))
+                    times[name] = self._seconds(call, repeats)
                     every[name] = min(every[name], times[name])
             if max(before, self._reference()) <= _CALM * self._fastest:
                 counted += 1
@@ -160,25 +168,35 @@ class Meter:
                 break
         return {name: min(calm[name], every[name]) if counted < 2 else calm[name] for name in calls}
 
+    def _seconds(self, call: Callable[[], object], repeats: int) -> float:
+        start = self._clock()
+        for _ in range(repeats):
+            call()
+        return (self._clock() - start) / repeats
 
-def rows(p: Conv2dProblem, meter: Meter, among: Sequence[Algorithm]) -> list[tuple[str, str, str, str]]:
-    """A row of each algorithm that takes the problem."""
+
+def rows(p: Conv2dProblem, meter: Meter, among: Sequence[Algorithm], threads: int) -> list[tuple[str, ...]]:
+    """A row of each algorithm that takes the problem, for each number of threads that the choice weighs."""
     src, wei = _data(p)
     exact = conv2d_reference(p, src, wei, None) if p.macs_nominal <= _MOST_CHECKED else None
-    calls: dict[str, Callable[[], object]] = {}
-    errors: dict[str, str] = {}
+    calls: dict[_Which, Callable[[], object]] = {}
+    errors: dict[_Which, str] = {}
     dst = np.empty(p.output_shape, p.dtype)
     for each in among:
         if each.unsupported(p) or (each.name == "direct_naive" and p.macs_nominal > _MOST_NAIVE):
             continue
-        bound = plan(p, wei, algorithm=each.name, threads=1)
-        calls[each.name] = functools.partial(bound, src, out=dst)
-        calls[each.name]()
-        if exact is not None:
-            errors[each.name] = f"{np.linalg.norm(dst - exact) / np.linalg.norm(exact):.4g}"
+        for count in counts_of_threads(threads):
+            which = each.name, count
+            bound = plan(p, wei, algorithm=each.name, threads=count)
+            calls[which] = functools.partial(bound, src, out=dst)
+            calls[which]()
+            if exact is not None:
+                errors[which] = f"{np.linalg.norm(dst - exact) / np.linalg.norm(exact):.4g}"
     least = meter.least(calls)
     return [
-        (str(p), name, f"{seconds:.4g}", errors.get(name, "")) for name, seconds in least.items() if seconds < math.inf
+        (str(p), which[0], str(which[1]), f"{seconds:.4g}", errors.get(which, ""))
+        for which, seconds in least.items()
+        if seconds < math.inf
     ]
 
 
@@ -187,14 +205,7 @@ def _data(p: Conv2dProblem) -> list[np.ndarray]:
     return [rng.standard_normal(shape).astype(p.dtype) for shape in (p.input_shape, p.weight_shape)]
 
 
-def _seconds(call: Callable[[], object], repeats: int) -> float:
-    start = time.thread_time()
-    for _ in range(repeats):
-        call()
-    return (time.thread_time() - start) / repeats
-
-
-def main(kind: str, wanted: int, most_s: float) -> None:
+def main(kind: str, wanted: int, most_s: float, threads: int) -> None:
     """Measure what is missing of so many problems, for so many seconds."""
     folder = _HERE / cpu_class()
     folder.mkdir(exist_ok=True)
@@ -206,14 +217,14 @@ def main(kind: str, wanted: int, most_s: float) -> None:
             "memory_bytes_per_s": max(measure_bandwidth(1, _MEMORY_BYTES) for _ in range(3)) * 1e9,
         }
         limits.write_text(json.dumps(found, indent=1) + "\n")
-    times = folder / f"{kind}.csv"
+    times = folder / (f"{kind}.csv" if threads == 1 else f"{kind}_threads{threads}.csv")
     known: set[str] = set()
     if times.exists():
         with times.open() as file:
             known = {row["problem"] for row in csv.DictReader(file)}
     drawn = {"layers": layers, "drawn": problems, "large": large_problems}[kind]()
     among = tuple(map(get_algorithm, _LARGE)) if kind == "large" else algorithms("fwd")
-    end, meter = time.monotonic() + most_s, Meter()
+    end, meter = time.monotonic() + most_s, Meter(threads)
     with times.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if not known:
@@ -222,7 +233,7 @@ def main(kind: str, wanted: int, most_s: float) -> None:
             if str(p) not in known:
                 if time.monotonic() > end:
                     return
-                writer.writerows(rows(p, meter, among))
+                writer.writerows(rows(p, meter, among, threads))
                 file.flush()
     print("complete")
 
@@ -232,5 +243,6 @@ if __name__ == "__main__":
     parser.add_argument("kind", choices=("layers", "drawn", "large"))
     parser.add_argument("count", nargs="?", type=int, default=10**6, help="problems at most")
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after so many; another run goes on")
+    parser.add_argument("--threads", type=int, default=1, help="most threads (1)")
     asked = parser.parse_args()
-    main(asked.kind, asked.count, asked.seconds)
+    main(asked.kind, asked.count, asked.seconds, asked.threads)

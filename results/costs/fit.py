@@ -40,6 +40,9 @@ _OUTLIER, _SLOWER = 0.07, 0.7
 _NEAR = 1.5
 #: A core that another tenant shares is so many times slower at most; rounds in which that is found.
 _SHARED, _ROUNDS = 2.0, 6
+#: Loops that share a kind of work, from which on it is taken to cost about the same in all of them; and the relative
+#: error that weighs as much as a cost of twice or none of that.
+_SHARING, _PULL = 2, 0.1
 #: Errors that are enough for two constants.
 _FEWEST = 6
 
@@ -68,18 +71,24 @@ def every_error() -> pd.DataFrame:
 def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
     """Cycles by loops and kind of work."""
     found = found.assign(speed=1.0)
+    cycles_of: dict[str, dict[str, float]] = {}
     for _ in range(_ROUNDS):
-        cycles_of, predicted = {}, pd.Series(0.0, found.index)
+        usual, predicted = _usual(cycles_of), pd.Series(0.0, found.index)
         for loops, rows in found.groupby("loops"):
             counts = pd.DataFrame([each.counts for each in rows["amounts"]])
             seconds = (rows["seconds"] / rows["speed"]).to_numpy()
-            # A column is seconds at one cycle each, relative to what was measured: the model gives 1 where it is right.
-            ratios = counts.to_numpy() / limits.cycles_per_s / seconds[:, None]
+            # A column is seconds at one cycle each, or as many as a multiply-add takes at best, relative to what was
+            # measured: the model gives 1 where it is right.
+            rates = [limits.fma_per_s if name == "multiply-adds" else limits.cycles_per_s for name in counts.columns]
+            ratios = counts.to_numpy() / rates / seconds[:, None]
             scale = np.where(ratios.max(axis=0) > 0, ratios.max(axis=0), 1.0)
             base = rows["slower"].to_numpy() ** -_SLOWER
             weights = base
+            pulls = [_PULL / usual[name] / each if name in usual else 0.0 for name, each in zip(counts, scale, strict=True)]
+            wanted = np.where(np.array(pulls) > 0, _PULL, 0.0)
             for _ in range(20):
-                cycles, _ = nnls(ratios / scale * weights[:, None], weights)
+                system = np.vstack([ratios / scale * weights[:, None], np.diag(pulls)])
+                cycles, _ = nnls(system, np.concatenate([weights, wanted]))
                 off = ratios / scale @ cycles - 1
                 weights = base / np.sqrt(1 + (off / _OUTLIER) ** 2)
             cycles_of[str(loops)] = {
@@ -94,6 +103,12 @@ def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
     for loops, rows in found[found["slower"] < _NEAR].groupby("loops"):
         print(f"{loops}: of {len(rows)} times near the fastest nine in ten within {rows['off'].quantile(0.9):.0%}")
     return cycles_of
+
+
+def _usual(cycles_of: dict[str, dict[str, float]]) -> dict[str, float]:
+    """What a kind of work takes in most loops that do it."""
+    every = pd.DataFrame(cycles_of).T
+    return {str(name): float(each.median()) for name, each in every.items() if each.count() >= _SHARING}
 
 
 def _speeds(found: pd.DataFrame) -> pd.Series:
