@@ -77,9 +77,25 @@ def test_a_machine_of_twice_the_rates_takes_half_the_time() -> None:
     assert slow == pytest.approx(2 * fast)
 
 
-def test_a_core_that_starts_two_multiply_adds_a_cycle_has_no_clock_of_nine_gigahertz() -> None:
-    assert Limits.measured(9e9, 1e10) == (4.5e9, 9e9, 1e10)
-    assert Limits.measured(3.7e9, 1e10) == (3.7e9, 3.7e9, 1e10)
+@pytest.mark.parametrize(
+    ("width", "fma_per_s", "cycles_per_s"), [(64, 9e9, 4.5e9), (64, 3.7e9, 3.7e9), (32, 9e9, 4.5e9), (32, 5e9, 2.5e9)]
+)
+def test_a_core_starts_two_multiply_adds_a_cycle_or_one_of_the_widest_vectors(
+    width: int, fma_per_s: float, cycles_per_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kernels.tuning.limits.vector_bytes", lambda: width)
+    assert Limits.measured(fma_per_s, 1e10) == (cycles_per_s, fma_per_s, 1e10)
+
+
+def test_vectors_take_as_long_as_the_multiply_adds_of_a_core() -> None:
+    amounts = get_algorithm("winograd_f4x3").amounts(PROBLEM, 1)
+    assert amounts is not None
+    fitted = reference_limits()
+    half = fitted._replace(fma_per_s=fitted.fma_per_s / 2)
+    terms, slower = seconds_by_term(amounts, 1, fitted), seconds_by_term(amounts, 1, half)
+    for name in ("multiply-adds", "points stored", "pixels gathered"):
+        assert slower[name] == pytest.approx(2 * terms[name])
+    assert slower["calls"] == terms["calls"]
 
 
 def test_the_table_has_a_row_for_every_algorithm() -> None:

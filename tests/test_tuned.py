@@ -220,7 +220,7 @@ def test_the_latest_limits_of_measured_limits_count(file: Path, monkeypatch: pyt
     assert measured_limits() == Limits(4.5e9, 9e9, 5e10)
     monkeypatch.setattr("kernels.tuning.limits.vector_bytes", lambda: 1)
     remember_limits(1e9, 1e10)
-    assert measured_limits() == Limits(1e9, 1e9, 1e10)
+    assert measured_limits() == Limits(0.5e9, 1e9, 1e10)
     # Choices are none of theirs; who forgets forgets both.
     assert _from_disk() == {} and tuned.forget() == 3
     with pytest.raises(ValueError, match=r"rates are 0\.0 and 1\.0 a second, expected positive ones"):

@@ -203,11 +203,11 @@ def pieces(builder: ir.IRBuilder, vector: ir.Value, count: int) -> list[tuple[in
     return found
 
 
-def prefetch(builder: Any, place: ir.Value) -> None:
+def prefetch(builder: Any, place: ir.Value, *, to_write: bool = False) -> None:
     """Ask for the cache line of ``place``, which need not be memory that may be read."""
     number = ir.IntType(32)
     fetch = named(builder, "llvm.prefetch.p0", ir.VoidType(), [place.type, number, number, number])
-    builder.call(fetch, [place, number(0), number(3), number(1)])
+    builder.call(fetch, [place, number(int(to_write)), number(3), number(1)])
 
 
 def transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:

@@ -165,6 +165,19 @@ def ask_for(typingctx: Any, a: Any, ai: Any) -> Any:
 
 
 @intrinsic
+def ask_to_write(typingctx: Any, a: Any, ai: Any) -> Any:
+    """``ask_to_write(a, ai)``: have the cache line of ``a[ai]`` brought to L1 as one that no other core has."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = data_pointer(context, builder, a, arguments[0])
+        place = builder.gep(data, [index_value(context, builder, ai, arguments[1])])
+        prefetch(builder, place, to_write=True)
+        return context.get_dummy_value()
+
+    return types.void(a, ai), codegen
+
+
+@intrinsic
 def tile_store(typingctx: Any, tile: Any, c: Any, ci: Any, row_step: Any) -> Any:
     """``tile_store(tile, c, ci, row_step)``: row m goes to ``c[ci + m * row_step :][:NR]``."""
 

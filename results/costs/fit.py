@@ -3,7 +3,8 @@
 ``python results/costs/fit.py`` reads what ``collect.py`` measured on one thread of this kind of CPU (the folder
 ``avx2`` or ``avx512``): the layers of all networks and problems that were drawn, of large kernels more. It writes the
 table of that kind in kernels/costs and prints how well the model then chooses. ``python results/costs/fit.py
-left-out`` fits nothing: it prints how the constants of the other kind of CPU would choose on this one.
+left-out`` fits nothing: it prints how the constants of the other kind of CPU would choose on this one; ``... threads``
+how the model chooses where several threads may be used, by what ``collect.py --threads`` measured.
 
 Non-negative least squares on relative errors; outliers weigh less, and so does an algorithm where it is
 far from the fastest. A machine that is shared is slower for minutes: if all that competes for a problem took
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from unittest import mock
 
@@ -47,15 +49,15 @@ _SHARING, _PULL = 2, 0.1
 _FEWEST = 6
 
 
-def measured() -> pd.DataFrame:
+def measured(paths: Iterable[Path]) -> pd.DataFrame:
     """Seconds and amounts of work by set of problems, problem and algorithm; without what is not counted."""
     found = pd.concat(
-        [pd.read_csv(path).assign(of=path.stem) for path in (_LAYERS, _TIMES, _LARGE) if path.exists()],
+        [pd.read_csv(path).assign(of=path.stem) for path in paths if path.exists()],
         ignore_index=True,
     )
     found["amounts"] = [
-        get_algorithm(name).amounts(Conv2dProblem.parse(text), 1)
-        for text, name in zip(found["problem"], found["algorithm"], strict=True)
+        get_algorithm(name).amounts(Conv2dProblem.parse(text), threads)
+        for text, name, threads in zip(found["problem"], found["algorithm"], found["threads"], strict=True)
     ]
     found = found[found["amounts"].notna()].copy()
     found["loops"] = [each.loops for each in found["amounts"]]
@@ -140,13 +142,17 @@ def fitted_errors(found: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
 
 def judge(found: pd.DataFrame, limits: Limits | None = None) -> None:
     """Print how often the model's choice is within a tenth of the fastest, and where it is not."""
-    predicted = [sum(seconds_by_term(amounts, 1, limits).values()) for amounts in found["amounts"]]
+    predicted = [
+        sum(seconds_by_term(amounts, threads, limits).values())
+        for amounts, threads in zip(found["amounts"], found["threads"], strict=True)
+    ]
     found = found.assign(predicted=predicted)
     for of, rows in found.groupby("of"):
         chosen = rows.loc[rows.reset_index().groupby("problem")["predicted"].idxmin().map(dict(enumerate(rows.index)))]
         print(f"{of}: {(chosen['slower'] <= 1.1).mean():.1%} of {len(chosen)} within a tenth of the fastest")
         for row in chosen[chosen["slower"] > 1.1].sort_values("slower", ascending=False).itertuples():
-            print(f"  {row.slower:.2f} times the fastest: {row.algorithm} on {row.problem}")
+            threads = f" by {row.threads} threads" if rows["threads"].nunique() > 1 else ""
+            print(f"  {row.slower:.2f} times the fastest: {row.algorithm}{threads} on {row.problem}")
 
 
 def left_out(found: pd.DataFrame, limits: Limits) -> None:
@@ -159,7 +165,10 @@ def left_out(found: pd.DataFrame, limits: Limits) -> None:
 
 def main() -> None:
     """Fit, write, judge."""
-    found = measured().reset_index(drop=True)
+    if sys.argv[1:] == ["threads"]:
+        judge(measured(sorted(_HERE.glob("*_threads*.csv"))).reset_index(drop=True))
+        return
+    found = measured((_LAYERS, _TIMES, _LARGE)).reset_index(drop=True)
     rates = json.loads((_HERE / "limits.json").read_text())
     limits = Limits.measured(rates["fma_per_s"], rates["memory_bytes_per_s"])
     if sys.argv[1:] == ["left-out"]:

@@ -12,17 +12,23 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.algorithms.direct.microkernel import REACHES
+from kernels.costs.amounts import ceil_div, longest_share
 from kernels.machine.cpu import cache_bytes, lanes_of, vector_registers
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
 
-__all__ = ["RowTiles", "as_read", "clip_numbers", "pixel_tile", "row_tiles", "strip_blocks"]
+__all__ = ["RowTiles", "as_read", "clip_numbers", "pixel_tile", "row_tiles", "split_of", "strip_blocks"]
 
 
 #: Tiles at edges times columns of the kernel that are looked at one by one.
 _MOST_LOOKED_AT = 2**16
 #: Numbers of blocks of input channels that are all tried.
 _EVERY = 128
+#: Items per thread that make shares even enough.
+_ITEMS = 16
+#: Bytes of a page, and on how many a block's channels may stand if each tile reads all of them: less than the first
+#: level of a TLB holds, 64 or 72, beside those of weights and result. Wider tiles take long enough to wait for the second.
+_PAGE, _PAGES, _FEW_PIXELS = 4096, 48, 7
 #: Input channels of a block over which sums that are put by cost next to nothing.
 _LEAST_CHANNELS = 64
 
@@ -63,6 +69,24 @@ def row_tiles(p: Conv2dProblem) -> RowTiles:
     shape = pixel_tile(p.ow, p.oc // p.g, lanes_of(p.dtype))
     ACROSS = -(-p.ow // shape.MR)
     return RowTiles(shape, ACROSS, p.ow - ACROSS * (shape.MR - 1))
+
+
+class Split(NamedTuple):
+    """How work is shared out.
+
+    Attributes
+    ----------
+    shares : int
+        Parts of the blocks of output channels.
+    tiles : int
+        Tiles per strip.
+    longest : float
+        Tiles of the thread that has most to do, relative to an equal part of all.
+    """
+
+    shares: int
+    tiles: int
+    longest: float
 
 
 @functools.lru_cache(maxsize=1024)
@@ -146,13 +170,14 @@ def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
     row = row_tiles(p)
     share = 2 if p.sw == 1 and max(row.WIDE, row.ACROSS - row.WIDE) == 1 else 3
     most = ICG
-    if shape.MR < 7:
+    if shape.MR < _FEW_PIXELS:
         most = max(1, cache_bytes(1) // share // p.itemsize // (p.kh * p.kw * shape.NR))
         # A plane so small that all tiles read the same lines: if enough channels of it fit L1 beside the weights, no
         # tile waits for L2.
         with_planes = cache_bytes(1) * 3 // 4 // p.itemsize // (p.kh * p.kw * shape.NR + p.ih * p.iw)
         if with_planes >= _LEAST_CHANNELS:
             most = min(most, with_planes)
+        most = min(most, max(1, _PAGES * _PAGE // min(_PAGE, p.ih * p.iw * p.itemsize)))
     best = None
     blocks = -(-ICG // min(most, ICG)) - 1
     while blocks < ICG:
@@ -173,6 +198,37 @@ def strip_blocks(p: Conv2dProblem, shape: TileShape) -> tuple[int, int]:
             break
     assert best is not None
     return best[1], best[2]
+
+
+def split_of(p: Conv2dProblem, row: RowTiles, strip: int, threads: int) -> Split:
+    """How threads share out strips of so many tiles, or shorter ones, and blocks of output channels.
+
+    Of few strips, threads take blocks of channels too, or else, if every thread's L2 holds all weights, shorter strips:
+    whichever leaves the slowest thread least to do. The last block may have fewer vectors than others.
+    """
+    tiles, maps = p.oh * row.ACROSS, max(1, p.mb * p.g)
+    strips, wanted = ceil_div(tiles, strip), _ITEMS * threads
+    if threads == 1 or maps * strips >= wanted:
+        return Split(1, strip, longest_share(maps * strips, threads))
+    vectors = ceil_div(p.oc // p.g, row.shape.lanes)
+    blocks = ceil_div(vectors, row.shape.NV)
+    widths = np.full(blocks, row.shape.NV)
+    widths[-1] = vectors - (blocks - 1) * row.shape.NV
+
+    def found(shares: int, strips: int) -> Split:
+        each = max(1, tiles // strips if shares > 1 else ceil_div(tiles, strips))
+        lengths = np.diff(np.append(np.arange(0, tiles, each), tiles))
+        # As the loops number items: strips within shares within maps.
+        items = np.tile((np.add.reduceat(widths, np.arange(shares) * blocks // shares)[:, None] * lengths).ravel(), maps)
+        done = np.concatenate([[0], np.cumsum(items)])
+        longest = np.max(np.diff(done[np.arange(threads + 1) * len(items) // threads]))
+        return Split(shares, each, float(longest) * threads / float(done[-1]))
+
+    by_blocks = found(blocks, max(strips, ceil_div(wanted, maps * blocks)))
+    if p.oc * (p.ic // p.g) * p.kh * p.kw * p.itemsize > cache_bytes(2) // 4:
+        return by_blocks
+    whole = ceil_div(strips, threads) * threads
+    return min((by_blocks, *(found(1, each) for each in (whole, 2 * whole, 4 * whole))), key=lambda each: each.longest)
 
 
 def _source_under(p: Conv2dProblem, shape: TileShape, tiles: int, channels: int) -> int:

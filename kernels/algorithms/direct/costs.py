@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernels.algorithms.direct.blocking import RowTiles
+from kernels.algorithms.direct.blocking import RowTiles, Split
 from kernels.costs.amounts import (
     LINE_BYTES,
     Amounts,
@@ -12,14 +12,13 @@ from kernels.costs.amounts import (
     idle_slots,
     lines_beyond_l2,
     lines_of_layer,
-    longest_share,
 )
 from kernels.problem import Conv2dProblem
 
 __all__ = ["tiled_amounts"]
 
 
-def tiled_amounts(p: Conv2dProblem, z: Any, row: RowTiles, threads: int) -> Amounts:
+def tiled_amounts(p: Conv2dProblem, z: Any, row: RowTiles, split: Split) -> Amounts:
     """Of the loops in `kernels.algorithms.direct.loops`, whose extents are z."""
     vectors = ceil_div(z.OCG, row.shape.lanes)
     rows = p.mb * z.G * z.OH * z.BLOCKS
@@ -45,4 +44,4 @@ def tiled_amounts(p: Conv2dProblem, z: Any, row: RowTiles, threads: int) -> Amou
         "calls": 1.0,
         **lines_of_layer(p),
     }
-    return Amounts("tiles", counts, longest_share(p.mb * z.G * z.STRIPS * z.SHARES, threads))
+    return Amounts("tiles", counts, split.longest)

@@ -20,7 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.algorithms.direct.blocking import RowTiles, as_read, clip_numbers, row_tiles, strip_blocks
+from kernels.algorithms.direct.blocking import (
+    RowTiles,
+    Split,
+    as_read,
+    clip_numbers,
+    row_tiles,
+    split_of,
+    strip_blocks,
+)
 from kernels.algorithms.direct.costs import tiled_amounts
 from kernels.algorithms.direct.microkernel import RowSpec, tile_row
 from kernels.contract import weight_elements
@@ -36,8 +44,6 @@ from kernels.registry import Packing, Run, Scratch, Setup, algorithm
 
 #: Time of packing an element if taps of a channel stand apart, in that of copying one. Measured: 0.55 to 4.
 _TAPS_APART = 1.2
-#: Items per thread that make shares even enough.
-_ITEMS = 16
 #: Bytes of an offset in a table, and of all tables at most.
 _WORD, _MOST_TABLE_BYTES = 8, 2**30
 #: Bytes ahead that weights are asked for: a page, which is where the hardware's own streams end.
@@ -156,28 +162,23 @@ def _strips(z, step, part, parts):
 
 
 @functools.lru_cache(maxsize=1024)
-def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, RowTiles]:
+def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, RowTiles, Split]:
     q, _ = as_read(p)
     ICG, OCG = q.ic // q.g, q.oc // q.g
     tiles = row_tiles(q)
     shape, ACROSS = tiles.shape, tiles.ACROSS
     BLOCKS = -(-OCG // shape.NR)
-    KC, TILES = strip_blocks(q, shape)
-    STRIPS, SHARES = -(-q.oh * ACROSS // TILES), 1
-    # The sums depend on KC alone: strips and shares may follow the number of threads. With few
-    # strips, threads take channel blocks, and of the block in the middle a part.
-    wanted = _ITEMS * threads if threads > 1 else 1
-    if q.mb * q.g * STRIPS < wanted:
-        SHARES = BLOCKS
-        TILES = max(1, q.oh * ACROSS // max(STRIPS, -(-wanted // max(1, q.mb * q.g * SHARES))))
-        STRIPS = -(-q.oh * ACROSS // TILES)
+    KC, strip = strip_blocks(q, shape)
+    # The sums depend on KC alone: strips and shares may follow the number of threads.
+    split = split_of(q, tiles, strip, threads)
+    STRIPS = -(-q.oh * ACROSS // split.tiles)
     sizes = _Sizes(
-        G=q.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=SHARES, KC=KC,
+        G=q.g, ICG=ICG, OCG=OCG, BLOCKS=BLOCKS, SHARES=split.shares, KC=KC,
         KH=q.kh, KW=q.kw, SH=q.sh, SW=q.sw, DH=q.dh, DW=q.dw, PH=q.ph, PW=q.pw, IH=q.ih, IW=q.iw, OH=q.oh, OW=q.ow,
-        ACROSS=ACROSS, WIDE=tiles.WIDE, TILES=TILES, STRIPS=STRIPS, MR=shape.MR, NR=shape.NR,
+        ACROSS=ACROSS, WIDE=tiles.WIDE, TILES=split.tiles, STRIPS=STRIPS, MR=shape.MR, NR=shape.NR,
         AHEAD=(2 * shape.MR - 1) * q.sw if 2 * q.ic * q.ih * q.iw * q.itemsize > cache_bytes(2) else 0,
     )  # fmt: skip
-    return sizes, tiles
+    return sizes, tiles, split
 
 
 def _waiting(z: _Sizes) -> int:
@@ -186,7 +187,7 @@ def _waiting(z: _Sizes) -> int:
 
 
 def _scratch(p: Conv2dProblem, threads: int) -> Scratch:
-    z, _ = _sizes(p, threads)
+    z, _, _ = _sizes(p, threads)
     return {
         "padded": (p.mb if p.ih * p.iw < z.IH * z.IW else 0, p.ic, z.IH, z.IW),
         "sums": (threads, _waiting(z)),
@@ -198,7 +199,7 @@ def _packing_elements(p: Conv2dProblem) -> float:
 
 
 def _packing(p: Conv2dProblem, threads: int) -> Packing:
-    z, _ = _sizes(p, 1)
+    z, _, _ = _sizes(p, 1)
     columns_first = [kw * z.KH + kh for kh in range(z.KH) for kw in range(z.KW)]
     panels = Panels(p.weight_shape, p.dtype, p.g, z.NR, threads, in_channel_blocks(z.ICG, columns_first, z.KC))
     biases = Biases(p.oc, p.dtype, p.g, z.NR)
@@ -209,7 +210,7 @@ def _packing(p: Conv2dProblem, threads: int) -> Packing:
 def _tables(p: Conv2dProblem) -> tuple[np.ndarray, np.ndarray]:
     """Offsets of taps, and which of them are left out at edges."""
     q, reach = as_read(p)
-    z, _ = _sizes(p, 1)
+    z, _, _ = _sizes(p, 1)
     kh, ic = np.meshgrid(np.arange(z.KH), np.arange(z.ICG), indexing="ij")
     offsets = kh * z.DH * z.IW + ic * z.IH * z.IW
     taps = np.concatenate([offsets[:, c : c + z.KC].reshape(-1) for c in range(0, z.ICG, z.KC)]).astype(np.intp)
@@ -225,14 +226,13 @@ def _unsupported(p: Conv2dProblem) -> str | None:
 
 
 def _amounts(p: Conv2dProblem, threads: int) -> Amounts:
-    z, tiles = _sizes(p, threads)
-    return tiled_amounts(p, z, tiles, threads)
+    return tiled_amounts(p, *_sizes(p, threads))
 
 
 def row_specs(setup: Setup) -> dict[str, RowSpec]:
     """The microkernels that a problem needs, by their names in the record."""
     p = setup.problem
-    z, (shape, _, _) = _sizes(p, 1)
+    z, (shape, _, _), _ = _sizes(p, 1)
     live = z.OCG - (z.BLOCKS - 1) * z.NR
     pitch, kind = p.sw if p.sw <= _MOST_PITCH else 0, setup.epilogue.kind
     specs = {}
@@ -262,7 +262,7 @@ def direct_tiled(setup: Setup) -> Run:
     """A register tile of pixels x channels over the source as it is; padding is left out."""
     p, threads = setup.problem, setup.threads
     taps, clips, wei, bias = setup.packed
-    z, _ = _sizes(p, threads)
+    z, _, _ = _sizes(p, threads)
     slope = np.array([setup.epilogue.slope], p.dtype)
     padded, sums = setup.scratch["padded"], setup.scratch["sums"]
     further = _FURTHER // p.itemsize

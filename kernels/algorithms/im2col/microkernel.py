@@ -20,6 +20,7 @@ from kernels.machine.register_tile import tile_rank1, tile_splat
 from kernels.machine.static import number
 from kernels.machine.tile_memory import (
     ask_for,
+    ask_to_write,
     tile_load,
     tile_load_strided,
     tile_store,
@@ -67,7 +68,7 @@ def columns_panel(
     ``begins`` them, are waiting in ``sums``; where they do not end they are put by there. The last of them go to planes
     of the result, ``plane`` elements apart, the first ``count`` pixels of each. The first block asks for what stands
     ``ahead`` elements behind the rows, the next panel's: rows of a source that is read in place are pages apart, which
-    the hardware's own streams do not foresee.
+    the hardware's own streams do not foresee. So are those of the result, whose lines are asked for before a sum.
     """
     LINE = number(spec.line)
     for block in range(blocks):
@@ -76,6 +77,10 @@ def columns_panel(
         else:
             tile = tile_load(spec.shape, sums, block * sums_step, number(spec.shape.NR))
         at = block * wei_step
+        if ends:
+            for m in range(number(spec.shape.MR)):
+                for last in range(LINE - 1, number(spec.shape.NR), LINE):
+                    ask_to_write(dst, (block * MR + m) * plane + last)
         distance = 0 if block else ahead
         for k in range(K):
             # For the last element of each line's length: rows begin anywhere in a line, whose beginning the panel
