@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import functools
 import itertools
 import json
 import math
@@ -188,7 +187,7 @@ def rows(p: Conv2dProblem, meter: Meter, among: Sequence[Algorithm], threads: in
         for count in counts_of_threads(threads):
             which = each.name, count
             bound = plan(p, wei, algorithm=each.name, threads=count)
-            calls[which] = functools.partial(bound, src, out=dst)
+            calls[which] = bound.bind(src, dst)
             calls[which]()
             if exact is not None:
                 errors[which] = f"{np.linalg.norm(dst - exact) / np.linalg.norm(exact):.4g}"
