@@ -226,8 +226,8 @@ class Plan(_Bound):
         Returns
         -------
         callable
-            Without arguments: it convolves what ``input`` then holds, and returns ``out``. A call takes a microsecond
-            less than one of the plan, of which it is one: they wait for each other.
+            Without arguments: it convolves what ``input`` then holds, and returns ``out``. A call takes one or two
+            microseconds less than one of the plan, of which it is one: they wait for each other.
 
         Raises
         ------

@@ -130,3 +130,12 @@ def test_threads_that_share_a_plan_wait_for_each_other(text: str) -> None:
             assert all(pool.map(work, range(4)))
     finally:
         sys.setswitchinterval(before)
+
+
+def test_where_python_has_no_such_lock_a_short_call_is_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kernels.machine.parallel.IS_SUPPORTED", False)
+    made, src, out = _made(_SHORT)
+    call = made.bind(src, out)
+    assert not isinstance(call, types.BuiltinFunctionType)
+    assert call() is out
+    np.testing.assert_array_equal(out, made(src))

@@ -508,7 +508,7 @@ def test_what_machines_have_tuned_is_added_once_and_written_as_rows_of_costs(
     assert len(tuned.export(ours)["times"]) == 5 and measured_limits() == measured_limits().measured(1e10, 2e10)
     folder = Path(line["folder"])
     assert (folder / "layers.csv").read_text().splitlines() == [
-        "problem,algorithm,seconds,rel_error", "ic1ih5oc1kh3,direct_tiled,2,", "ic1ih5oc1kh3,im2col_gemm,1,"
+        "problem,algorithm,threads,seconds,rel_error", "ic1ih5oc1kh3,direct_tiled,1,2,", "ic1ih5oc1kh3,im2col_gemm,1,1,"
     ]  # fmt: skip
     assert json.loads((folder / "limits.json").read_text())["memory_bytes_per_s"] == 2e10
 

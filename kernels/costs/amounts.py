@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from kernels.machine.cpu import cache_bytes
 from kernels.problem import Conv2dProblem
 
@@ -15,6 +17,7 @@ __all__ = [
     "idle_slots",
     "lines_beyond_l2",
     "lines_of_layer",
+    "longest_run",
     "longest_share",
     "no_amounts",
 ]
@@ -74,6 +77,12 @@ def idle_slots(MR: int, NV: int) -> float:
 def longest_share(items: int, threads: int) -> float:
     """The longest share of so many equal items, relative to an equal one."""
     return ceil_div(items, threads) * threads / max(1, items)
+
+
+def longest_run(items: np.ndarray, threads: int) -> float:
+    """Time of the thread that has most to do, if each takes as many items as others, in their order."""
+    done = np.concatenate([[0.0], np.cumsum(items)])
+    return float(np.max(np.diff(done[np.arange(threads + 1) * len(items) // threads])))
 
 
 def ceil_div(a: int, b: int) -> int:

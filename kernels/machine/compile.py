@@ -365,9 +365,7 @@ def compiled(
         with global_compiler_lock:
             address = _ADDRESSES.get(key)
             if address is None:
-                address = _ADDRESSES[key] = _loaded_or_compiled(
-                    key, _Piece(function, arguments, unroll, result)
-                )
+                address = _ADDRESSES[key] = _loaded_or_compiled(key, _Piece(function, arguments, unroll, result))
     return address
 
 

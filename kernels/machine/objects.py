@@ -15,7 +15,7 @@ FIRST_ITEM = tuple.__basicsize__
 
 
 def is_address_known() -> bool:
-    """Whether compiled code may read addresses from array objects, which takes a tenth of the time of asking for them."""
+    """Whether compiled code may read addresses from array objects: a tenth of the time that asking for them takes."""
     arrays = np.empty(3), np.empty((4, 5))[2:, 1:]
     return all(_word_at(each, FIRST_ADDRESS) == each.ctypes.data for each in arrays)
 

@@ -6,8 +6,9 @@
 
 With ``--threads 2`` the same on one thread and on two, into layers_threads2.csv and so on, which ``fit.py`` judges by.
 
-One thread: processor time; more: the wall clock's. The algorithms of a problem take turns, each turn between two calls of a known layer. A turn
-counts if both were about as fast as that layer ever was: so turns in which another tenant shares the core do not.
+On one thread it is processor time, on more the wall clock's. The algorithms of a problem take turns, each turn between
+two calls of a known layer. A turn counts if both were about as fast as that layer ever was: so turns in which another
+tenant shares the core do not.
 """
 
 from __future__ import annotations

@@ -86,8 +86,9 @@ def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
             scale = np.where(ratios.max(axis=0) > 0, ratios.max(axis=0), 1.0)
             base = rows["slower"].to_numpy() ** -_SLOWER
             weights = base
-            pulls = [_PULL / usual[name] / each if name in usual else 0.0 for name, each in zip(counts, scale, strict=True)]
-            wanted = np.where(np.array(pulls) > 0, _PULL, 0.0)
+            # Rows of the system that pull a cost towards the usual one.
+            pulls = np.array([_PULL / usual.get(name, np.inf) for name in counts]) / scale
+            wanted = np.where(pulls > 0, _PULL, 0.0)
             for _ in range(20):
                 system = np.vstack([ratios / scale * weights[:, None], np.diag(pulls)])
                 cycles, _ = nnls(system, np.concatenate([weights, wanted]))

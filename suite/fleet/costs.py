@@ -13,7 +13,7 @@ from suite.results.files import file_name, make_folder, unwritable
 
 __all__ = ["collect"]
 
-_COLUMNS = ("problem", "algorithm", "seconds", "rel_error")
+_COLUMNS = ("problem", "algorithm", "threads", "seconds", "rel_error")
 
 
 def collect(fleet: Fleet) -> list[dict[str, Any]]:
@@ -57,7 +57,7 @@ def collect(fleet: Fleet) -> list[dict[str, Any]]:
 def _write(folder: Path, found: dict[str, Any]) -> None:
     # Those of one thread that were measured last: `export` has them in order.
     latest = {
-        (problem, algorithm): seconds
+        (problem, algorithm, 1): seconds
         for _, _, _, threads, problem, _, algorithm, seconds, _ in found["times"]
         if threads == 1
     }

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.algorithms.direct.microkernel import REACHES
-from kernels.costs.amounts import ceil_div, longest_share
+from kernels.costs.amounts import ceil_div, longest_run, longest_share
 from kernels.machine.cpu import cache_bytes, lanes_of, vector_registers
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -27,7 +27,8 @@ _EVERY = 128
 #: Items per thread that make shares even enough.
 _ITEMS = 16
 #: Bytes of a page, and on how many a block's channels may stand if each tile reads all of them: less than the first
-#: level of a TLB holds, 64 or 72, beside those of weights and result. Wider tiles take long enough to wait for the second.
+#: level of a TLB holds, 64 or 72, beside those of weights and result. Tiles of so many pixels take long enough to wait
+#: for the second level, and for weights from L2.
 _PAGE, _PAGES, _FEW_PIXELS = 4096, 48, 7
 #: Input channels of a block over which sums that are put by cost next to nothing.
 _LEAST_CHANNELS = 64
@@ -219,10 +220,9 @@ def split_of(p: Conv2dProblem, row: RowTiles, strip: int, threads: int) -> Split
         each = max(1, tiles // strips if shares > 1 else ceil_div(tiles, strips))
         lengths = np.diff(np.append(np.arange(0, tiles, each), tiles))
         # As the loops number items: strips within shares within maps.
-        items = np.tile((np.add.reduceat(widths, np.arange(shares) * blocks // shares)[:, None] * lengths).ravel(), maps)
-        done = np.concatenate([[0], np.cumsum(items)])
-        longest = np.max(np.diff(done[np.arange(threads + 1) * len(items) // threads]))
-        return Split(shares, each, float(longest) * threads / float(done[-1]))
+        wide = np.add.reduceat(widths, np.arange(shares) * blocks // shares)
+        items = np.tile(np.outer(wide, lengths).ravel(), maps)
+        return Split(shares, each, longest_run(items, threads) * threads / float(items.sum()))
 
     by_blocks = found(blocks, max(strips, ceil_div(wanted, maps * blocks)))
     if p.oc * (p.ic // p.g) * p.kh * p.kw * p.itemsize > cache_bytes(2) // 4:

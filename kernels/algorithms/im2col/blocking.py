@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.costs.amounts import ceil_div, idle_slots, longest_share
+from kernels.costs.amounts import ceil_div, idle_slots, longest_run, longest_share
 from kernels.machine.cpu import cache_bytes, vector_registers
 from kernels.machine.tile_shape import TileShape
 from kernels.problem import Conv2dProblem
@@ -90,7 +90,5 @@ def split_of(shape: TileShape, pixels: int, maps: int, blocks: int, copied: bool
         ends = np.arange(shares + 1) * blocks // shares
         # Items as the loops number them: panels within shares within maps.
         items = np.tile((np.diff(ends)[:, None] * block + copy).ravel(), maps)
-        done = np.concatenate([[0.0], np.cumsum(items)])
-        longest = np.max(np.diff(done[np.arange(threads + 1) * len(items) // threads]))
-        found.append(Split(shares, float(longest) * threads / alone))
+        found.append(Split(shares, longest_run(items, threads) * threads / alone))
     return min(found, key=lambda each: (each.longest, each.shares))
