@@ -9,16 +9,16 @@ from kernels.tuning.limits import Limits, reference_limits
 __all__ = ["packing_seconds", "seconds_by_term"]
 
 #: What starting threads takes, and each time after the first that they wait for each other.
-_START_S, _MEETING_S = 7e-6, 8e-6
+_START_S, _MEETING_S = 2.5e-6, 4e-6
 #: What a further thread adds to the bandwidth of memory, and where that ends.
-_BANDWIDTH_A_THREAD, _MOST_BANDWIDTH = 0.35, 6.0
+_BANDWIDTH_A_THREAD, _MOST_BANDWIDTH = 0.2, 6.0
 
 
 #: Work of whole vectors. A core that is built for shorter ones takes twice as long for each, as for a multiply-add.
 _VECTOR_WORK = frozenset((
-    "columns", "columns copied", "columns picked", "input steps", "lines copied", "numbers", "operations",
+    "chunks", "columns", "columns copied", "columns picked", "input steps", "lines copied", "numbers", "operations",
     "output steps", "panels of products", "pixel loads", "pixels", "pixels gathered", "pixels gathered in part",
-    "points stored", "row vectors", "rows transformed", "shifts and picks", "blocks", "tiles",
+    "points stored", "result vectors", "row vectors", "rows transformed", "shifts and picks", "sums put by", "blocks",
 ))  # fmt: skip
 
 #: Seconds of packing at all, of an element that a copy brings to its place, of what a call gains by a further thread.

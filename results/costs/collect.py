@@ -1,7 +1,8 @@
 """Times of every algorithm on the layers of all networks and on problems drawn at random, for ``fit.py``.
 
 ``python results/costs/collect.py layers`` and ``... drawn 120`` append to layers.csv and drawn.csv of this kind of CPU
-(``avx2``, ``avx512``); what is in them is not measured again. The machine's limits go to limits.json beside them.
+(``avx2``, ``avx512``); what is in them is not measured again. The machine's limits go to limits.json beside them, which
+says as well if the kind was forced: NUMBA_CPU_NAME=znver3 CONVMARK_VECTOR_BYTES=32 on a CPU that has AVX-512.
 ``... large 60`` appends to large.csv: kernels of many taps over few channels a group, by the algorithms made for them.
 
 With ``--threads 2`` the same on one thread and on two, into layers_threads2.csv and so on, which ``fit.py`` judges by.
@@ -18,6 +19,7 @@ import csv
 import itertools
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -39,9 +41,11 @@ _CHANNELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 5
 _MAPS = (5, 7, 8, 10, 13, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 224)
 #: Multiply-adds of a problem; most that are worth an error, and most that the seven loops are asked for.
 _LEAST, _MOST, _MOST_CHECKED, _MOST_NAIVE = 2e4, 1.2e9, 3e7, 3e7
-#: Turns that count, and turns at most; from the third on without what is this many times slower than the fastest.
+#: Turns that count, and turns at most; after some without what is this many times slower than the fastest.
 _TURNS, _MOST_TURNS, _SLOW = 4, 40, 3
 _TURN_S = 1.5e-3
+#: What makes kernels those of another kind of CPU.
+_FORCING = ("NUMBA_CPU_NAME", "CONVMARK_VECTOR_BYTES")
 #: So large that it is memory's bandwidth.
 _MEMORY_BYTES = 2**28
 
@@ -136,6 +140,8 @@ class Meter:
     """Least times of calls, in turns in which a known layer is as fast as ever."""
 
     def __init__(self, threads: int) -> None:
+        # Of several threads two may stand on one core for milliseconds.
+        self._patience = 2 if threads == 1 else 6
         self._clock = time.thread_time if threads == 1 else time.perf_counter
         src, wei = _data(_KNOWN)
         known = plan(_KNOWN, wei, algorithm="direct_tiled", threads=threads)
@@ -157,7 +163,7 @@ class Meter:
             before = self._reference()
             times = {}
             for name, call in calls.items():
-                if turn < 2 or every[name] <= _SLOW * min(every.values()):
+                if turn < self._patience or every[name] <= _SLOW * min(every.values()):
                     repeats = max(1, int(_TURN_S / max(1e-6, self._seconds(call, 1))))
                     times[name] = self._seconds(call, repeats)
                     every[name] = min(every[name], times[name])
@@ -213,6 +219,7 @@ def main(kind: str, wanted: int, most_s: float, threads: int) -> None:
     if not limits.exists():
         found = {
             "cpu": cpu_model(),
+            "forced": {name: os.environ[name] for name in _FORCING if name in os.environ},
             "fma_per_s": max(measure_fma("float32", 1) for _ in range(5)) * 1e9 / (2 * lanes_of("float32")),
             "memory_bytes_per_s": max(measure_bandwidth(1, _MEMORY_BYTES) for _ in range(3)) * 1e9,
         }

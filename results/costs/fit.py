@@ -44,7 +44,9 @@ _NEAR = 1.5
 _SHARED, _ROUNDS = 2.0, 6
 #: Loops that share a kind of work, from which on it is taken to cost about the same in all of them; and the relative
 #: error that weighs as much as a cost of twice or none of that.
-_SHARING, _PULL = 2, 0.1
+_SHARING, _PULL = 2, 0.2
+#: Costs that no measured time tells well, in cycles: to write a vector and to read it.
+_EXPECTED = {"sums put by": 3.0}
 #: Errors that are enough for two constants.
 _FEWEST = 6
 
@@ -75,7 +77,8 @@ def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
     found = found.assign(speed=1.0)
     cycles_of: dict[str, dict[str, float]] = {}
     for _ in range(_ROUNDS):
-        usual, predicted = _usual(cycles_of), pd.Series(0.0, found.index)
+        shared, known = _usual(cycles_of, _SHARING), _usual(cycles_of, 1)
+        predicted = pd.Series(0.0, found.index)
         for loops, rows in found.groupby("loops"):
             counts = pd.DataFrame([each.counts for each in rows["amounts"]])
             seconds = (rows["seconds"] / rows["speed"]).to_numpy()
@@ -87,7 +90,10 @@ def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
             base = rows["slower"].to_numpy() ** -_SLOWER
             weights = base
             # Rows of the system that pull a cost towards the usual one.
-            pulls = np.array([_PULL / usual.get(name, np.inf) for name in counts]) / scale
+            usual = [
+                _EXPECTED.get(name) or (shared if counts[name].any() else known).get(name, np.inf) for name in counts
+            ]
+            pulls = _PULL / np.array(usual) / scale
             wanted = np.where(pulls > 0, _PULL, 0.0)
             for _ in range(20):
                 system = np.vstack([ratios / scale * weights[:, None], np.diag(pulls)])
@@ -108,10 +114,10 @@ def fitted(found: pd.DataFrame, limits: Limits) -> dict[str, dict[str, float]]:
     return cycles_of
 
 
-def _usual(cycles_of: dict[str, dict[str, float]]) -> dict[str, float]:
-    """What a kind of work takes in most loops that do it."""
+def _usual(cycles_of: dict[str, dict[str, float]], loops: int) -> dict[str, float]:
+    """What a kind of work takes in most loops that do it, if so many do."""
     every = pd.DataFrame(cycles_of).T
-    return {str(name): float(each.median()) for name, each in every.items() if each.count() >= _SHARING}
+    return {str(name): float(each.median()) for name, each in every.items() if each.count() >= loops}
 
 
 def _speeds(found: pd.DataFrame) -> pd.Series:

@@ -13,6 +13,7 @@ from kernels.costs.amounts import (
     lines_beyond_l2,
     lines_of_layer,
 )
+from kernels.machine.cpu import cache_bytes
 from kernels.problem import Conv2dProblem
 
 __all__ = ["tiled_amounts"]
@@ -28,7 +29,9 @@ def tiled_amounts(p: Conv2dProblem, z: Any, row: RowTiles, split: Split) -> Amou
     idle = z.WIDE * idle_slots(z.MR, NV) + (z.ACROSS - z.WIDE) * idle_slots(z.MR - 1, NV)
     weights = z.G * z.BLOCKS * z.NR * z.ICG * z.KH * z.KW * p.itemsize
     passes = p.mb * z.STRIPS
-    read = lines_beyond_l2(weights, weights + p.mb * p.ic * p.ih * p.iw * p.itemsize, passes)
+    # Strips of a share of the blocks follow one another, and find its weights in L2.
+    again = z.SHARES > 1 and weights / (z.G * z.SHARES) <= cache_bytes(2) / 2
+    read = lines_beyond_l2(weights, weights + p.mb * p.ic * p.ih * p.iw * p.itemsize, p.mb if again else passes)
     blocks = ceil_div(z.ICG, z.KC)
     counts = {
         "multiply-adds": p.macs_useful / max(1, p.oc) * z.G * vectors,

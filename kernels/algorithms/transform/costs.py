@@ -18,7 +18,7 @@ from kernels.problem import Conv2dProblem
 __all__ = ["product_rows", "transform_amounts"]
 
 #: The longest share where threads take channels of every block.
-_UNEVEN = 1.2
+_UNEVEN = 1.05
 
 
 def transform_amounts(p: Conv2dProblem, t: Transform, threads: int) -> Amounts:
