@@ -7,7 +7,7 @@ import pytest
 from conftest import integers
 
 from kernels import Conv2dProblem, conv2d_reference, plan
-from kernels.algorithms.direct import loops
+from kernels.algorithms.direct import blocking, loops
 from kernels.algorithms.direct.blocking import pixel_tile, strip_blocks
 from kernels.machine.cpu import lanes_of
 
@@ -38,7 +38,7 @@ def test_no_thread_has_much_more_to_do_though_the_last_block_is_narrower(text: s
 
 
 def test_weights_that_no_l2_holds_are_shared_out_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kernels.algorithms.direct.blocking.cache_bytes", lambda level: 2 ** (15 if level == 1 else 20))
+    monkeypatch.setattr(blocking, "cache_bytes", lambda level: 2 ** (15 if level == 1 else 20))
     loops._sizes.cache_clear()
     done, _ = _done("ic2048ih8oc384kh1", 2)
     z, _, _ = loops._sizes(Conv2dProblem.parse("ic2048ih8oc384kh1"), 2)
@@ -59,7 +59,7 @@ def test_shared_strips_are_right(text: str, threads: int) -> None:
 
 @pytest.mark.parametrize("plane", [12544, 3136, 196])
 def test_short_tiles_read_from_no_more_pages_than_a_tlb_holds(plane: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kernels.algorithms.direct.blocking.vector_registers", lambda: 16)
+    monkeypatch.setattr(blocking, "vector_registers", lambda: 16)
     p = Conv2dProblem.parse("ic512ih1oc64kh1").replace(iw=plane // 4)
     shape = pixel_tile(p.ow, p.oc, lanes_of(p.dtype))
     assert shape.MR < 7
