@@ -28,7 +28,7 @@ import numpy as np
 from kernels.algorithms.im2col.blocking import Split, channel_tile, column_blocks, split_of
 from kernels.algorithms.im2col.costs import gemm_amounts
 from kernels.algorithms.im2col.microkernel import ColumnsSpec, PanelSpec, columns_panel, pack_columns
-from kernels.costs.amounts import Amounts
+from kernels.costs.amounts import Amounts, lines_of_layer
 from kernels.machine.cpu import LINE_BYTES, cache_bytes, lanes_of, vector_bytes
 from kernels.machine.microkernel import call, macrokernel
 from kernels.machine.packing import Biases, Panels, in_channel_blocks
@@ -77,7 +77,8 @@ class _Sizes(NamedTuple):
 _ELSE = (
     "ITEMS", "ITEM", "COLUMNS", "WAITING", "pack", "tile", "tile_last", "short", "short_last",
     "wei", "bias", "columns", "sums", "slope",
-    "AHEAD",  # from a panel that is read in place to the next, which is asked for; 0 if L1 holds no two of them
+    # Distance of rows of the next panel, which are asked for; 0 if columns are no rows of the source or that is in L2.
+    "FOLLOWING",
 )  # fmt: skip
 
 
@@ -130,7 +131,8 @@ def _panels(z, step, part, parts):
                         z.wei + (at * z.ICG + c0 * z.MR) * z.KH * z.KW * z.ITEM, z.ICG * z.KH * z.KW * z.MR, z.MR,
                         rows, row, C * z.KH * z.KW, blocks, z.bias + at * z.ITEM, 1 if c0 == 0 else 0,
                         1 if c0 + C == z.ICG else 0, sums + (first - block0) * z.MR * z.NR * z.ITEM, z.MR * z.NR,
-                        z.dst + out, OHW, count, z.residual + out, z.slope, 0 if copied or at_edge else z.AHEAD,
+                        z.dst + out, OHW, count, z.residual + out, z.slope, source + (pixel + z.NR) * z.ITEM,
+                        0 if at_edge else z.FOLLOWING,
                     ),
                 )  # fmt: skip
 
@@ -140,8 +142,7 @@ def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape, Split]:
     OCG, ICG = p.oc // p.g, p.ic // p.g
     shape = channel_tile(OCG, p.oh * p.ow, lanes_of(p.dtype))
     BLOCKS, PANELS = -(-OCG // shape.MR), -(-p.oh * p.ow // shape.NR)
-    is_source = p.kh == p.kw == p.sh == p.sw == 1 and p.padded_shape == (p.ih, p.iw)
-    copied = not is_source or (BLOCKS >= _WORTH_COPYING and _is_far_apart(p))
+    copied = not _is_source(p) or (BLOCKS >= _WORTH_COPYING and _is_far_apart(p))
     # Few panels leave threads idle: then the channel blocks of a panel are shared out too.
     split = split_of(shape, p.oh * p.ow, p.mb * p.g, BLOCKS, copied, threads)
     sizes = _Sizes(
@@ -151,6 +152,11 @@ def _sizes(p: Conv2dProblem, threads: int) -> tuple[_Sizes, TileShape, Split]:
         COPIED=copied,
     )  # fmt: skip
     return sizes, shape, split
+
+
+def _is_source(p: Conv2dProblem) -> bool:
+    """Whether columns are the source itself."""
+    return p.kh == p.kw == p.sh == p.sw == 1 and p.padded_shape == (p.ih, p.iw)
 
 
 def _is_far_apart(p: Conv2dProblem) -> bool:
@@ -228,6 +234,6 @@ def im2col_gemm(setup: Setup) -> Run:
         **{name: address_of(array) for name, array in arrays.items()},
         ITEMS=p.mb * z.G * z.PANELS * z.SHARES, ITEM=p.itemsize,
         COLUMNS=z.KC * z.KH * z.KW * (z.NR + z.LANES), WAITING=_waiting(z),
-        AHEAD=z.NR if 2 * z.KC * z.NR * p.itemsize <= cache_bytes(1) else 0,
+        FOLLOWING=z.IH * z.IW if _is_source(p) and any(lines_of_layer(p).values()) else 0,
     )  # fmt: skip
     return Launch(_panels, record, threads, keep=tuple(arrays.values()))

@@ -60,17 +60,19 @@ class PanelSpec(NamedTuple):
 def columns_panel(
     spec, wei: Elements, wei_step: int, MR: int, columns: Elements, row: int, K: int, blocks: int,
     bias: Elements, begins: int, ends: int, sums: Elements, sums_step: int, dst: Elements, plane: int, count: int,
-    residual: Elements, slope: Elements, ahead: int,
+    residual: Elements, slope: Elements, following: Elements, following_row: int,
 ):  # fmt: skip
     """Add K rows of ``columns``, ``row`` elements apart, to ``blocks`` blocks of channels.
 
     Row k of block n is multiplied by ``wei[n * wei_step + k * MR :]``. The sums begin as the bias or, unless this
     ``begins`` them, are waiting in ``sums``; where they do not end they are put by there. The last of them go to planes
-    of the result, ``plane`` elements apart, the first ``count`` pixels of each. The first block asks for what stands
-    ``ahead`` elements behind the rows, the next panel's: rows of a source that is read in place are pages apart, which
-    the hardware's own streams do not foresee. So are those of the result, whose lines are asked for before a sum.
+    of the result, ``plane`` elements apart, the first ``count`` pixels of each; their lines are asked for before a sum.
+    Step by step so are K rows of the next panel at ``following``, ``following_row`` elements apart (none if that is 0):
+    rows of a source are pages apart, which the hardware's own streams do not foresee.
     """
     LINE = number(spec.line)
+    # Of lines the last element: rows begin anywhere in one, whose beginning the panel before has asked for.
+    asked, line, wanted = 0, LINE - 1, K if following_row else 0
     for block in range(blocks):
         if begins:
             tile = tile_splat(spec.shape, bias, block * MR)
@@ -81,12 +83,12 @@ def columns_panel(
             for m in range(number(spec.shape.MR)):
                 for last in range(LINE - 1, number(spec.shape.NR), LINE):
                     ask_to_write(dst, (block * MR + m) * plane + last)
-        distance = 0 if block else ahead
         for k in range(K):
-            # For the last element of each line's length: rows begin anywhere in a line, whose beginning the panel
-            # before has asked for.
-            for last in range(LINE - 1, number(spec.shape.NR), LINE):
-                ask_for(columns, k * row + distance + last)
+            if wanted > 0:
+                ask_for(following, asked + line)
+                line += LINE
+                if line >= number(spec.shape.NR):
+                    asked, line, wanted = asked + following_row, LINE - 1, wanted - 1
             tile = tile_rank1(tile, wei, at + k * MR, 1, columns, k * row)
         if ends:
             out = block * MR * plane
