@@ -72,7 +72,7 @@ def columns_panel(
     """
     LINE = number(spec.line)
     # Of lines the last element: rows begin anywhere in one, whose beginning the panel before has asked for.
-    asked, line, wanted = 0, LINE - 1, K if following_row else 0
+    asked, line = 0, LINE - 1
     for block in range(blocks):
         if begins:
             tile = tile_splat(spec.shape, bias, block * MR)
@@ -84,11 +84,11 @@ def columns_panel(
                 for last in range(LINE - 1, number(spec.shape.NR), LINE):
                     ask_to_write(dst, (block * MR + m) * plane + last)
         for k in range(K):
-            if wanted > 0:
-                ask_for(following, asked + line)
-                line += LINE
-                if line >= number(spec.shape.NR):
-                    asked, line, wanted = asked + following_row, LINE - 1, wanted - 1
+            ask_for(following, asked + line)
+            line += LINE
+            if line >= number(spec.shape.NR):
+                # The last row stays the last: no row is behind it.
+                asked, line = min(asked + following_row, (K - 1) * following_row), LINE - 1
             tile = tile_rank1(tile, wei, at + k * MR, 1, columns, k * row)
         if ends:
             out = block * MR * plane
