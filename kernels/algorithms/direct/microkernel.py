@@ -23,7 +23,7 @@ from kernels.machine.cpu import LINE_BYTES
 from kernels.machine.ir import data_pointer, element_bytes, fma, index_value, load_vector, prefetch, splat
 from kernels.machine.microkernel import Elements, Offsets, microkernel
 from kernels.machine.static import StaticType, intrinsic, number
-from kernels.machine.tile_memory import tile_load, tile_store, tile_store_transposed
+from kernels.machine.tile_memory import ask_to_write, tile_load, tile_store, tile_store_transposed
 from kernels.machine.tile_shape import TileShape
 
 __all__ = ["REACHES", "RowSpec", "tile_row"]
@@ -73,13 +73,17 @@ def tile_row(
     Tile t begins as ``start[t * start_step + m * row_step :]`` for pixel m. Tap k of column kw is added from
     ``src[t * src_step + kw * kw_step + taps[k] :: pitch]`` with weights ``wei[kw * wei_step + k * NR :]``, pixels cut
     off as ``clips[t * KW + kw]`` says. Where the sum ``ends``, ``live`` channels of it go to planes of the result,
-    ``plane`` elements apart; else it is put by in ``dst`` as it is.
+    ``plane`` elements apart; else it is put by in ``dst`` as it is. What the next tile reads (``ahead``) and writes is
+    asked for, unless that distance is 0.
     """
     for t in range(tiles):
         tile = tile_load(spec.shape, start, t * start_step, row_step)
         distance, beyond = ahead, further
         if t == tiles - 1:
             distance, beyond = ahead_last, further_last
+        if ends and ahead:
+            for n in range(min(live, number(spec.NR))):
+                ask_to_write(dst, t * dst_step + n * plane + 2 * number(spec.shape.MR) - 1)
         for kw in range(KW):
             tile = tile_sum(
                 spec, clips[t * KW + kw], tile, src, t * src_step + kw * kw_step, pitch, taps, count,
