@@ -16,9 +16,10 @@ _BANDWIDTH_A_THREAD, _MOST_BANDWIDTH = 0.2, 6.0
 
 #: Work of whole vectors. A core that is built for shorter ones takes twice as long for each, as for a multiply-add.
 _VECTOR_WORK = frozenset((
-    "chunks", "columns", "columns copied", "columns picked", "input steps", "lines copied", "numbers", "operations",
-    "output steps", "panels of products", "pixel loads", "pixels", "pixels gathered", "pixels gathered in part",
-    "points stored", "result vectors", "row vectors", "rows transformed", "shifts and picks", "sums put by", "blocks",
+    "blocks", "chunks", "columns", "columns copied", "columns picked", "input steps", "lines copied",
+    "loads of single rows", "numbers", "operations", "output steps", "panels of products", "pixel loads", "pixels",
+    "pixels gathered", "pixels gathered in part", "points stored", "result vectors", "row vectors",
+    "rows transformed", "shifts and picks", "sums put by",
 ))  # fmt: skip
 
 #: Seconds of packing at all, of an element that a copy brings to its place, of what a call gains by a further thread.

@@ -12,6 +12,9 @@ __all__ = ["stencil_amounts"]
 #: Time of a tile of half vectors, in that of a whole one.
 _HALF = 0.6
 
+#: Input channels per group from which on a stencil's costs are counted apart.
+_DENSE = 3
+
 
 def stencil_amounts(p: Conv2dProblem, whole: Stencil, rest: Stencil, columns: int, threads: int) -> Amounts:
     """Of the loops in `kernels.algorithms.stencil.loops`: ``whole`` tiles cover ``columns``, ``rest`` what is left."""
@@ -31,6 +34,8 @@ def stencil_amounts(p: Conv2dProblem, whole: Stencil, rest: Stencil, columns: in
         "multiply-adds": strips * ICG * sum(count * s.work * share for count, s, share in across),
         "waits": strips * ICG * sum(count * max(0, s.cycles - s.work) * share for count, s, share in across),
         "pixel loads": float(lines),
+        # Of a row of taps, which no row of pixels beside it uses again: loads alone keep it waiting.
+        "loads of single rows": float(lines) if p.kh == 1 and p.kw > 1 else 0.0,
         "shifts and picks": strips * ICG * sum(count * s.source_rows * s.picks * share for count, s, share in across),
         "pixel loads from L2": float(lines) if rows_under > cache_bytes(1) else 0.0,
         "channels of tiles": tiles * ICG,
@@ -43,4 +48,5 @@ def stencil_amounts(p: Conv2dProblem, whole: Stencil, rest: Stencil, columns: in
         "calls": 1.0,
         **lines_of_layer(p),
     }
-    return Amounts("stencil", counts, longest_share(strips, threads))
+    # With many channels, taps come from L2, and every block of channels reads the source.
+    return Amounts("stencil" if ICG < _DENSE else "dense stencil", counts, longest_share(strips, threads))
