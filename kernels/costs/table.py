@@ -20,7 +20,7 @@ def rates() -> Sequence[float]:
 
 
 def cycles() -> Mapping[str, Mapping[str, float]]:
-    """Cycles by loops and kind of work, on the machine of `rates`.
+    """Cycles by loops and kind of work, on the machine of `rates`; of multiply-adds, how often one could start instead.
 
     Work that was found to take no time of its own is left out. For loops that were not measured on this kind of CPU,
     cycles of AVX2 stand in.
